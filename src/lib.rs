@@ -1,0 +1,2 @@
+//! soap-router
+#![forbid(unsafe_code)]
