@@ -8,7 +8,10 @@ use super::source::{Sources, Span};
 
 /// One line a finding: `file:line:col: message [rule]`.
 pub fn concise(report: &Report, sources: &Sources) -> String {
-    report.iter().map(|found| line(found, sources) + "\n").collect()
+    report
+        .iter()
+        .map(|found| line(found, sources) + "\n")
+        .collect()
 }
 
 /// An array with one object a finding. A place without a line (the file as a whole) has `null` there.
@@ -19,7 +22,11 @@ pub fn to_json(report: &Report, sources: &Sources) -> Value {
 fn line(found: &Diagnostic, sources: &Sources) -> String {
     let place = sources.place(found.primary);
     let label = found.label_line();
-    let more = if label.is_empty() { String::new() } else { format!(": {label}") };
+    let more = if label.is_empty() {
+        String::new()
+    } else {
+        format!(": {label}")
+    };
     // A message may quote the user's text; a line end in it must not break the one-line promise.
     let message = format!("{}{more}", found.message).replace(['\n', '\r'], " ");
     format!("{place}: {message} [{}]", found.rule)
@@ -48,8 +55,16 @@ fn object(found: &Diagnostic, sources: &Sources) -> Value {
 }
 
 fn place_into(object: &mut Value, span: Span, sources: &Sources) {
-    let number = |value: u32| if value == 0 { Value::Null } else { json!(value) };
-    let Some(map) = object.as_object_mut() else { return };
+    let number = |value: u32| {
+        if value == 0 {
+            Value::Null
+        } else {
+            json!(value)
+        }
+    };
+    let Some(map) = object.as_object_mut() else {
+        return;
+    };
     map.insert("file".into(), json!(sources.name(span.file)));
     map.insert("line".into(), number(span.start.line));
     map.insert("column".into(), number(span.start.col));
@@ -68,7 +83,11 @@ mod tests {
         let at = |line| Span::new(file, Pos::new(line, 1), Pos::new(line, 2));
         let mut report = Report::default();
         let found = Diagnostic::error("duplicate-key", "key `a` stands here again", at(2));
-        report.push(found.other(at(1), "previously defined here").hint("keep one"));
+        report.push(
+            found
+                .other(at(1), "previously defined here")
+                .hint("keep one"),
+        );
         report.push(Diagnostic::warning("unread", "two\nlines", Span::whole(file)).allowed(["x"]));
         (report, sources)
     }

@@ -81,7 +81,16 @@ impl Diagnostic {
 
     fn new(rule: &'static str, severity: Severity, message: String, primary: Span) -> Self {
         let (label, other, allowed) = (String::new(), Vec::new(), Vec::new());
-        Self { rule, severity, message, primary, label, other, allowed, hint: None }
+        Self {
+            rule,
+            severity,
+            message,
+            primary,
+            label,
+            other,
+            allowed,
+            hint: None,
+        }
     }
 
     /// Sets the words beside the caret.
@@ -94,7 +103,10 @@ impl Diagnostic {
     /// Adds another place.
     #[must_use]
     pub fn other(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.other.push(Other { span, label: label.into() });
+        self.other.push(Other {
+            span,
+            label: label.into(),
+        });
         self
     }
 
@@ -130,7 +142,11 @@ impl Diagnostic {
     }
 
     fn allowed_list(&self) -> String {
-        let shown = self.allowed.iter().take(ALLOWED_SHOWN_MAX).map(|word| format!("`{word}`"));
+        let shown = self
+            .allowed
+            .iter()
+            .take(ALLOWED_SHOWN_MAX)
+            .map(|word| format!("`{word}`"));
         let mut list = shown.collect::<Vec<_>>().join(", ");
         if let Some(more @ 1..) = self.allowed.len().checked_sub(ALLOWED_SHOWN_MAX) {
             list.push_str(&format!(" and {more} more"));

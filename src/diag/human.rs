@@ -31,7 +31,10 @@ const PLAIN: &str = "\u{1b}[0m";
 /// All findings as blocks with a blank line between them.
 pub fn human(report: &Report, sources: &Sources, colour: Colour) -> String {
     let paint = Paint { colour };
-    let blocks: Vec<_> = report.iter().map(|found| block(found, sources, paint)).collect();
+    let blocks: Vec<_> = report
+        .iter()
+        .map(|found| block(found, sources, paint))
+        .collect();
     blocks.join("\n")
 }
 
@@ -39,7 +42,11 @@ impl Colour {
     /// Colours if they were asked for and `NO_COLOR` does not forbid them (<https://no-color.org>: set and not empty).
     pub fn wanted(asked: bool, no_color: Option<&std::ffi::OsStr>) -> Self {
         let forbidden = no_color.is_some_and(|value| !value.is_empty());
-        if asked && !forbidden { Self::Always } else { Self::Never }
+        if asked && !forbidden {
+            Self::Always
+        } else {
+            Self::Never
+        }
     }
 }
 
@@ -67,14 +74,32 @@ fn block(found: &Diagnostic, sources: &Sources, paint: Paint) -> String {
     let gutter = widest.to_string().len();
 
     let head = paint.with(tone, &format!("{}[{}]", found.severity.word(), found.rule));
-    let mut text = format!("{head}{}\n", paint.with(BOLD, &format!(": {}", one_line(&found.message))));
-    let excerpt = Excerpt { sources, paint, gutter };
-    excerpt.push(&mut text, "-->", '^', tone, found.primary, &found.label_line());
+    let mut text = format!(
+        "{head}{}\n",
+        paint.with(BOLD, &format!(": {}", one_line(&found.message)))
+    );
+    let excerpt = Excerpt {
+        sources,
+        paint,
+        gutter,
+    };
+    excerpt.push(
+        &mut text,
+        "-->",
+        '^',
+        tone,
+        found.primary,
+        &found.label_line(),
+    );
     for other in &found.other {
         excerpt.push(&mut text, ":::", '-', BLUE, other.span, &other.label);
     }
     if let Some(hint) = &found.hint {
-        text.push_str(&format!("{} {}\n", paint.with(BOLD, "hint:"), one_line(hint)));
+        text.push_str(&format!(
+            "{} {}\n",
+            paint.with(BOLD, "hint:"),
+            one_line(hint)
+        ));
     }
     text
 }
@@ -87,7 +112,15 @@ struct Excerpt<'a> {
 }
 
 impl Excerpt<'_> {
-    fn push(&self, text: &mut String, arrow: &str, mark: char, tone: &str, span: Span, label: &str) {
+    fn push(
+        &self,
+        text: &mut String,
+        arrow: &str,
+        mark: char,
+        tone: &str,
+        span: Span,
+        label: &str,
+    ) {
         let pad = " ".repeat(self.gutter);
         let arrow = self.paint.with(BLUE, arrow);
         text.push_str(&format!("{pad}{arrow} {}\n", self.sources.place(span)));
@@ -101,11 +134,24 @@ impl Excerpt<'_> {
         };
         let shown = Shown::cut(line, span);
         let number = format!("{:>width$}", span.start.line, width = self.gutter);
-        let carets = self.paint.with(tone, &mark.to_string().repeat(shown.mark_len));
-        let label = if label.is_empty() { label } else { self.paint.with(tone, &format!(" {label}")) };
+        let carets = self
+            .paint
+            .with(tone, &mark.to_string().repeat(shown.mark_len));
+        let label = if label.is_empty() {
+            label
+        } else {
+            self.paint.with(tone, &format!(" {label}"))
+        };
         text.push_str(&format!("{pad} {bar}\n"));
-        text.push_str(&format!("{} {bar} {}\n", self.paint.with(BLUE, &number), shown.text));
-        text.push_str(&format!("{pad} {bar} {}{carets}{label}\n", " ".repeat(shown.mark_at)));
+        text.push_str(&format!(
+            "{} {bar} {}\n",
+            self.paint.with(BLUE, &number),
+            shown.text
+        ));
+        text.push_str(&format!(
+            "{pad} {bar} {}{carets}{label}\n",
+            " ".repeat(shown.mark_at)
+        ));
     }
 }
 
@@ -122,15 +168,27 @@ impl Shown {
         let column = |col: u32| usize::try_from(col).unwrap_or(usize::MAX).saturating_sub(1);
         let start = column(span.start.col).min(chars.len());
         // What goes on in later lines is marked to the end of its first.
-        let end = if span.end.line > span.start.line { chars.len() } else { column(span.end.col) };
+        let end = if span.end.line > span.start.line {
+            chars.len()
+        } else {
+            column(span.end.col)
+        };
         let end = end.clamp(start, chars.len());
 
-        let from = if chars.len() > LINE_CHARS_MAX { start.saturating_sub(LEAD_CHARS) } else { 0 };
+        let from = if chars.len() > LINE_CHARS_MAX {
+            start.saturating_sub(LEAD_CHARS)
+        } else {
+            0
+        };
         let to = (from + LINE_CHARS_MAX).min(chars.len());
         let before = if from > 0 { "..." } else { "" };
         let after = if to < chars.len() { "..." } else { "" };
         let window: String = chars.get(from..to).unwrap_or_default().iter().collect();
-        let window = if after.is_empty() { window.trim_end() } else { window.as_str() };
+        let window = if after.is_empty() {
+            window.trim_end()
+        } else {
+            window.as_str()
+        };
         Self {
             text: format!("{before}{window}{after}"),
             mark_at: before.len() + width(chars.get(from..start).unwrap_or_default()),
@@ -141,7 +199,11 @@ impl Shown {
 
 /// A tab has no fixed width and a control character may steer the terminal: both become a blank.
 fn printable(character: char) -> char {
-    if character.is_control() || is_direction(character) { ' ' } else { character }
+    if character.is_control() || is_direction(character) {
+        ' '
+    } else {
+        character
+    }
 }
 
 /// Characters that turn the direction of text and so could hide what a line says.
@@ -178,7 +240,11 @@ mod tests {
         let file = sources.add("a.yaml", text);
         let span = Span::new(file, Pos::new(line, from), Pos::new(line, to));
         let mut report = Report::default();
-        report.push(Diagnostic::error("rule", "message", span).label("here").hint("help"));
+        report.push(
+            Diagnostic::error("rule", "message", span)
+                .label("here")
+                .hint("help"),
+        );
         human(&report, &sources, Colour::Never)
     }
 
@@ -202,8 +268,14 @@ mod tests {
     fn a_very_long_line_is_cut_around_the_caret() {
         let text = format!("{}HERE{}", "x".repeat(5000), "y".repeat(5000));
         let block = shown(&text, 1, 5001, 5005);
-        assert!(block.lines().all(|line| line.chars().count() < LINE_CHARS_MAX + 20));
-        assert!(block.contains("...xxx") && block.contains("HEREyyy") && block.contains("^^^^ here"));
+        assert!(
+            block
+                .lines()
+                .all(|line| line.chars().count() < LINE_CHARS_MAX + 20)
+        );
+        assert!(
+            block.contains("...xxx") && block.contains("HEREyyy") && block.contains("^^^^ here")
+        );
         let (lines, caret): (Vec<_>, _) = (block.lines().collect(), block.find("^^^^"));
         assert!(caret.is_some());
         assert_eq!(lines[3].find("HERE"), lines[4].find("^^^^"));

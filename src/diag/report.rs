@@ -62,13 +62,23 @@ impl Report {
             1 => Some(format!("1 {word}")),
             _ => Some(format!("{count} {word}s")),
         };
-        let parts = [part(self.errors(), "error"), part(self.warnings(), "warning")];
+        let parts = [
+            part(self.errors(), "error"),
+            part(self.warnings(), "warning"),
+        ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
-        if parts.is_empty() { "no mistakes".to_owned() } else { parts.join(", ") }
+        if parts.is_empty() {
+            "no mistakes".to_owned()
+        } else {
+            parts.join(", ")
+        }
     }
 
     fn count(&self, severity: Severity) -> usize {
-        self.found.iter().filter(|found| found.severity == severity).count()
+        self.found
+            .iter()
+            .filter(|found| found.severity == severity)
+            .count()
     }
 }
 

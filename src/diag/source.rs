@@ -51,9 +51,15 @@ impl Sources {
             text.drain(..'\u{feff}'.len_utf8());
         }
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
+        let line_starts = std::iter::once(0)
+            .chain(breaks.map(|(at, _)| at + 1))
+            .collect();
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(Source { name: name.into(), text, line_starts });
+        self.files.push(Source {
+            name: name.into(),
+            text,
+            line_starts,
+        });
         id
     }
 
@@ -72,7 +78,11 @@ impl Sources {
         let source = self.get(file)?;
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
         let start = *source.line_starts.get(index)?;
-        let end = source.line_starts.get(index + 1).copied().unwrap_or(source.text.len());
+        let end = source
+            .line_starts
+            .get(index + 1)
+            .copied()
+            .unwrap_or(source.text.len());
         Some(source.text.get(start..end)?.trim_end_matches(['\n', '\r']))
     }
 
@@ -85,10 +95,18 @@ impl Sources {
     /// The byte offset of a place, clamped to its line.
     pub fn offset(&self, file: FileId, pos: Pos) -> Option<usize> {
         let source = self.get(file)?;
-        let start = *source.line_starts.get(usize::try_from(pos.line).ok()?.checked_sub(1)?)?;
+        let start = *source
+            .line_starts
+            .get(usize::try_from(pos.line).ok()?.checked_sub(1)?)?;
         let line = self.line(file, pos.line)?;
         let column = usize::try_from(pos.col).ok()?.saturating_sub(1);
-        Some(start + line.char_indices().nth(column).map_or(line.len(), |(at, _)| at))
+        Some(
+            start
+                + line
+                    .char_indices()
+                    .nth(column)
+                    .map_or(line.len(), |(at, _)| at),
+        )
     }
 
     /// The files in the order they were added.
@@ -118,7 +136,11 @@ impl Span {
 
     /// The file as a whole, where no line is to blame.
     pub fn whole(file: FileId) -> Self {
-        Self { file, start: Pos::default(), end: Pos::default() }
+        Self {
+            file,
+            start: Pos::default(),
+            end: Pos::default(),
+        }
     }
 }
 
@@ -138,10 +160,19 @@ mod tests {
         let mut sources = Sources::default();
         let file = sources.add("a", "\u{feff}one\r\ntwö\n\nfour");
         let lines: Vec<_> = (1..6).map(|line| sources.line(file, line)).collect();
-        assert_eq!(lines, [Some("one"), Some("twö"), Some(""), Some("four"), None]);
+        assert_eq!(
+            lines,
+            [Some("one"), Some("twö"), Some(""), Some("four"), None]
+        );
         assert_eq!(sources.line(file, 0), None);
-        assert_eq!(sources.offset(file, Pos::new(2, 4)), Some("one\r\ntwö".len()));
-        assert_eq!(sources.offset(file, Pos::new(2, 99)), Some("one\r\ntwö".len()));
+        assert_eq!(
+            sources.offset(file, Pos::new(2, 4)),
+            Some("one\r\ntwö".len())
+        );
+        assert_eq!(
+            sources.offset(file, Pos::new(2, 99)),
+            Some("one\r\ntwö".len())
+        );
     }
 
     #[test]

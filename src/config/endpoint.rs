@@ -1,0 +1,219 @@
+//! An endpoint as it is written: where it is, what it speaks, how long it may take, when it has failed.
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::address::EndpointUrl;
+use super::node::{Kind, Node, shorten};
+use super::schema::Book;
+use super::shape::{words, written};
+use super::suggest;
+use super::values::Time;
+use super::written::{Reader, Spanned, Written};
+use crate::diag::Diagnostic;
+
+written! {
+    /// A destination.
+    pub struct Endpoint as "an endpoint" {
+        /// Where it is: `http://host:port/path`.
+        pub url: Spanned<EndpointUrl>,
+        /// The SOAP version it wants; as the message came if left out.
+        pub soap: SoapVersion = SoapVersion::Keep,
+        /// The WS-Addressing version it wants; as the message came if left out.
+        pub addressing: Addressing = Addressing::Keep,
+        /// How long one attempt may take in all.
+        pub timeout: Time [1..=86_400_000] = Time::secs(60),
+        /// How long connecting may take, name resolution and TLS included.
+        pub connect_timeout: Time [1..=3_600_000] = Time::secs(5),
+        /// How long the head of the answer may take once the request is sent.
+        pub response_timeout: Time [1..=86_400_000] = Time::secs(60),
+        /// Time without a byte of a body, either way, before the attempt is broken off.
+        pub idle_timeout: Time [1..=86_400_000] = Time::secs(60),
+        /// Unused connections kept by each worker.
+        pub max_idle: u32 [0..=100_000] = 64,
+        /// How long an unused connection is kept: less than the 5 s after which common servers close theirs.
+        pub idle_connection_timeout: Time [0..=86_400_000] = Time::secs(4),
+        /// What happens to a signed message that would have to be bridged.
+        pub on_signed: OnSigned = OnSigned::Fault,
+        /// When it has failed and a backup is tried.
+        pub failover: Failover = Failover::default(),
+        /// Whether a message may be sent again that may have been delivered; along a declared backup list
+        /// `always` if left out.
+        pub resend: Option<Resend> = None,
+    }
+}
+
+written! {
+    /// When a backup is tried.
+    pub struct Failover as "failover" {
+        /// The failures that count: words, HTTP statuses, `fault: receiver`.
+        pub on: Vec<Spanned<FailoverOn>> = default_failover(),
+    }
+}
+
+/// A failure after which the next endpoint is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailoverOn {
+    /// The connection was refused or the host is unreachable.
+    Connect,
+    /// The name has no address.
+    Dns,
+    /// The TLS handshake failed.
+    Tls,
+    /// The connection broke before an answer.
+    Reset,
+    /// A timeout passed.
+    Timeout,
+    /// The answer is not SOAP where SOAP is due.
+    NotSoap,
+    /// This HTTP status.
+    Status(u16),
+    /// A SOAP fault of this blame.
+    Fault(FaultBlame),
+}
+
+words! {
+    /// Who a SOAP fault blames.
+    pub enum FaultBlame as "a class of faults" {
+        /// The service: `Server` in SOAP 1.1, `Receiver` in 1.2.
+        Receiver = "receiver",
+    }
+}
+
+words! {
+    /// The SOAP version that an endpoint wants.
+    pub enum SoapVersion as "a SOAP version" {
+        /// As the message came.
+        Keep = "keep",
+        /// SOAP 1.1.
+        V11 = "1.1",
+        /// SOAP 1.2.
+        V12 = "1.2",
+    }
+}
+
+words! {
+    /// The WS-Addressing version that an endpoint wants.
+    pub enum Addressing as "an addressing version" {
+        /// As the message came.
+        Keep = "keep",
+        /// No addressing headers.
+        None = "none",
+        /// The submission of August 2004.
+        August2004 = "2004/08",
+        /// WS-Addressing 1.0.
+        V10 = "1.0",
+    }
+}
+
+words! {
+    /// What happens to a signed message that would have to be bridged, which breaks the signature.
+    pub enum OnSigned as "a way to take signed messages" {
+        /// The fault `CannotBridge`.
+        Fault = "fault",
+        /// It is sent as it came.
+        ForwardUnchanged = "forward_unchanged",
+        /// It is bridged; the endpoint must not check the signature.
+        BridgeAnyway = "bridge_anyway",
+    }
+}
+
+words! {
+    /// Whether a message may be sent again.
+    pub enum Resend as "a resend policy" {
+        /// Only if it cannot have been delivered.
+        IfNotDelivered = "if_not_delivered",
+        /// Also after a timeout, as WCF does; it may then be delivered twice.
+        Always = "always",
+        /// Never.
+        Never = "never",
+    }
+}
+
+const FAILOVER_WORDS: &[(&str, FailoverOn)] = &[
+    ("connect", FailoverOn::Connect),
+    ("dns", FailoverOn::Dns),
+    ("tls", FailoverOn::Tls),
+    ("reset", FailoverOn::Reset),
+    ("timeout", FailoverOn::Timeout),
+    ("not-soap", FailoverOn::NotSoap),
+];
+
+/// What WCF fails over on, as far as HTTP shows it.
+const FAILOVER_STATUSES: [u16; 4] = [404, 502, 503, 504];
+
+fn default_failover() -> Vec<Spanned<FailoverOn>> {
+    let words = FAILOVER_WORDS.iter().map(|(_, on)| *on);
+    let all = words.chain(FAILOVER_STATUSES.map(FailoverOn::Status));
+    all.map(|on| Spanned::new(on, crate::diag::Span::default()))
+        .collect()
+}
+
+impl Default for Failover {
+    fn default() -> Self {
+        Self {
+            on: default_failover(),
+        }
+    }
+}
+
+impl Written for FailoverOn {
+    const NOUN: &'static str = "a failure";
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if let Kind::Map(entries) = &node.kind {
+            if let [(key, value)] = entries.as_slice() {
+                if key.text == "fault" {
+                    return FaultBlame::read(value, reader).map(Self::Fault);
+                }
+            }
+            reader.wrong_type(node, "a failure", "fault: receiver");
+            return None;
+        }
+        let Some(text) = node.text() else {
+            reader.wrong_type(node, "a failure", "timeout");
+            return None;
+        };
+        let word = FAILOVER_WORDS
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, on)| *on);
+        let status = || {
+            text.parse()
+                .ok()
+                .filter(|status| (300..=599).contains(status))
+                .map(Self::Status)
+        };
+        let found = word.or_else(status);
+        if found.is_none() {
+            let words = FAILOVER_WORDS.iter().map(|(word, _)| *word);
+            let message = format!("`{}` is not a failure{}", shorten(text), reader.place());
+            let told = Diagnostic::error("unknown-word", message, node.span);
+            let told = told.allowed(words.clone().chain(["300 to 599", "fault: receiver"]));
+            reader.tell(told.hint_if(suggest::did_you_mean(text, words)));
+        }
+        found
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        let words: Vec<_> = FAILOVER_WORDS.iter().map(|(word, _)| *word).collect();
+        let fault = json!({
+            "type": "object", "required": ["fault"], "additionalProperties": false,
+            "properties": { "fault": { "enum": FaultBlame::WORDS } },
+        });
+        json!({ "anyOf": [{ "enum": words }, { "type": "integer", "minimum": 300, "maximum": 599 }, fault] })
+    }
+}
+
+impl Serialize for FailoverOn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Status(status) => serializer.serialize_u16(*status),
+            Self::Fault(blame) => serializer.collect_map([("fault", blame)]),
+            word => {
+                let found = FAILOVER_WORDS.iter().find(|(_, on)| on == word);
+                serializer.serialize_str(found.map_or("", |(text, _)| text))
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! A filter as it is written: one kind, or a tree of filters and names.
+//!
+//! What a filter means is decided in the room `filter`; XPath and regular expressions are only carried.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::address::{AbsoluteUri, HeaderName, OperationName};
+use super::node::{Kind, Node};
+use super::schema::Book;
+use super::shape::{kinds, words, written};
+use super::values::{Anything, Empty, OneOrMany, Share};
+use super::written::{Reader, Spanned, Written};
+use crate::diag::Diagnostic;
+
+kinds! {
+    /// A predicate over a message.
+    pub enum Filter as "a filter" {
+        /// The message's action equals one of these.
+        Action = "action": OneOrMany<Spanned<String>>,
+        /// The QName of the first child of Body, `{namespace}local`, is one of these.
+        Operation = "operation": OneOrMany<Spanned<OperationName>>,
+        /// The address the message is for (wsa:To, else the request URL) equals this one.
+        EndpointAddress = "endpoint_address": AddressMatch,
+        /// The address begins with this one by whole path segments; the longest match wins.
+        PrefixEndpointAddress = "prefix_endpoint_address": AddressMatch,
+        /// The message arrived at this listener or service.
+        EndpointName = "endpoint_name": Spanned<String>,
+        /// An XPath 1.0 expression over the envelope is true.
+        XPath = "xpath": Spanned<String>,
+        /// The envelope has this version.
+        SoapVersion = "soap_version": EnvelopeVersion,
+        /// A field of the HTTP request's head.
+        HttpHeader = "http_header": Spanned<HttpHeader>,
+        /// The verified TLS client certificate.
+        ClientCertificate = "client_certificate": Spanned<ClientCertificate>,
+        /// Every message.
+        MatchAll = "match_all": Empty,
+        /// All of these match.
+        And = "and": Vec<FilterRef>,
+        /// At least one of these matches.
+        Or = "or": Vec<FilterRef>,
+        /// This one does not match.
+        Not = "not": FilterRef,
+        /// Every n-th message.
+        RoundRobin = "round_robin": RoundRobin,
+        /// A share of the messages.
+        Percent = "percent": Percent,
+        /// A filter that a program which embeds the library registers.
+        Custom = "custom": Custom,
+    }
+}
+
+/// A filter by its name, or written where it is used.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum FilterRef {
+    /// A filter of the same table.
+    Name(Spanned<String>),
+    /// A filter of this place alone.
+    Inline(Box<Spanned<Filter>>),
+}
+
+/// An address to compare with: only the URI, or `{ uri, host: true }`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AddressMatch {
+    /// The URI.
+    pub uri: Spanned<AbsoluteUri>,
+    /// Whether the host is compared; WCF ignores it.
+    pub host: bool,
+}
+
+words! {
+    /// The version of an envelope.
+    pub enum EnvelopeVersion as "a SOAP version" {
+        /// SOAP 1.1.
+        V11 = "1.1",
+        /// SOAP 1.2.
+        V12 = "1.2",
+    }
+}
+
+written! {
+    /// A field of the HTTP request's head, and one test of its value.
+    pub struct HttpHeader as "http_header" {
+        /// The field's name; its case does not matter.
+        pub name: Spanned<HeaderName>,
+        /// The value is this.
+        pub equals: Option<Spanned<String>> = None,
+        /// The value begins with this.
+        pub prefix: Option<Spanned<String>> = None,
+        /// This regular expression is found in the value.
+        pub matches: Option<Spanned<String>> = None,
+        /// The field is there, or is not.
+        pub present: Option<bool> = None,
+    }
+}
+
+written! {
+    /// What the verified client certificate must say; all that is written.
+    pub struct ClientCertificate as "client_certificate" {
+        /// The subject's distinguished name.
+        pub subject: Option<Spanned<String>> = None,
+        /// The issuer's distinguished name.
+        pub issuer: Option<Spanned<String>> = None,
+        /// One of the subject's alternative names.
+        pub san: Option<Spanned<String>> = None,
+    }
+}
+
+/// The n-th of every so many messages: only the group, or `{ group, of, index }`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoundRobin {
+    /// The filters of one group share a count.
+    pub group: Spanned<String>,
+    /// How many messages one round has. Never absent in what [`load`](crate::config::load) gives: where it was left
+    /// out it is the number of filters in the group.
+    pub of: Option<u32>,
+    /// Which of the round, from 1. Where it was left out: the filter's place in its group.
+    pub index: Option<u32>,
+}
+
+/// A share of the messages: only the number, or `{ share, sticky_on }`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Percent {
+    /// The share.
+    pub share: Spanned<Share>,
+    /// What keeps equal messages on one side; each message is drawn anew without it.
+    pub sticky_on: Option<StickyOn>,
+}
+
+kinds! {
+    /// The value that keeps equal messages on one side.
+    pub enum StickyOn as "sticky_on" {
+        /// The string value of this XPath.
+        XPath = "xpath": Spanned<String>,
+        /// The value of this field of the HTTP request's head.
+        Header = "header": Spanned<HeaderName>,
+    }
+}
+
+written! {
+    /// A filter that a program which embeds the library registers.
+    pub struct Custom as "custom" {
+        /// The name that it was registered under.
+        pub r#type: Spanned<String>,
+        /// Whatever it needs.
+        pub data: Anything = Anything(serde_yaml::Value::Null),
+    }
+}
+
+/// The one test of an [`HttpHeader`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum HeaderTest<'f> {
+    /// The value is this.
+    Equals(&'f Spanned<String>),
+    /// The value begins with this.
+    Prefix(&'f Spanned<String>),
+    /// This regular expression is found in the value.
+    Matches(&'f Spanned<String>),
+    /// The field is there, or is not.
+    Present(bool),
+}
+
+impl HttpHeader {
+    /// The test that is written; where none is, that the field is there.
+    pub fn test(&self) -> HeaderTest<'_> {
+        let equals = self.equals.as_ref().map(HeaderTest::Equals);
+        let prefix = || self.prefix.as_ref().map(HeaderTest::Prefix);
+        let matches = || self.matches.as_ref().map(HeaderTest::Matches);
+        let present = HeaderTest::Present(self.present.unwrap_or(true));
+        equals.or_else(prefix).or_else(matches).unwrap_or(present)
+    }
+
+    /// How many tests are written; `check` wants one.
+    pub(super) fn tests(&self) -> usize {
+        let texts = [&self.equals, &self.prefix, &self.matches];
+        texts.iter().filter(|test| test.is_some()).count() + usize::from(self.present.is_some())
+    }
+}
+
+impl Written for FilterRef {
+    const NOUN: &'static str = "a filter";
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        match (&node.kind, node.text()) {
+            (Kind::Map(_), _) => {
+                Spanned::read(node, reader).map(|filter| Self::Inline(Box::new(filter)))
+            }
+            (_, Some(name)) => Some(Self::Name(Spanned::new(name.to_owned(), node.span))),
+            _ => {
+                reader.wrong_type(
+                    node,
+                    "the name of a filter, or a filter",
+                    "{ action: \"urn:place\" }",
+                );
+                None
+            }
+        }
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        json!({ "anyOf": [{ "type": "string" }, Filter::schema(book)] })
+    }
+}
+
+written! {
+    /// An address with the question whether its host counts.
+    pub(super) struct AddressKeys as "an address" {
+        /// The URI.
+        pub(super) uri: Spanned<AbsoluteUri>,
+        /// Whether the host is compared; WCF ignores it.
+        pub(super) host: bool = false,
+    }
+}
+
+written! {
+    /// The n-th of every so many messages.
+    pub(super) struct RoundRobinKeys as "round_robin" {
+        /// The filters of one group share a count.
+        pub(super) group: Spanned<String>,
+        /// How many messages one round has.
+        pub(super) of: Option<Spanned<u32>> = None,
+        /// Which of the round, from 1.
+        pub(super) index: Option<Spanned<u32>> = None,
+    }
+}
+
+written! {
+    /// A share of the messages.
+    pub(super) struct PercentKeys as "percent" {
+        /// The share in percent.
+        pub(super) share: Spanned<Share>,
+        /// What keeps equal messages on one side.
+        pub(super) sticky_on: Option<StickyOn> = None,
+    }
+}
+
+/// Implements reading for a type that is one scalar in its short form and a mapping in its long one.
+macro_rules! short_or_long {
+    ($type:ident, $long:ident, $short:ty, |$one:ident| $from_short:expr, |$keys:ident, $node:ident, $reader:ident| $from_long:expr) => {
+        impl Written for $type {
+            const NOUN: &'static str = <$long as Written>::NOUN;
+
+            fn read($node: &Node, $reader: &mut Reader<'_>) -> Option<Self> {
+                if matches!($node.kind, Kind::Map(_)) {
+                    let $keys = $long::read($node, $reader)?;
+                    $from_long
+                } else {
+                    let $one = <$short as Written>::read($node, $reader)?;
+                    Some($from_short)
+                }
+            }
+
+            fn schema(book: &mut Book) -> Value {
+                json!({ "anyOf": [<$short as Written>::schema(book), $long::schema(book)] })
+            }
+        }
+    };
+}
+
+short_or_long!(
+    AddressMatch,
+    AddressKeys,
+    Spanned<AbsoluteUri>,
+    |uri| AddressMatch { uri, host: false },
+    |keys, node, reader| Some(AddressMatch {
+        uri: keys.uri,
+        host: keys.host
+    })
+);
+short_or_long!(
+    Percent,
+    PercentKeys,
+    Spanned<Share>,
+    |share| Percent {
+        share,
+        sticky_on: None
+    },
+    |keys, node, reader| Some(Percent {
+        share: keys.share,
+        sticky_on: keys.sticky_on
+    })
+);
+short_or_long!(
+    RoundRobin,
+    RoundRobinKeys,
+    Spanned<String>,
+    |group| RoundRobin {
+        group,
+        of: None,
+        index: None
+    },
+    |keys, node, reader| keys.settled(node, reader)
+);
+
+impl RoundRobinKeys {
+    /// `of` and `index` belong together, and the index lies within the round.
+    fn settled(self, node: &Node, reader: &mut Reader<'_>) -> Option<RoundRobin> {
+        let (of, index) = (
+            self.of.as_ref().map(|of| of.value),
+            self.index.as_ref().map(|index| index.value),
+        );
+        let mistake = match (of, index) {
+            (None, None) => None,
+            (Some(1..), Some(1..)) if index <= of => None,
+            (Some(_), Some(_)) => Some("`index` is from 1 to `of`"),
+            _ => Some("`of` and `index` belong together; without both they follow from the order"),
+        };
+        let Some(mistake) = mistake else {
+            return Some(RoundRobin {
+                group: self.group,
+                of,
+                index,
+            });
+        };
+        let span = self.index.map_or(node.span, |index| index.span);
+        let text = format!("this round robin cannot be{}", reader.place());
+        reader.tell(Diagnostic::error("bad-round-robin", text, span).label(mistake));
+        None
+    }
+}

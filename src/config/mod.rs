@@ -1,0 +1,50 @@
+//! What the user wrote: `config/router.yaml` and `filters/*.yaml`, typed, with the place of everything.
+//!
+//! [`load`] reads all files and finds all mistakes at once; nothing is compiled here: XPath, regular
+//! expressions and certificates are carried as written, with places for those who compile them.
+//! `written.rs` says what reading is, `shape.rs` derives it for structs, words and kinds; the schema comes
+//! from the same lines.
+//!
+//! **Invariant:** only `load.rs` touches the disk, only `node.rs` knows the YAML parser, and no input makes
+//! this room panic (`tests/it/golden_check.rs`).
+
+mod address;
+mod check;
+mod endpoint;
+mod filter;
+mod inside;
+mod limits;
+mod load;
+mod loaded;
+mod names;
+mod node;
+mod router;
+mod schema;
+mod service;
+mod shape;
+mod suggest;
+mod table;
+mod values;
+mod written;
+
+pub use address::{AbsoluteUri, EndpointUrl, HeaderName, HostPattern, OperationName, ServicePath};
+pub use endpoint::{
+    Addressing, Endpoint, Failover, FailoverOn, FaultBlame, OnSigned, Resend, SoapVersion,
+};
+pub use filter::{
+    AddressMatch, ClientCertificate, Custom, EnvelopeVersion, Filter, FilterRef, HeaderTest,
+    HttpHeader, Percent, RoundRobin, StickyOn,
+};
+pub use inside::inside;
+pub use limits::{LIMITS, LimitInfo, Limits, LimitsInForce, ServiceLimits};
+pub use load::load;
+pub use loaded::{Config, Loaded, TableText, Watch, read, to_yaml};
+pub use names::{Named, Namespaces};
+pub use router::{
+    AccessFormat, AccessLog, Admin, BackupList, Listener, ListenerTls, Reload, Router,
+};
+pub use schema::{router_schema, table_schema};
+pub use service::{OnOverflow, Pattern, RouteOn, Service, SeveralMatches, TableRef, Verify};
+pub use table::{Backups, Entry, Table};
+pub use values::{Anything, Empty, FormatVersion, OneOrMany, Share, Size, SizeOrNone, Time};
+pub use written::Spanned;
