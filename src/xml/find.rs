@@ -1,0 +1,156 @@
+//! Finds the next byte that matters, sixteen bytes at a time.
+//!
+//! Safe SIMD through `wide`, with a plain loop for the last bytes of a buffer; knows bytes, not XML rules.
+
+use wide::u8x16;
+
+/// Sixteen bytes from `at`, if there are so many.
+#[inline(always)]
+fn load(buf: &[u8], at: usize) -> Option<u8x16> {
+    let bytes: [u8; 16] = buf.get(at..at + 16)?.try_into().ok()?;
+    Some(u8x16::new(bytes))
+}
+
+#[inline(always)]
+fn equals(bytes: u8x16, wanted: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(wanted))
+}
+
+/// All lanes whose byte is `max` or less.
+#[inline(always)]
+fn at_most(bytes: u8x16, max: u8) -> u8x16 {
+    bytes.min(u8x16::splat(max)).simd_eq(bytes)
+}
+
+/// The end of a name that starts at `at`: white space, `/`, `>`, `=`, or the end of the buffer.
+#[inline]
+pub(super) fn name_end(buf: &[u8], mut at: usize) -> usize {
+    while let Some(bytes) = load(buf, at) {
+        let hit = at_most(bytes, b' ') | equals(bytes, b'/') | equals(bytes, b'>') | equals(bytes, b'=');
+        let mask = hit.to_bitmask();
+        if mask != 0 {
+            return at + mask.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    while let Some(&byte) = buf.get(at) {
+        if byte <= b' ' || matches!(byte, b'/' | b'>' | b'=') {
+            break;
+        }
+        at += 1;
+    }
+    at.min(buf.len())
+}
+
+/// The first byte from `at` that ends a plain attribute value or makes it less than plain.
+#[inline]
+pub(super) fn value_stop(buf: &[u8], mut at: usize, quote: u8) -> usize {
+    while let Some(bytes) = load(buf, at) {
+        let hit = at_most(bytes, 0x1F) | equals(bytes, quote) | equals(bytes, b'<') | equals(bytes, b'&');
+        let mask = hit.to_bitmask();
+        if mask != 0 {
+            return at + mask.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    while let Some(&byte) = buf.get(at) {
+        if byte < 0x20 || byte == quote || matches!(byte, b'<' | b'&') {
+            break;
+        }
+        at += 1;
+    }
+    at.min(buf.len())
+}
+
+/// The next `<` from `at`: near ones inline, far ones by `memchr`.
+#[inline]
+pub(super) fn less_than(buf: &[u8], at: usize) -> Option<usize> {
+    for near in [at, at + 16] {
+        let Some(bytes) = load(buf, near) else { break };
+        let mask = equals(bytes, b'<').to_bitmask();
+        if mask != 0 {
+            return Some(near + mask.trailing_zeros() as usize);
+        }
+    }
+    let rest = buf.get(at..)?;
+    memchr::memchr(b'<', rest).map(|found| at + found)
+}
+
+/// Finds the `>` that ends a tag, passing over quoted values, resumable across buffers.
+///
+/// `quote` is 0 outside a value and is updated; the answer is the index of `>`.
+pub(super) fn tag_end(buf: &[u8], mut at: usize, quote: &mut u8) -> Option<usize> {
+    loop {
+        let rest = buf.get(at..)?;
+        if *quote != 0 {
+            at += memchr::memchr(*quote, rest)? + 1;
+            *quote = 0;
+            continue;
+        }
+        let found = at + memchr::memchr3(b'>', b'"', b'\'', rest)?;
+        match buf.get(found) {
+            Some(b'>') => return Some(found),
+            Some(&other) => *quote = other,
+            None => return None,
+        }
+        at = found + 1;
+    }
+}
+
+/// Bits of the bytes that steer a skip, for one window of 64 bytes; bit 0 is the first byte.
+pub(super) struct Window {
+    /// `<`
+    pub(super) open: u64,
+    /// `>`
+    pub(super) close: u64,
+    /// `/`
+    pub(super) slash: u64,
+    /// `!` or `?`
+    pub(super) odd: u64,
+}
+
+/// Classifies the 64 bytes from `at`, if there are so many.
+#[inline(always)]
+pub(super) fn window(buf: &[u8], at: usize) -> Option<Window> {
+    let whole = buf.get(at..at + 64)?;
+    let mut window = Window { open: 0, close: 0, slash: 0, odd: 0 };
+    for lane in 0..4 {
+        let bytes = load(whole, lane * 16)?;
+        let shift = lane * 16;
+        window.open |= u64::from(equals(bytes, b'<').to_bitmask()) << shift;
+        window.close |= u64::from(equals(bytes, b'>').to_bitmask()) << shift;
+        window.slash |= u64::from(equals(bytes, b'/').to_bitmask()) << shift;
+        window.odd |= u64::from((equals(bytes, b'!') | equals(bytes, b'?')).to_bitmask()) << shift;
+    }
+    Some(window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_same_at_any_distance() {
+        for lead in 0..40 {
+            let mut text = vec![b'x'; lead];
+            text.extend_from_slice(b"<='\n and more text behind it");
+            assert_eq!(less_than(&text, 0), Some(lead));
+            assert_eq!(name_end(&text, 0), lead + 1);
+            assert_eq!(value_stop(&text, 0, b'\''), lead);
+            assert_eq!(value_stop(&text, lead + 1, b'\''), lead + 2);
+            let short = text.get(..lead).unwrap();
+            assert_eq!(less_than(short, 0), None);
+            assert_eq!(name_end(short, 0), lead);
+        }
+    }
+
+    #[test]
+    fn tag_ends_outside_quotes_and_resumes() {
+        let tag = b"<a b='>' c=\"'>\">";
+        assert_eq!(tag_end(tag, 1, &mut 0), Some(tag.len() - 1));
+        let mut quote = 0;
+        assert_eq!(tag_end(&tag[..7], 1, &mut quote), None);
+        assert_eq!(quote, b'\'');
+        assert_eq!(tag_end(tag, 7, &mut quote), Some(tag.len() - 1));
+    }
+}

@@ -1,0 +1,365 @@
+//! The push scanner: bytes in, checked and namespaced events out.
+//!
+//! Sketch: one pass; text is never held, only a tag is, bounded by `tag_bytes_max`. Bytes are checked
+//! for UTF-8 and forbidden characters a block at a time, names once per scope (`scope.rs`). This file
+//! feeds; `input.rs` brings bytes to UTF-8, `tokens.rs` reads one token, `tag.rs` start and end tags, `text.rs` character data,
+//! `skip.rs` passes over what nobody wants.
+//!
+//! **Invariant:** events and errors are the same however the input was cut (`tests/engine/chunks.rs`).
+
+use super::error::{Error, ErrorKind};
+use super::find;
+use super::input::Input;
+use super::limits::Limits;
+use super::scope::{ScopeId, Scopes, Span};
+use super::sink::{Record, Sink};
+
+/// First block that is checked ahead of the tokens: most headers end in it.
+const BLOCK_FIRST: usize = 1 << 10;
+/// Later blocks: they stay in the first-level cache until the tokens are read.
+const BLOCK: usize = 8 << 10;
+
+/// How `feed` came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fed {
+    /// Everything was read; more may come.
+    More,
+    /// The sink asked to stop; this many of the bytes given were taken. The rest can be fed later.
+    Stopped(usize),
+}
+
+/// Where in the document the scanner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing has been read, not even a byte order mark.
+    Start,
+    Prolog,
+    Content,
+    Epilog,
+}
+
+/// What the next byte belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Markup,
+    Comment,
+    Cdata,
+}
+
+/// How one token ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Go on at this index.
+    Next(usize),
+    /// Go on there, but return first.
+    Stop(usize),
+    /// The token that starts here needs more bytes.
+    Incomplete(usize),
+}
+
+/// An open element.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) name_start: u32,
+    pub(super) scope: ScopeId,
+}
+
+/// The scanner; reusable, grows to its working size once.
+#[derive(Debug)]
+pub struct Scanner {
+    pub(super) limits: Limits,
+    pub(super) scopes: Scopes,
+    pub(super) frames: Vec<Frame>,
+    pub(super) names: Vec<u8>,
+    pub(super) records: Vec<Record>,
+    pub(super) values: Vec<u8>,
+    pub(super) mode: Mode,
+    pub(super) place: Place,
+    /// Offset of the first byte of the buffer in hand, in UTF-8 bytes of the document.
+    pub(super) base: u64,
+    /// Bytes of the buffer that are checked; tokens may not end behind.
+    pub(super) checked: usize,
+    /// First byte of the buffer that cannot be read, and why, if it is wrong rather than cut.
+    pub(super) stop_at: usize,
+    pub(super) wrong: Option<ErrorKind>,
+    /// Whether the checked block is free of references, carriage returns and `]]>`.
+    pub(super) plain: bool,
+    block: usize,
+    /// Open elements inside a skipped one; the skipped element itself does not count.
+    pub(super) skip: Option<u32>,
+    /// End of the last token told, for `offset`.
+    pub(super) told: u64,
+    pub(super) carry: Vec<u8>,
+    carry_seen: usize,
+    carry_quote: u8,
+    pub(super) input: Input,
+    symbols_of: u64,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scanner {
+    /// A scanner that has seen nothing; call [`Scanner::begin`] before each document.
+    pub fn new() -> Self {
+        Self {
+            limits: Limits::default(),
+            scopes: Scopes::new(),
+            frames: Vec::new(),
+            names: Vec::new(),
+            records: Vec::new(),
+            values: Vec::new(),
+            mode: Mode::Markup,
+            place: Place::Start,
+            base: 0,
+            checked: 0,
+            stop_at: usize::MAX,
+            wrong: None,
+            plain: true,
+            block: BLOCK_FIRST,
+            skip: None,
+            told: 0,
+            carry: Vec::new(),
+            carry_seen: 0,
+            carry_quote: 0,
+            input: Input::default(),
+            symbols_of: 0,
+        }
+    }
+
+    /// Starts a document. `charset` is what its transport says; `symbols_of` names the meaning of
+    /// [`Sink::symbol`]: when it differs from the last document's, remembered symbols are forgotten.
+    pub fn begin(&mut self, limits: &Limits, charset: Option<&str>, symbols_of: u64) -> Result<(), Error> {
+        self.limits = *limits;
+        if self.symbols_of == symbols_of {
+            self.scopes.begin();
+        } else {
+            self.scopes.forget();
+            self.symbols_of = symbols_of;
+        }
+        self.frames.clear();
+        self.names.clear();
+        self.mode = Mode::Markup;
+        self.place = Place::Start;
+        self.base = 0;
+        self.told = 0;
+        self.skip = None;
+        self.block = BLOCK_FIRST;
+        self.carry.clear();
+        self.carry_seen = 0;
+        self.carry_quote = 0;
+        self.input.begin(charset)
+    }
+
+    /// Reads more of the document.
+    pub fn feed<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
+        self.feed_any(bytes, sink)
+    }
+
+    /// Whether the root element is closed.
+    pub fn root_closed(&self) -> bool {
+        self.place == Place::Epilog
+    }
+
+    /// Offset behind the last event told, in bytes as received.
+    pub fn offset(&self) -> u64 {
+        self.input.source(self.told)
+    }
+
+    /// Open elements.
+    #[inline]
+    pub fn depth(&self) -> u32 {
+        self.frames.len() as u32
+    }
+
+    /// Scans UTF-8, completing first what the last chunk left.
+    pub(super) fn feed_utf8<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
+        let mut taken = 0;
+        while !self.carry.is_empty() {
+            let Some(more) = self.top_up(bytes.get(taken..).unwrap_or(&[]))? else {
+                return Ok(Fed::More);
+            };
+            taken += more;
+            let carry = std::mem::take(&mut self.carry);
+            let scanned = self.scan(&carry, sink);
+            self.carry = carry;
+            let (read, stopped) = scanned?;
+            self.carry.drain(..read);
+            self.carry_seen = 0;
+            self.carry_quote = 0;
+            if stopped {
+                return Ok(Fed::Stopped(taken));
+            }
+        }
+        let rest = bytes.get(taken..).unwrap_or(&[]);
+        let (read, stopped) = self.scan(rest, sink)?;
+        if stopped {
+            return Ok(Fed::Stopped(taken + read));
+        }
+        self.carry.extend_from_slice(rest.get(read..).unwrap_or(&[]));
+        Ok(Fed::More)
+    }
+
+    /// Adds to the carry what its token may need: a tag up to its end, anything else a byte.
+    ///
+    /// The answer is the number of bytes added, or nothing when they did not suffice.
+    fn top_up(&mut self, bytes: &[u8]) -> Result<Option<usize>, Error> {
+        let is_tag = self.mode == Mode::Markup
+            && self.carry.first() == Some(&b'<')
+            && self.carry.get(1).is_some_and(|b| !matches!(b, b'!' | b'?'));
+        if !is_tag {
+            let Some(&next) = bytes.first() else { return Ok(None) };
+            self.carry.push(next);
+            return Ok(Some(1));
+        }
+        let is_end = self.carry.get(1) == Some(&b'/');
+        let before = self.carry.len();
+        let room = (self.limits.tag_bytes_max as usize + 2).saturating_sub(before);
+        let offered = bytes.get(..room.min(bytes.len())).unwrap_or(&[]);
+        self.carry_seen = self.carry_seen.max(1);
+        // What the carry holds already was searched when it came, except when it was left by a scan.
+        let held_end = if is_end {
+            memchr::memchr(b'>', self.carry.get(self.carry_seen..).unwrap_or(&[]))
+        } else {
+            find::tag_end(&self.carry, self.carry_seen, &mut self.carry_quote)
+        };
+        if held_end.is_some() {
+            return Ok(Some(0));
+        }
+        self.carry_seen = before;
+        let end = if is_end {
+            memchr::memchr(b'>', offered)
+        } else {
+            find::tag_end(offered, 0, &mut self.carry_quote)
+        };
+        let added = end.map_or(offered.len(), |end| end + 1);
+        self.carry.extend_from_slice(offered.get(..added).unwrap_or(&[]));
+        self.carry_seen = self.carry.len();
+        Ok((end.is_some() || self.carry.len() > self.limits.tag_bytes_max as usize).then_some(added))
+    }
+
+    /// Scans a buffer; the answer is how many bytes are done with, and whether the sink stopped.
+    pub(super) fn scan<S: Sink>(&mut self, buf: &[u8], sink: &mut S) -> Result<(usize, bool), Error> {
+        self.checked = 0;
+        self.stop_at = usize::MAX;
+        self.wrong = None;
+        self.plain = true;
+        let mut at = 0;
+        let stopped = loop {
+            if at >= buf.len() {
+                break false;
+            }
+            if at >= self.checked {
+                self.plain = true;
+                self.check(buf, at + 1);
+                if at >= self.stop_at {
+                    self.refuse_wrong(at)?;
+                    break false;
+                }
+            }
+            match self.token(buf, at, sink)? {
+                Step::Next(next) => at = next,
+                Step::Stop(next) => {
+                    at = next;
+                    break true;
+                }
+                Step::Incomplete(next) => {
+                    at = next;
+                    if self.checked < buf.len().min(self.stop_at) {
+                        // Only the block was too short.
+                        self.check(buf, self.checked + 1);
+                        continue;
+                    }
+                    self.refuse_wrong(at)?;
+                    break false;
+                }
+            }
+        };
+        self.base += at as u64;
+        Ok((at, stopped))
+    }
+
+    /// Refuses the bytes that ended the checked part, if they are wrong rather than cut.
+    fn refuse_wrong(&mut self, at: usize) -> Result<(), Error> {
+        match self.wrong.take() {
+            Some(kind) => Err(self.error(kind, self.stop_at.max(at))),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks blocks until `upto` bytes are known to be good, or the bad byte is known.
+    #[inline]
+    pub(super) fn check(&mut self, buf: &[u8], upto: usize) {
+        while self.checked < upto.min(buf.len()) && self.stop_at == usize::MAX {
+            self.check_block(buf, upto);
+        }
+    }
+
+    fn check_block(&mut self, buf: &[u8], upto: usize) {
+        let start = self.checked;
+        let mut end = buf.len().min(upto.max(start + self.block));
+        self.block = BLOCK;
+        let Some(block) = buf.get(start..end) else { return };
+        if let Err(error) = std::str::from_utf8(block) {
+            let good = start + error.valid_up_to();
+            if error.error_len().is_some() || (end == buf.len() && good + 4 <= end) {
+                self.wrong = Some(ErrorKind::Encoding("a byte is not UTF-8".into()));
+                self.stop_at = good;
+            } else if end == buf.len() {
+                self.stop_at = good;
+            }
+            end = good;
+        }
+        let block = buf.get(start..end).unwrap_or(&[]);
+        if let Some(bad) = super::chars::find_forbidden(block) {
+            let byte = block.get(bad).copied().unwrap_or(0);
+            let what = if byte < 0x20 { format!("U+{byte:04X}") } else { "U+FFFE or U+FFFF".into() };
+            self.wrong = Some(ErrorKind::NotWellFormed(format!("the character {what} is not allowed in XML")));
+            end = start + bad;
+            self.stop_at = end;
+        }
+        self.plain = self.plain && is_plain(buf.get(start.saturating_sub(2)..end).unwrap_or(&[]));
+        self.checked = end;
+    }
+
+    /// The bytes that may be read now.
+    #[inline]
+    pub(super) fn ready<'b>(&self, buf: &'b [u8]) -> &'b [u8] {
+        buf.get(..self.checked.min(self.stop_at)).unwrap_or(buf)
+    }
+
+    #[cold]
+    pub(super) fn error(&self, kind: ErrorKind, at: usize) -> Error {
+        Error::new(kind, self.input.source(self.base + at as u64))
+    }
+
+    #[cold]
+    pub(super) fn malformed(&self, what: impl Into<String>, at: usize) -> Error {
+        self.error(ErrorKind::NotWellFormed(what.into()), at)
+    }
+
+    #[cold]
+    pub(super) fn limit(&self, name: &'static str, max: u32, at: usize) -> Error {
+        self.error(ErrorKind::Limit { name, max: u64::from(max) }, at)
+    }
+
+    /// The name of the open element of this index, as written.
+    pub(super) fn open_name(&self, index: usize) -> &str {
+        let Some(frame) = self.frames.get(index) else { return "" };
+        let end = self.frames.get(index + 1).map_or(self.names.len(), |next| next.name_start as usize);
+        let bytes = self.names.get(frame.name_start as usize..end).unwrap_or(&[]);
+        std::str::from_utf8(bytes).unwrap_or("")
+    }
+}
+
+/// A span of a tag, from indexes in the buffer.
+pub(super) fn span(from: usize, start: usize, end: usize) -> Span {
+    Span { start: (start - from) as u32, end: (end - from) as u32 }
+}
+
+fn is_plain(block: &[u8]) -> bool {
+    memchr::memchr2(b'&', b'\r', block).is_none() && memchr::memmem::find(block, b"]]>").is_none()
+}

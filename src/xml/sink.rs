@@ -1,0 +1,232 @@
+//! What the scanner tells, and to whom.
+//!
+//! [`Sink`] is the whole stream, for the engine; [`Observer`] is its shallow part, for a room that
+//! wants to read along in the same pass. **Invariant:** nothing here keeps bytes.
+
+use super::scope::{NameRef, Scopes, Span};
+
+/// What a sink wants next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Pass over the content of the element just started; its end is still told.
+    Skip,
+    /// Return from `feed` now; scanning can go on from this place.
+    Stop,
+}
+
+/// Receives every event of the document.
+pub trait Sink {
+    /// A number of the sink's choice for an expanded name; asked once per name and scope, then remembered.
+    fn symbol(&mut self, namespace: &str, local: &str) -> u64;
+    /// A start tag, its attributes resolved. An empty element is told as a start and an end.
+    fn start(&mut self, tag: &Tag<'_>) -> Flow;
+    /// Whether text is of interest now; when not, it is only checked.
+    fn wants_text(&self) -> bool;
+    /// A piece of text, references replaced and line ends normalised. Pieces of one text node follow
+    /// each other without another event between.
+    fn text(&mut self, text: &str);
+    /// A piece of a comment; `last` ends it. Also told when empty.
+    fn comment(&mut self, text: &str, last: bool);
+    /// An end tag. `Skip` means the same as `Continue`.
+    fn end(&mut self, tag: &EndTag<'_>) -> Flow;
+}
+
+/// Reads along at shallow depth.
+///
+/// Names are expanded, values are normalised. Every method may stop the pass.
+pub trait Observer {
+    /// Deepest element that is told about; the root has depth 1. Content below costs nothing.
+    fn depth_max(&self) -> u32 {
+        4
+    }
+    /// A start tag at `tag.depth() <= depth_max()`.
+    fn start(&mut self, tag: &Tag<'_>) -> Flow {
+        let _ = tag;
+        Flow::Continue
+    }
+    /// Text directly in an element of that depth, in pieces.
+    fn text(&mut self, depth: u32, text: &str) {
+        let _ = (depth, text);
+    }
+    /// The end of such an element.
+    fn end(&mut self, tag: &EndTag<'_>) -> Flow {
+        let _ = tag;
+        Flow::Continue
+    }
+}
+
+/// An observer that looks at nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn depth_max(&self) -> u32 {
+        0
+    }
+}
+
+/// An expanded name as written in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name<'a> {
+    /// The prefix, or `""`.
+    pub prefix: &'a str,
+    /// The part after the colon.
+    pub local: &'a str,
+    /// The namespace, or `""` for none.
+    pub namespace: &'a str,
+}
+
+impl Name<'_> {
+    /// Whether the expanded name is this one.
+    pub fn is(&self, namespace: &str, local: &str) -> bool {
+        self.local == local && self.namespace == namespace
+    }
+}
+
+/// A start tag.
+#[derive(Clone, Copy)]
+pub struct Tag<'a> {
+    pub(super) raw: Span,
+    pub(super) name: NameRef,
+    pub(super) tag: &'a [u8],
+    pub(super) values: &'a [u8],
+    pub(super) records: &'a [Record],
+    pub(super) scopes: &'a Scopes,
+    pub(super) depth: u32,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) empty: bool,
+    pub(super) declares: bool,
+}
+
+/// An end tag, or the end of an empty element.
+#[derive(Debug, Clone, Copy)]
+pub struct EndTag<'a> {
+    pub(super) raw: &'a [u8],
+    /// The element's depth; the root has 1.
+    pub depth: u32,
+    /// Offset of the tag's `<`; for an empty element its own tag's end.
+    pub start: u64,
+    /// Offset behind its `>`.
+    pub end: u64,
+}
+
+impl<'a> EndTag<'a> {
+    /// The element's name as written.
+    pub fn qualified(&self) -> &'a str {
+        std::str::from_utf8(self.raw).unwrap_or("")
+    }
+}
+
+/// One attribute.
+#[derive(Debug, Clone, Copy)]
+pub struct Attribute<'a> {
+    /// Its expanded name; an attribute without prefix has no namespace.
+    pub name: Name<'a>,
+    /// The sink's number for the name.
+    pub symbol: u64,
+    /// The normalised value.
+    pub value: &'a str,
+}
+
+/// Where an attribute stands, within its tag.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Record {
+    pub(super) name: Span,
+    pub(super) value: Span,
+    pub(super) decoded: bool,
+    pub(super) declaration: bool,
+    pub(super) resolved: NameRef,
+}
+
+impl<'a> Tag<'a> {
+    /// The expanded name.
+    pub fn name(&self) -> Name<'a> {
+        expand(self.scopes, self.qualified(), self.name)
+    }
+
+    /// The name as written.
+    pub fn qualified(&self) -> &'a str {
+        str_of(self.tag, self.raw)
+    }
+
+    /// The sink's number for the name.
+    #[inline]
+    pub fn symbol(&self) -> u64 {
+        self.name.symbol
+    }
+
+    /// The attributes without namespace declarations, in the order written.
+    #[inline]
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
+        let tag = *self;
+        self.records.iter().filter(|r| !r.declaration).map(move |record| Attribute {
+            name: expand(tag.scopes, str_of(tag.tag, record.name), record.resolved),
+            symbol: record.resolved.symbol,
+            value: tag.value(record),
+        })
+    }
+
+    /// The namespace declarations: prefix (`""` for the default) and namespace.
+    pub fn declarations(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let tag = *self;
+        self.records.iter().filter(|r| r.declaration).map(move |record| {
+            let name = str_of(tag.tag, record.name);
+            (name.strip_prefix("xmlns:").unwrap_or(""), tag.value(record))
+        })
+    }
+
+    /// Whether the tag has attributes other than namespace declarations.
+    #[inline]
+    pub fn has_attributes(&self) -> bool {
+        !self.records.is_empty() && (!self.declares || self.records.iter().any(|r| !r.declaration))
+    }
+
+    /// The element's depth; the root has 1.
+    #[inline]
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Offset of `<`.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Offset behind `>`.
+    #[inline]
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether the tag is `<a/>`; its end is told next.
+    pub fn is_empty_element(&self) -> bool {
+        self.empty
+    }
+
+    fn value(&self, record: &Record) -> &'a str {
+        str_of(if record.decoded { self.values } else { self.tag }, record.value)
+    }
+}
+
+impl std::fmt::Debug for Tag<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tag").field("name", &self.name()).field("depth", &self.depth).finish_non_exhaustive()
+    }
+}
+
+fn expand<'a>(scopes: &'a Scopes, raw: &'a str, name: NameRef) -> Name<'a> {
+    let (prefix, local) = match name.prefix_len {
+        0 => ("", raw),
+        length => (raw.get(..usize::from(length)).unwrap_or(""), raw.get(usize::from(length) + 1..).unwrap_or("")),
+    };
+    Name { prefix, local, namespace: scopes.text(name.namespace) }
+}
+
+/// A span of bytes that the scanner has checked to be UTF-8.
+#[inline]
+fn str_of(bytes: &[u8], span: Span) -> &str {
+    bytes.get(span.start as usize..span.end as usize).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+}

@@ -1,0 +1,8 @@
+//! Tests of the engine (`xml` and `xpath`) through its public face.
+//!
+//! `scanner`: what is told and refused, against quick-xml. `chunks`: the same however the input is
+//! cut. `answers`: expressions and what they mean.
+
+mod answers;
+mod scanner;
+mod support;

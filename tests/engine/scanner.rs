@@ -1,0 +1,170 @@
+//! What the scanner tells and refuses; quick-xml must agree; every cut gives the same.
+
+use soap_router::xml::{Event, Limits, Reader};
+
+use crate::support::{Log, scan};
+
+const GOOD: &[&str] = &[
+    "<a/>",
+    "<a></a>",
+    "<?xml version=\"1.0\"?><a/>",
+    "<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>\r\n<a/>\n<!-- end -->",
+    "<!-- x --><a b='1' c=\"2\">t<b/>u</a>",
+    "<a xmlns='u'><b xmlns=''/><p:c xmlns:p='v' p:x='1' x='2'/></a>",
+    "<a>&lt;&gt;&amp;&quot;&apos;&#65;&#x42;</a>",
+    "<a b='&lt;&#10;x\ty\r\nz'/>",
+    "<a>x\r\ny\rz\n</a>",
+    "<a><![CDATA[<x>]]]]><![CDATA[>]]>t<!--c-->u</a >",
+    "<a>]] ></a>",
+    "<a b = '1'\n c\t=\t\"2\" />",
+    "<é:ü xmlns:é='urn:é' é:ö='ß'>€😀</é:ü>",
+    "<a b='>'>></a>",
+    "<a xmlns:p='u'><b xmlns:q='u'><p:c q:d='1' d='2'/></b></a>",
+    "\u{FEFF}<a>bom</a>",
+    "<a><b><c><d x='/'>/</d></c></b><!----></a>",
+];
+
+const BAD: &[&str] = &[
+    "",
+    " ",
+    "x",
+    "<a>",
+    "<a></b>",
+    "<a/><b/>",
+    "<a/>x",
+    "x<a/>",
+    "<a b='1' b='2'/>",
+    "<a xmlns:p='u' xmlns:q='u' p:b='1' q:b='2'/>",
+    "<p:a/>",
+    "<a p:b='1'/>",
+    "<a b='<'/>",
+    "<a b=1/>",
+    "<a b/>",
+    "<a b='1'c='2'/>",
+    "<a>&nbsp;</a>",
+    "<a>& </a>",
+    "<a>&#0;</a>",
+    "<a>&#xD800;</a>",
+    "<a>]]></a>",
+    "<a><!-- -- --></a>",
+    "<a><!-- ---></a>",
+    "<a><?pi x?></a>",
+    "<?pi?><a/>",
+    "<!DOCTYPE a><a/>",
+    " <?xml version='1.0'?><a/>",
+    "<?xml version='1.1'?><a/>",
+    "<?xml encoding='UTF-8'?><a/>",
+    "<1a/>",
+    "<a:b:c xmlns:a='u'/>",
+    "<:a/>",
+    "<a:/>",
+    "<a xmlns:p=''/>",
+    "<a xmlns:xml='u'/>",
+    "<a xmlns:xmlns='u'/>",
+    "<a xmlns='http://www.w3.org/2000/xmlns/'/>",
+    "<xmlns:a/>",
+    "<a>\u{1}</a>",
+    "<a>\u{FFFF}</a>",
+    "<a b='\u{2}'/>",
+    "<![CDATA[x]]><a/>",
+    "<a/><![CDATA[x]]>",
+    "<a><![cdata[x]]></a>",
+    "< a/>",
+    "<a></ a>",
+    "<a/ >",
+    "<a><b></a></b>",
+    "</a>",
+    "<a xmlns:p='u' xmlns:p='v'/>",
+    "<a b='&x;'/>",
+    "<!doctype a><a/>",
+    "<a",
+    "<a b='",
+    "<a><!--",
+    "<a>&am",
+];
+
+/// The reader's events in the log's words.
+fn read(text: &str) -> (Vec<String>, bool) {
+    let mut lines = Vec::new();
+    let mut reader = Reader::new(text, &Limits::default());
+    loop {
+        match reader.next_event() {
+            Ok(Some(Event::Start { name, attributes })) => {
+                let mut line = format!("start {{{}}}{}", name.2, name.1);
+                for (name, value) in attributes {
+                    line += &format!(" {{{}}}{}={:?}", name.2, name.1, value);
+                }
+                lines.push(line);
+            }
+            Ok(Some(Event::Text(text))) => lines.push(format!("text {text:?}")),
+            Ok(Some(Event::Comment(text))) => lines.push(format!("comment {text:?}")),
+            Ok(Some(Event::End)) => lines.push("end".into()),
+            Ok(None) => return (lines, true),
+            Err(_) => return (lines, false),
+        }
+    }
+}
+
+fn same_however_cut(bytes: &[u8], charset: Option<&str>) -> (Log, bool) {
+    let whole = scan(bytes, &[usize::MAX], charset);
+    for size in [1, 2, 3, 7] {
+        assert_eq!(scan(bytes, &[size], charset), whole, "{size}: {}", String::from_utf8_lossy(bytes));
+    }
+    for cut in 0..bytes.len() {
+        assert_eq!(scan(bytes, &[cut, usize::MAX], charset), whole, "cut {cut}: {}", String::from_utf8_lossy(bytes));
+    }
+    let good = whole.1.is_ok();
+    (whole.0, good)
+}
+
+#[test]
+fn good_documents() {
+    for text in GOOD {
+        let (log, good) = same_however_cut(text.as_bytes(), None);
+        assert!(good, "{text}: {:?}", scan(text.as_bytes(), &[usize::MAX], None).1);
+        assert_eq!((log.lines, true), read(text), "{text}");
+    }
+}
+
+#[test]
+fn bad_documents() {
+    for text in BAD {
+        let (_, good) = same_however_cut(text.as_bytes(), None);
+        assert!(!good, "{text}");
+    }
+}
+
+#[test]
+fn utf16_reads_as_utf8() {
+    for text in GOOD.iter().filter(|text| !text.contains("UTF-8")) {
+        let plain = text.trim_start_matches('\u{FEFF}');
+        let expected = scan(plain.as_bytes(), &[usize::MAX], None).0;
+        let marked = format!("\u{FEFF}{plain}");
+        let le: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let be: Vec<u8> = plain.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let (log, good) = same_however_cut(&le, Some("utf-16"));
+        assert!(good, "{text}");
+        assert_eq!(log, expected);
+        assert_eq!(same_however_cut(&be, None), (expected, true));
+    }
+}
+
+#[test]
+fn declared_latin1() {
+    let bytes = b"<?xml version='1.0' encoding='ISO-8859-1'?><a b='\xE9'>\xE9</a>";
+    let (log, good) = same_however_cut(bytes, None);
+    assert!(good);
+    assert_eq!(log.lines, ["start {}a {}b=\"é\"", "text \"é\"", "end"]);
+    assert!(!same_however_cut(bytes, Some("utf-8")).1);
+    assert!(same_however_cut(b"<a>\xE9</a>", Some("windows-1252")).1);
+    assert!(scan(b"<a/>", &[1], Some("ebcdic")).1.is_err());
+}
+
+#[test]
+fn offsets_are_of_the_bytes_received() {
+    let error = scan(b"<a>\n</b>", &[1], None).1.unwrap_err();
+    assert_eq!(error.offset, 4);
+    assert!(error.to_string().contains("`</b>` does not match `<a>`"), "{error}");
+    let wide: Vec<u8> = "<a>é</b>".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    assert_eq!(scan(&wide, &[3], None).1.unwrap_err().offset, 8);
+}
