@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::values::serialize_as_written;
+use super::amounts::serialize_as_written;
 use super::written::Leaf;
 
 /// An endpoint's URL, taken apart.

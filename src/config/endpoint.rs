@@ -4,11 +4,11 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::address::EndpointUrl;
+use super::amounts::Time;
 use super::node::{Kind, Node, shorten};
 use super::schema::Book;
 use super::shape::{words, written};
 use super::suggest;
-use super::values::Time;
 use super::written::{Reader, Spanned, Written};
 use crate::diag::Diagnostic;
 

@@ -11,7 +11,7 @@ use super::schema::Book;
 use super::shape::{kinds, words, written};
 use super::values::{Anything, Empty, OneOrMany, Share};
 use super::written::{Reader, Spanned, Written};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
 
 kinds! {
     /// A predicate over a message.
@@ -160,6 +160,63 @@ pub enum HeaderTest<'f> {
     Matches(&'f Spanned<String>),
     /// The field is there, or is not.
     Present(bool),
+}
+
+impl FilterRef {
+    /// How the filter is called in messages, logs and `explain`: its name, or its kind and value
+    /// (`xpath: //o:Tier = 'gold'`); `match_all` is `match-all`.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Name(name) => name.value.clone(),
+            Self::Inline(filter) => filter.value.title(),
+        }
+    }
+
+    /// Where it is written.
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Name(name) => name.span,
+            Self::Inline(filter) => filter.span,
+        }
+    }
+}
+
+impl Filter {
+    /// Its kind and value in one line.
+    pub fn title(&self) -> String {
+        let list = |parts: &[FilterRef]| {
+            parts
+                .iter()
+                .map(FilterRef::title)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let value = match self {
+            Self::MatchAll(_) => return "match-all".to_owned(),
+            Self::And(parts) | Self::Or(parts) => format!("[{}]", list(parts)),
+            Self::Not(part) => part.title(),
+            Self::XPath(text) | Self::EndpointName(text) => text.value.clone(),
+            Self::SoapVersion(version) => version.word().to_owned(),
+            // A list of one is shown as the one.
+            other => match serde_json::to_value(other)
+                .unwrap_or_default()
+                .get(other.kind())
+            {
+                Some(Value::Array(items)) if items.len() == 1 => {
+                    items.first().map(plain).unwrap_or_default()
+                }
+                value => value.map(plain).unwrap_or_default(),
+            },
+        };
+        format!("{}: {value}", self.kind())
+    }
+}
+
+/// Text as it is, all else as JSON.
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl HttpHeader {
@@ -315,7 +372,7 @@ impl RoundRobinKeys {
             });
         };
         let span = self.index.map_or(node.span, |index| index.span);
-        let text = format!("this round robin cannot be{}", reader.place());
+        let text = format!("a round robin that cannot be{}", reader.place());
         reader.tell(Diagnostic::error("bad-round-robin", text, span).label(mistake));
         None
     }

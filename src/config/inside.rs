@@ -60,11 +60,7 @@ fn follow(
     let mut places: Vec<Pos> = Vec::with_capacity(text.value.len());
     for wanted in text.value.chars() {
         if wanted.is_whitespace() {
-            let before = places
-                .last()
-                .copied()
-                .map_or(raw.at, |last| Pos::new(last.line, last.col + 1));
-            places.push(before);
+            places.push(raw.at);
             continue;
         }
         let (found, at) =
@@ -125,4 +121,73 @@ fn double_quoted(raw: &mut Raw<'_>) -> Option<(char, Pos)> {
             Some(code.checked_mul(16)? + digit.to_digit(16)?)
         });
     code.and_then(char::from_u32).map(|found| (found, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::node::Kind;
+    use super::super::yaml;
+    use super::*;
+    use crate::diag::Report;
+
+    /// The text found at the place of each character of the first value.
+    fn found(yaml: &str) -> (String, String) {
+        let (mut sources, mut report) = (Sources::default(), Report::default());
+        let file = sources.add("a", yaml);
+        let node = yaml::parse(&sources, file, &mut report).unwrap();
+        let Kind::Map(entries) = node.kind else {
+            panic!("no mapping")
+        };
+        let Kind::Scalar { text, .. } = &entries[0].1.kind else {
+            panic!("no text")
+        };
+        let text = Spanned::new(text.clone(), entries[0].1.span);
+        let at = |index| {
+            let span = inside(&sources, &text, index..index + 1);
+            let line = sources.line(file, span.start.line).unwrap_or_default();
+            line.chars().nth(span.start.col as usize - 1).unwrap_or(' ')
+        };
+        let count = text.value.chars().count();
+        (text.value.clone(), (0..count).map(at).collect())
+    }
+
+    #[test]
+    fn each_character_is_found_however_the_text_is_quoted() {
+        let texts = [
+            "x: //o:Tier = 'gold' or //ö\n",
+            "x: \"//o:Tier = 'gold' or //ö\"\n",
+            "x: '//o:Tier = ''gold'' or //ö'\n",
+            "x: |\n  //o:Tier\n    = 'gold'\n\n  or //ö\n",
+            "x: >-\n  'a' =\n  //o:Tier\n  or //ö\n",
+            "x: //o:Tier\n   = 'gold'\n   or //ö\n",
+            "x: \"//o:Tier\n   = 'gold' \\\n   or //ö\"\n",
+            "x: !!str &a 'b'\n",
+        ];
+        for yaml in texts {
+            let (text, found) = found(yaml);
+            let bare = |text: &str| text.split_whitespace().collect::<String>();
+            assert_eq!(bare(&found), bare(&text), "{yaml}");
+            assert!(!bare(&text).is_empty());
+        }
+    }
+
+    #[test]
+    fn escapes_are_pointed_at_where_they_begin() {
+        let (text, found) = found("x: \"a\\u0062c\\\"d\\\\e\\x66\"\n");
+        assert_eq!(text, "abc\"d\\ef");
+        assert_eq!(found, "a\\c\\d\\e\\");
+    }
+
+    #[test]
+    fn places_behind_the_end_and_lost_texts_are_no_crash() {
+        let mut sources = Sources::default();
+        let file = sources.add("a", "x: abc\n");
+        let span = Span::new(file, Pos::new(1, 4), Pos::new(1, 7));
+        let text = Spanned::new("abc".to_owned(), span);
+        assert_eq!(inside(&sources, &text, 3..4).start, Pos::new(1, 7));
+        assert_eq!(inside(&sources, &text, 99..7).start, Pos::new(1, 7));
+        let lost = Spanned::new("other".to_owned(), span);
+        assert_eq!(inside(&sources, &lost, 0..1), span);
+        assert_eq!(inside(&Sources::default(), &text, 0..1), span);
+    }
 }

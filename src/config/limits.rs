@@ -3,8 +3,8 @@
 //! The table makes the two written types (for the whole router and for one service), the numbers in force,
 //! and [`LIMITS`] for the docs. What holds a limit is elsewhere (`xml`, `front`, `exchange`).
 
+use super::amounts::{Size, SizeOrNone, Time};
 use super::shape::written;
-use super::values::{Size, SizeOrNone, Time};
 
 /// One limit as the docs tell it.
 #[derive(Debug, Clone, Copy)]

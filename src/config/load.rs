@@ -183,7 +183,7 @@ impl Loading {
         let at = place_of(&self.sources, file, good);
         let span = Span::new(file, at, Pos::new(at.line, at.col.saturating_add(1)));
         let found = Diagnostic::error("not-utf8", "the file is not UTF-8 text", span)
-            .label("here it ends to be");
+            .label("not UTF-8 from here on");
         self.report.push(found.hint("save it as UTF-8"));
         None
     }

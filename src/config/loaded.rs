@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::check;
 use super::limits::LimitsInForce;
 use super::names::Named;
-use super::node::Node;
 use super::router::Router;
 use super::service::{Service, TableRef};
 use super::table::Table;
 use super::written::{Reader, Spanned, Written};
+use super::yaml;
 use crate::diag::{FileId, Report, Sources, Span};
 
 /// The whole configuration as it is written.
@@ -85,7 +85,7 @@ pub fn read(path: &str, text: &str, tables: &[TableText<'_>]) -> Loaded {
 }
 
 pub(super) fn read_router(sources: &Sources, file: FileId, report: &mut Report) -> Option<Router> {
-    let node = Node::parse(sources, file, report)?;
+    let node = yaml::parse(sources, file, report)?;
     let mut router = Router::read(&node, &mut Reader::new(report))?;
     for (_, service) in router.services.iter_mut() {
         if let TableRef::Inline(table) = &mut service.table {
@@ -103,7 +103,7 @@ pub(super) fn read_table(
     report: &mut Report,
 ) {
     let spanned = Spanned::new(name.to_owned(), Span::whole(file));
-    let node = Node::parse(sources, file, report);
+    let node = yaml::parse(sources, file, report);
     let mut reader = Reader::new(report);
     let table = node.and_then(|node| {
         reader.inside(format!("table `{name}`"), |reader| {
@@ -151,7 +151,9 @@ impl Config {
     /// The limits in force for a service.
     pub fn limits_of(&self, service: &Service) -> LimitsInForce {
         let mut limits = self.router_limits().of_service(&service.limits);
-        limits.replay_buffer = service.replay_buffer.unwrap_or(limits.replay_buffer);
+        limits.replay_buffer = service
+            .replay_buffer
+            .map_or(limits.replay_buffer, |size| size.value);
         limits
     }
 

@@ -5,12 +5,14 @@
 //! `written.rs` says what reading is, `shape.rs` derives it for structs, words and kinds; the schema comes
 //! from the same lines.
 //!
-//! **Invariant:** only `load.rs` touches the disk, only `node.rs` knows the YAML parser, and no input makes
+//! **Invariant:** only `load.rs` touches the disk, only `yaml.rs` knows the YAML parser, and no input makes
 //! this room panic (`tests/it/golden_check.rs`).
 
 mod address;
+mod amounts;
 mod check;
 mod endpoint;
+mod fields;
 mod filter;
 mod inside;
 mod limits;
@@ -26,8 +28,10 @@ mod suggest;
 mod table;
 mod values;
 mod written;
+mod yaml;
 
 pub use address::{AbsoluteUri, EndpointUrl, HeaderName, HostPattern, OperationName, ServicePath};
+pub use amounts::{Size, SizeOrNone, Time};
 pub use endpoint::{
     Addressing, Endpoint, Failover, FailoverOn, FaultBlame, OnSigned, Resend, SoapVersion,
 };
@@ -46,5 +50,5 @@ pub use router::{
 pub use schema::{router_schema, table_schema};
 pub use service::{OnOverflow, Pattern, RouteOn, Service, SeveralMatches, TableRef, Verify};
 pub use table::{Backups, Entry, Table};
-pub use values::{Anything, Empty, FormatVersion, OneOrMany, Share, Size, SizeOrNone, Time};
+pub use values::{Anything, Empty, FormatVersion, OneOrMany, Share};
 pub use written::Spanned;

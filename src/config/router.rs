@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::amounts::Time;
 use super::endpoint::Endpoint;
 use super::limits::Limits;
 use super::names::Named;
@@ -15,7 +16,7 @@ use super::node::Node;
 use super::schema::Book;
 use super::service::Service;
 use super::shape::{words, written};
-use super::values::{FormatVersion, OneOrMany, Time};
+use super::values::{FormatVersion, OneOrMany};
 use super::written::{Reader, Spanned, Written};
 
 written! {

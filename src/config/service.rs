@@ -4,12 +4,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::address::{HostPattern, ServicePath};
+use super::amounts::{Size, Time};
 use super::limits::ServiceLimits;
 use super::node::{Kind, Node};
 use super::schema::Book;
 use super::shape::{words, written};
 use super::table::{Entry, Table};
-use super::values::{OneOrMany, Size, Time};
+use super::values::OneOrMany;
 use super::written::{Reader, Spanned, Written};
 
 written! {
@@ -38,7 +39,7 @@ written! {
         /// Whether what lies behind the deciding byte is checked too.
         pub verify: Verify = Verify::None,
         /// Bytes kept to send a message again to a backup; left out: as `limits.replay_buffer`.
-        pub replay_buffer: Option<Size> [0..=1 << 30] = None,
+        pub replay_buffer: Option<Spanned<Size>> [0..=1 << 30] = None,
         /// What happens to a message that outgrows the replay buffer.
         pub on_overflow: OnOverflow = OnOverflow::Commit,
         /// How long an exchange may take in all, backups included; no bound but the endpoints' if left out.

@@ -1,30 +1,17 @@
-//! The plain values: numbers, durations, sizes, texts. Each says what it expects and how a good one looks.
+//! The other plain values: numbers, booleans, texts, shares. Each says what it expects and how a good one looks.
 //!
-//! Addresses (URLs, hosts, paths, names) are in `address.rs`; nothing here knows a key.
+//! Durations and sizes are in `amounts.rs`, what addresses something in `address.rs`; nothing here knows a key.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::node::Node;
+use super::fields::Measured;
+use super::node::{Kind, Node};
 use super::schema::Book;
-use super::shape::Measured;
 use super::written::{Leaf, Reader, Written};
-
-/// A duration as it is written: `500ms`, `30s`, `2m`, `1h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time(pub Duration);
-
-/// A number of bytes as it is written: `512`, `64KiB`, `10MiB`, `1GiB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Size(pub u64);
-
-/// A number of bytes, or `none` for no bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SizeOrNone(pub Option<u64>);
+use crate::diag::Diagnostic;
 
 /// A share of messages in percent, from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
@@ -46,197 +33,20 @@ pub struct Anything(pub serde_yaml::Value);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Empty {}
 
-const TIME_UNITS: &[(&str, u64)] = &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-const SIZE_UNITS: &[(&str, u64)] = &[
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
-
-impl Time {
-    /// So many milliseconds.
-    pub const fn millis(count: u64) -> Self {
-        Self(Duration::from_millis(count))
-    }
-
-    /// So many seconds.
-    pub const fn secs(count: u64) -> Self {
-        Self(Duration::from_secs(count))
-    }
-
-    /// The duration.
-    pub const fn get(self) -> Duration {
-        self.0
-    }
-}
-
-impl Leaf for Time {
-    const WHAT: &'static str = "a duration";
-    const EXAMPLE: &'static str = "30s";
-    const RULE: &'static str = "bad-duration";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        amount(text, TIME_UNITS, None).map(Self::millis)
-    }
-
-    fn leaf_schema() -> Value {
-        json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" })
-    }
-}
-
-impl Leaf for Size {
-    const WHAT: &'static str = "a size";
-    const EXAMPLE: &'static str = "64KiB";
-    const RULE: &'static str = "bad-size";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        amount(text, SIZE_UNITS, Some(1)).map(Self)
-    }
-
-    fn leaf_schema() -> Value {
-        json!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$" })
-    }
-}
-
-impl Leaf for SizeOrNone {
-    const WHAT: &'static str = "a size or `none`";
-    const EXAMPLE: &'static str = "1GiB";
-    const RULE: &'static str = "bad-size";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        if text == "none" {
-            Ok(Self(None))
-        } else {
-            Size::parse(text).map(|size| Self(Some(size.0)))
-        }
-    }
-
-    fn leaf_schema() -> Value {
-        json!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+(B|KiB|MiB|GiB)?|none)$" })
-    }
-}
-
-/// A whole number with a unit; the label says what is wrong with it.
-fn amount(text: &str, units: &[(&str, u64)], bare: Option<u64>) -> Result<u64, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let list = || {
-        units
-            .iter()
-            .map(|(name, _)| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    if number.is_empty() {
-        return Err(format!("expected a whole number and a unit: {}", list()));
-    }
-    let factor = match units.iter().find(|(name, _)| *name == unit) {
-        Some((_, factor)) => *factor,
-        None if unit.is_empty() => {
-            bare.ok_or_else(|| format!("the unit is missing: {}", list()))?
-        }
-        None if unit.starts_with('.') => {
-            return Err("write a whole number of a smaller unit".to_owned());
-        }
-        None => return Err(format!("the unit is one of {}", list())),
-    };
-    let product = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor));
-    product.ok_or_else(|| "the number is too large".to_owned())
-}
-
-fn written(
-    f: &mut fmt::Formatter<'_>,
-    amount: u64,
-    units: &[(&str, u64)],
-    smallest: &str,
-) -> fmt::Result {
-    let unit = units
-        .iter()
-        .find(|(_, factor)| amount > 0 && amount % factor == 0);
-    match unit {
-        Some((name, factor)) => write!(f, "{}{name}", amount / factor),
-        None => write!(f, "{amount}{smallest}"),
-    }
-}
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        written(f, millis, TIME_UNITS, "ms")
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        written(f, self.0, SIZE_UNITS, "B")
-    }
-}
-
-impl fmt::Display for SizeOrNone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(size) => Size(size).fmt(f),
-            None => f.write_str("none"),
-        }
-    }
-}
-
-/// Written the way it is read.
-macro_rules! serialize_as_written {
-    ($($type:ty),+) => { $(
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-    )+ };
-}
-pub(super) use serialize_as_written;
-serialize_as_written!(Time, Size, SizeOrNone);
-
-impl Measured for Time {
-    fn amount(&self) -> Option<u64> {
-        u64::try_from(self.0.as_millis()).ok()
-    }
-
-    fn show(amount: u64) -> String {
-        Self::millis(amount).to_string()
-    }
-}
-
-impl Measured for Size {
-    fn amount(&self) -> Option<u64> {
-        Some(self.0)
-    }
-
-    fn show(amount: u64) -> String {
-        Self(amount).to_string()
-    }
-}
-
-impl Measured for SizeOrNone {
-    fn amount(&self) -> Option<u64> {
-        self.0
-    }
-
-    fn show(amount: u64) -> String {
-        Size(amount).to_string()
-    }
-}
-
 macro_rules! whole_numbers {
-    ($($type:ty),+) => { $(
+    ($($type:ty = $what:literal),+) => { $(
         impl Leaf for $type {
-            const WHAT: &'static str = "a whole number";
+            const WHAT: &'static str = $what;
             const EXAMPLE: &'static str = "";
             const RULE: &'static str = "bad-number";
 
             fn parse(text: &str) -> Result<Self, String> {
-                text.parse().map_err(|_| format!("a whole number from {} to {}", <$type>::MIN, <$type>::MAX))
+                use std::num::IntErrorKind;
+                text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+                    IntErrorKind::PosOverflow => "too large".to_owned(),
+                    IntErrorKind::NegOverflow => "too small".to_owned(),
+                    _ => "digits only".to_owned(),
+                })
             }
 
             fn leaf_schema() -> Value {
@@ -255,7 +65,11 @@ macro_rules! whole_numbers {
         }
     )+ };
 }
-whole_numbers!(u16, u32, u64, i32);
+whole_numbers!(
+    u16 = "a whole number from 0 to 65535",
+    u32 = "a whole number from 0 to 4294967295",
+    i32 = "a whole number from -2147483648 to 2147483647"
+);
 
 impl Leaf for bool {
     const WHAT: &'static str = "`true` or `false`";
@@ -279,7 +93,7 @@ impl Leaf for bool {
 impl Leaf for String {
     const WHAT: &'static str = "text";
     const EXAMPLE: &'static str = "";
-    const RULE: &'static str = "bad-text";
+    const RULE: &'static str = "wrong-type";
 
     fn parse(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
@@ -360,7 +174,7 @@ impl Written for Empty {
     const NOUN: &'static str = "an empty mapping";
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let empty = matches!(&node.kind, super::node::Kind::Map(entries) if entries.is_empty());
+        let empty = matches!(&node.kind, Kind::Map(entries) if entries.is_empty());
         if !empty {
             reader.wrong_type(node, "an empty mapping", "{}");
         }
@@ -377,13 +191,13 @@ impl<T: Written> Written for OneOrMany<T> {
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         match &node.kind {
-            super::node::Kind::List(items) if items.is_empty() => {
+            Kind::List(items) if items.is_empty() => {
                 let text = format!("this list is empty{}", reader.place());
-                let found = crate::diag::Diagnostic::error("empty-list", text, node.span);
+                let found = Diagnostic::error("empty-list", text, node.span);
                 reader.tell(found.label("needs at least one item"));
                 None
             }
-            super::node::Kind::List(_) => Vec::read(node, reader).map(Self),
+            Kind::List(_) => Vec::read(node, reader).map(Self),
             _ => T::read(node, reader).map(|one| Self(vec![one])),
         }
     }
@@ -399,38 +213,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_sizes_are_read_and_written_alike() {
-        for text in ["500ms", "30s", "2m", "1h", "36h", "1500ms"] {
-            assert_eq!(
-                Time::parse(text).map(|time| time.to_string()),
-                Ok(text.to_owned())
-            );
-        }
-        for text in ["512B", "64KiB", "10MiB", "1GiB", "1025B"] {
-            assert_eq!(
-                Size::parse(text).map(|size| size.to_string()),
-                Ok(text.to_owned())
-            );
-        }
-        assert_eq!(
-            Time::parse("90s").map(|time| time.to_string()),
-            Ok("90s".to_owned())
-        );
-        assert_eq!(Size::parse("65536"), Ok(Size(65536)));
-        assert_eq!(SizeOrNone::parse("none"), Ok(SizeOrNone(None)));
-    }
-
-    #[test]
-    fn bad_amounts_say_why() {
-        let bad = |text| Time::parse(text).err().unwrap_or_default();
-        assert!(bad("30").contains("unit is missing"));
-        assert!(bad("30sec").contains("unit is one of"));
-        assert!(bad("1.5s").contains("smaller unit"));
-        assert!(bad("-1s").contains("whole number"));
-        assert!(bad("99999999999999999999s").contains("too large"));
-        assert!(bad("18446744073709551615h").contains("too large"));
-        assert!(Size::parse("64KB").is_err_and(|label| label.contains("`KiB`")));
+    fn a_share_is_a_number_from_0_to_100() {
         assert!(Share::parse("NaN").is_err() && Share::parse("100.5").is_err());
+        assert!(Share::parse("-1").is_err() && Share::parse("").is_err());
         assert_eq!(Share::parse("12.5%"), Ok(Share(12.5)));
     }
 }

@@ -75,8 +75,8 @@ impl<'r> Reader<'r> {
         let bare = bare_noun(noun);
         match self.places.last() {
             Some(place) if place.starts_with(bare) => place.clone(),
-            Some(place) => format!("{bare} of {place}"),
-            None => bare.to_owned(),
+            Some(place) => format!("{noun} of {place}"),
+            None => noun.to_owned(),
         }
     }
 
@@ -121,10 +121,16 @@ impl<T: Leaf> Written for T {
         match T::parse(text) {
             Ok(value) => Some(value),
             Err(label) => {
-                let text = format!("`{}` is not {}{}", shorten(text), T::WHAT, reader.place());
-                let found = Diagnostic::error(T::RULE, text, node.span).label(label);
-                let example =
-                    (!T::EXAMPLE.is_empty()).then(|| format!("write it like `{}`", T::EXAMPLE));
+                let shown = if text.is_empty() {
+                    "the empty text".to_owned()
+                } else {
+                    format!("`{}`", shorten(text))
+                };
+                let message = format!("{shown} is not {}{}", T::WHAT, reader.place());
+                // Where the label says how to write this one, a general example adds nothing.
+                let example = (!T::EXAMPLE.is_empty() && !label.contains("write"))
+                    .then(|| format!("write it like `{}`", T::EXAMPLE));
+                let found = Diagnostic::error(T::RULE, message, node.span).label(label);
                 reader.tell(found.hint_if(example));
                 None
             }

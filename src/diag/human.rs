@@ -143,11 +143,9 @@ impl Excerpt<'_> {
             self.paint.with(tone, &format!(" {label}"))
         };
         text.push_str(&format!("{pad} {bar}\n"));
-        text.push_str(&format!(
-            "{} {bar} {}\n",
-            self.paint.with(BLUE, &number),
-            shown.text
-        ));
+        let numbered = format!("{} {bar} {}", self.paint.with(BLUE, &number), shown.text);
+        text.push_str(numbered.trim_end());
+        text.push('\n');
         text.push_str(&format!(
             "{pad} {bar} {}{carets}{label}\n",
             " ".repeat(shown.mark_at)

@@ -8,17 +8,33 @@ use super::diagnostic::{Diagnostic, Severity};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     found: Vec<Diagnostic>,
+    /// How many of each severity are kept, so that adding one costs the same however many there are.
+    kept: [usize; 2],
+    /// How many of each severity were left out.
+    dropped: [usize; 2],
 }
 
+/// So many errors, and so many warnings, are kept: a file of another kind given by mistake has one in every
+/// line, and nobody reads on.
+const KEPT_MAX: usize = 1000;
+
 impl Report {
-    /// Adds a finding.
+    /// Adds a finding; beyond [`KEPT_MAX`] it is only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.found.push(diagnostic);
+        let slot = slot(diagnostic.severity);
+        if self.kept[slot] < KEPT_MAX {
+            self.kept[slot] += 1;
+            self.found.push(diagnostic);
+        } else {
+            self.dropped[slot] += 1;
+        }
     }
 
     /// Takes over all findings of another report.
     pub fn absorb(&mut self, other: Self) {
-        self.found.extend(other.found);
+        other.found.into_iter().for_each(|found| self.push(found));
+        self.dropped[0] += other.dropped[0];
+        self.dropped[1] += other.dropped[1];
     }
 
     /// Sorts by file, line and column and drops repeats: what an anchor repeats in the YAML is one mistake.
@@ -28,6 +44,10 @@ impl Report {
             key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
         });
         self.found.dedup();
+        self.kept = [0; 2];
+        for found in &self.found {
+            self.kept[slot(found.severity)] += 1;
+        }
     }
 
     /// True if nothing was found at all.
@@ -42,12 +62,12 @@ impl Report {
 
     /// How many errors there are.
     pub fn errors(&self) -> usize {
-        self.count(Severity::Error)
+        self.kept[0] + self.dropped[0]
     }
 
     /// How many warnings there are.
     pub fn warnings(&self) -> usize {
-        self.count(Severity::Warning)
+        self.kept[1] + self.dropped[1]
     }
 
     /// The findings; sorted once [`Report::settle`] was called.
@@ -55,7 +75,7 @@ impl Report {
         self.found.iter()
     }
 
-    /// `2 errors, 1 warning`, or `no mistakes`.
+    /// `2 errors, 1 warning`, or `no mistakes`; says how many of them are not listed.
     pub fn summary(&self) -> String {
         let part = |count: usize, word: &str| match count {
             0 => None,
@@ -67,18 +87,19 @@ impl Report {
             part(self.warnings(), "warning"),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
-        if parts.is_empty() {
-            "no mistakes".to_owned()
-        } else {
-            parts.join(", ")
+        let left_out: usize = self.dropped.iter().sum();
+        match left_out {
+            0 if parts.is_empty() => "no mistakes".to_owned(),
+            0 => parts.join(", "),
+            left_out => format!("{} ({left_out} of them are not listed)", parts.join(", ")),
         }
     }
+}
 
-    fn count(&self, severity: Severity) -> usize {
-        self.found
-            .iter()
-            .filter(|found| found.severity == severity)
-            .count()
+fn slot(severity: Severity) -> usize {
+    match severity {
+        Severity::Error => 0,
+        Severity::Warning => 1,
     }
 }
 
@@ -110,5 +131,24 @@ mod tests {
         assert_eq!(rules, ["first", "later"]);
         assert_eq!(report.summary(), "1 error, 1 warning");
         assert!(report.has_errors());
+    }
+
+    #[test]
+    fn findings_without_end_are_counted_but_not_kept() {
+        let mut report = Report::default();
+        for number in 0..KEPT_MAX + 5 {
+            report.push(Diagnostic::error(
+                "rule",
+                format!("{number}"),
+                Span::default(),
+            ));
+        }
+        report.push(Diagnostic::warning("rule", "kept", Span::default()));
+        report.settle();
+        assert_eq!(report.iter().len(), KEPT_MAX + 1);
+        assert_eq!(
+            report.summary(),
+            "1005 errors, 1 warning (5 of them are not listed)"
+        );
     }
 }

@@ -1,0 +1,167 @@
+//! Where things stand: sockets, hosts and paths that two want at once, and what reaches too far.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::super::loaded::Config;
+use super::super::router::Router;
+use super::super::service::{Pattern, Service};
+use super::super::written::Spanned;
+use crate::diag::{Diagnostic, FileId, Report, Span};
+
+/// Checks sockets, services and endpoints against each other.
+pub(super) fn check(config: &Config, report: &mut Report) {
+    let router = &config.router;
+    nothing_declared(router, report);
+    sockets(router, report);
+    services(router, report);
+    endpoints(router, report);
+    for (name, service) in router.services.iter() {
+        patterns(name, service, report);
+        buffers(name, service, report);
+    }
+}
+
+fn nothing_declared(router: &Router, report: &mut Report) {
+    // The main file is the first that was added, whoever loads it.
+    let whole = Span::whole(FileId::default());
+    let empty = [
+        ("listener", router.listeners.is_empty()),
+        ("service", router.services.is_empty()),
+        ("endpoint", router.endpoints.is_empty()),
+    ];
+    for (what, _) in empty.into_iter().filter(|(_, empty)| *empty) {
+        let text = format!("no {what} is declared");
+        report.push(
+            Diagnostic::error("nothing-declared", text, whole)
+                .hint("a router needs one listener, one service and one endpoint"),
+        );
+    }
+}
+
+fn sockets(router: &Router, report: &mut Report) {
+    let listeners = router
+        .listeners
+        .iter()
+        .map(|(name, listener)| (format!("listener `{}`", name.value), &listener.bind));
+    let admin = router
+        .admin
+        .iter()
+        .map(|admin| ("admin".to_owned(), &admin.bind));
+    let mut taken: HashMap<u16, Vec<(String, &Spanned<SocketAddr>)>> = HashMap::new();
+    for (title, bind) in listeners.chain(admin) {
+        let same_port = taken.entry(bind.port()).or_default();
+        // Port 0 asks the system for any free one.
+        let clash = same_port
+            .iter()
+            .find(|(_, other)| bind.port() != 0 && overlap(bind.ip(), other.ip()));
+        if let Some((other, earlier)) = clash {
+            let text = format!("{title} and {other} want the same address `{}`", bind.value);
+            report.push(
+                Diagnostic::error("address-taken", text, bind.span)
+                    .other(earlier.span, "taken here"),
+            );
+        }
+        same_port.push((title, bind));
+    }
+    if let Some(admin) = &router.admin {
+        if !admin.bind.ip().is_loopback() && admin.token_file.is_none() {
+            let text = format!(
+                "the admin address `{}` can be reached from outside",
+                admin.bind.value
+            );
+            let told = Diagnostic::warning("admin-exposed", text, admin.bind.span)
+                .label("not a loopback address");
+            report.push(told.hint("bind it to 127.0.0.1, or name a `token_file`; without one nothing can be changed through it"));
+        }
+    }
+}
+
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    one == other || one.is_unspecified() || other.is_unspecified()
+}
+
+fn services(router: &Router, report: &mut Report) {
+    let mut by_path: HashMap<String, Vec<(&Spanned<String>, &Service)>> = HashMap::new();
+    for (name, service) in router.services.iter() {
+        let same_path = by_path.entry(service.path.value.to_string()).or_default();
+        if let Some((other, earlier)) = same_path
+            .iter()
+            .find(|(_, other)| both_reached(service, other))
+        {
+            let text = format!(
+                "services `{}` and `{}` have the same path `{}` on the same host and listener",
+                name.value, other.value, service.path.value
+            );
+            let told = Diagnostic::error("service-overlap", text, service.path.span);
+            report.push(
+                told.other(earlier.path.span, "taken here")
+                    .hint("give them different paths, `hosts` or `listeners`"),
+            );
+        }
+        same_path.push((name, service));
+    }
+}
+
+/// Left out stands for all; the hosts of one with a list are found before those of one without.
+fn both_reached(one: &Service, other: &Service) -> bool {
+    let listeners = match (&one.listeners, &other.listeners) {
+        (Some(one), Some(other)) => one.0.iter().any(|listener| other.0.contains(listener)),
+        _ => true,
+    };
+    let hosts = match (&one.hosts, &other.hosts) {
+        (Some(one), Some(other)) => one.0.iter().any(|host| other.0.contains(host)),
+        (None, None) => true,
+        _ => false,
+    };
+    listeners && hosts
+}
+
+/// A message that the router sends to itself goes round until a timeout ends it.
+fn endpoints(router: &Router, report: &mut Report) {
+    for (name, endpoint) in router.endpoints.iter() {
+        let url = &endpoint.url;
+        let ip: Option<IpAddr> = if url.host == "localhost" {
+            Some([127, 0, 0, 1].into())
+        } else {
+            url.host.parse().ok()
+        };
+        let Some(ip) = ip else { continue };
+        let own = |bind: IpAddr| bind == ip || (bind.is_unspecified() && ip.is_loopback());
+        let listener = router
+            .listeners
+            .iter()
+            .find(|(_, listener)| listener.bind.port() == url.port && own(listener.bind.ip()));
+        if let Some((listener, found)) = listener {
+            let text = format!(
+                "endpoint `{}` is the router's own listener `{}`",
+                name.value, listener.value
+            );
+            let told = Diagnostic::warning("endpoint-is-listener", text, url.span)
+                .label("a message sent here comes back");
+            report.push(told.other(found.bind.span, "the listener is here"));
+        }
+    }
+}
+
+fn patterns(name: &Spanned<String>, service: &Service, report: &mut Report) {
+    if let (Pattern::OneWay, Some(several)) = (service.pattern, &service.several_matches) {
+        let text = format!(
+            "`several_matches` has no effect in service `{}`: one-way messages go to every match",
+            name.value
+        );
+        report.push(
+            Diagnostic::warning("no-effect", text, several.span)
+                .hint("remove it, or set `pattern: request-reply`"),
+        );
+    }
+}
+
+fn buffers(name: &Spanned<String>, service: &Service, report: &mut Report) {
+    let (Some(size), Some(_)) = (&service.replay_buffer, &service.limits.replay_buffer) else {
+        return;
+    };
+    let text = format!("service `{}` sets its replay buffer twice", name.value);
+    let told = Diagnostic::error("conflicting-keys", text, size.span).label("and in `limits`");
+    report.push(told.hint("keep `replay_buffer` or `limits.replay_buffer`"));
+}
