@@ -1,2 +1,45 @@
-//! soap-router
+//! `soap-router`: a content-based router in front of SOAP services.
+//!
+//! The rooms, in the order in which a message and a configuration pass through them:
+//!
+//! | room | reason to be |
+//! |---|---|
+//! | [`front`] | accepts connections, speaks HTTP, knows no SOAP |
+//! | [`exchange`] | the road of one message: read, decide, send, answer |
+//! | [`snapshot`] | the compiled configuration that one exchange uses from start to end |
+//! | [`filter`] | many filters as one set, decided while the message is read |
+//! | [`routing`] | which endpoints, in which order |
+//! | [`xpath`] | expressions, all of a table in one pass |
+//! | [`soap`] | the envelope: what it says of itself, faults in its dialect |
+//! | [`xml`] | bytes to namespaced events, under limits |
+//! | [`upstream`] | connections to endpoints, one message to one of them |
+//! | [`net`] | bodies that are bounded, relayed, sent again |
+//! | [`config`] | what the user wrote, with the place of everything |
+//! | [`diag`] | mistakes as data, and their faces |
+//! | [`reload`] | changed files to a new configuration, or the old one kept |
+//! | [`admin`] | look at the running router and nudge it |
+//! | [`telemetry`] | counters and logs |
+//! | [`app`] | puts the rooms together and runs them |
+//! | [`cli`] | one file a verb |
+//!
+//! `docs/architecture.md` has the floors and walls, `docs/life-of-a-message.md` the road in
+//! prose. A program that embeds the router starts at [`cli::run`] or [`app::Router`].
 #![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod diag;
+pub mod exchange;
+pub mod filter;
+pub mod front;
+pub mod net;
+pub mod reload;
+pub mod routing;
+pub mod snapshot;
+pub mod soap;
+pub mod telemetry;
+pub mod upstream;
+pub mod xml;
+pub mod xpath;

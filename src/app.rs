@@ -1,0 +1,376 @@
+//! The composition root: puts the rooms together, runs them, and takes them down in order.
+//!
+//! One thread a worker, each with its own runtime, sockets and connections to endpoints; one
+//! more for reloads and the admin interface. Also the handle that tests and embedding programs
+//! hold: [`Router`].
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::exchange;
+use crate::front::{self, Accepting, BindError};
+use crate::net::Spelling;
+use crate::snapshot::{self, Listener, Live, Snapshot};
+use crate::telemetry::{AccessLog, AccessLogFormat, Metrics};
+
+/// Sockets that may wait for a worker to take them: a reload hands over one a listener.
+const MAILBOX_MAX: usize = 1024;
+/// How often a worker closes connections to endpoints that nobody wanted for too long.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// The router could not start, or could not follow a new configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Threads, runtimes or the access log's file.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// A running router.
+#[derive(Debug)]
+pub struct Router {
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+    workers: Vec<WorkerThread>,
+    doors: Mutex<HashMap<Arc<str>, Door>>,
+    connections: TaskTracker,
+    access_writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct WorkerThread {
+    mailbox: mpsc::Sender<Order>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Accept(std::net::TcpListener, Accepting),
+}
+
+/// A listener that is open.
+#[derive(Debug)]
+struct Door {
+    listener: Listener,
+    address: SocketAddr,
+    stop: CancellationToken,
+}
+
+/// Sockets bound for a listener, one a worker, not yet accepted on.
+struct Bound {
+    listener: Listener,
+    address: SocketAddr,
+    sockets: Vec<std::net::TcpListener>,
+}
+
+impl Router {
+    /// Opens the listeners of a configuration and serves them.
+    ///
+    /// # Errors
+    /// When an address cannot be bound, or the system gives no threads or files.
+    pub fn start(snapshot: Arc<Snapshot>) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let (access, access_writer) = open_access_log(&snapshot.access_log)?;
+        let live = Arc::new(Live::new(Arc::clone(&snapshot), &metrics));
+        let connections = TaskTracker::new();
+        let count = worker_count(snapshot.threads);
+        let mut workers = Vec::with_capacity(count);
+        for number in 0..count {
+            workers.push(start_worker(
+                number,
+                &live,
+                &metrics,
+                &access,
+                &connections,
+            )?);
+        }
+        let router = Self {
+            live,
+            metrics,
+            workers,
+            doors: Mutex::default(),
+            connections,
+            access_writer: Mutex::new(access_writer),
+        };
+        let bound = router.bind_new(&snapshot)?;
+        router.open(bound);
+        Ok(router)
+    }
+
+    /// Puts another configuration in force: new listeners open first, then exchanges that begin
+    /// see the new rules, then listeners that are gone close.
+    ///
+    /// # Errors
+    /// When a new listener cannot be opened; the old configuration then stays in force whole.
+    pub fn apply(&self, snapshot: Arc<Snapshot>) -> Result<(), StartError> {
+        let bound = self.bind_new(&snapshot)?;
+        self.live.swap(Arc::clone(&snapshot), &self.metrics);
+        self.close_gone(&snapshot);
+        self.open(bound);
+        Ok(())
+    }
+
+    /// The address that a listener really has (its port may have been 0).
+    #[must_use]
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.doors().get(listener).map(|door| door.address)
+    }
+
+    /// Every open listener with its address.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let doors = self.doors();
+        let mut all: Vec<_> = doors
+            .iter()
+            .map(|(name, door)| (Arc::clone(name), door.address))
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.live.load().snapshot)
+    }
+
+    /// The counters.
+    #[must_use]
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Stops accepting, finishes what is in flight, and comes back when all is done or the
+    /// drain time is over. Says whether everything was finished.
+    pub async fn stop(&self) -> bool {
+        let drain = self.snapshot().drain;
+        for (_, door) in self.doors().drain() {
+            door.stop.cancel();
+        }
+        self.connections.close();
+        let finished = tokio::time::timeout(drain, self.connections.wait())
+            .await
+            .is_ok();
+        if !finished {
+            tracing::warn!(
+                ?drain,
+                left = self.connections.len(),
+                "not all exchanges were finished"
+            );
+        }
+        finished
+    }
+
+    /// Ends the workers and writes the last log lines. To be called after [`Router::stop`].
+    pub fn join(self) {
+        for worker in self.workers {
+            drop(worker.mailbox);
+            if let Some(thread) = take(&worker.thread) {
+                // A worker that panicked has already said so on stderr.
+                let _ = thread.join();
+            }
+        }
+        drop(self.live);
+        if let Some(writer) = take(&self.access_writer) {
+            let _ = writer.join();
+        }
+    }
+
+    fn doors(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Door>> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Binds what the configuration has and the running router has not.
+    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<Bound>, BindError> {
+        let doors = self.doors();
+        let is_new = |listener: &&Listener| {
+            doors
+                .get(&listener.name)
+                .is_none_or(|door| door.listener != **listener)
+        };
+        let bind_one = |listener: &Listener| {
+            // A listener whose settings changed keeps its port even if that was chosen for it.
+            let address = match doors.get(&listener.name) {
+                Some(door) if door.listener.bind == listener.bind => door.address,
+                _ => listener.bind,
+            };
+            let first = front::bind(listener, address)?;
+            let address = first.local_addr().unwrap_or(address);
+            let mut sockets = vec![first];
+            for _ in 1..self.workers.len() {
+                sockets.push(front::bind(listener, address)?);
+            }
+            Ok(Bound {
+                listener: listener.clone(),
+                address,
+                sockets,
+            })
+        };
+        snapshot
+            .listeners
+            .iter()
+            .filter(is_new)
+            .map(bind_one)
+            .collect()
+    }
+
+    fn open(&self, bound: Vec<Bound>) {
+        let mut doors = self.doors();
+        for Bound {
+            listener,
+            address,
+            sockets,
+        } in bound
+        {
+            let stop = CancellationToken::new();
+            let open = Arc::new(AtomicUsize::new(0));
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                let accepting = Accepting {
+                    listener: listener.clone(),
+                    open: Arc::clone(&open),
+                    stop: stop.clone(),
+                    tasks: self.connections.clone(),
+                };
+                if worker
+                    .mailbox
+                    .try_send(Order::Accept(socket, accepting))
+                    .is_err()
+                {
+                    tracing::error!(listener = %listener.name, "a worker takes no listener");
+                }
+            }
+            tracing::info!(listener = %listener.name, %address, "listening");
+            doors.insert(
+                Arc::clone(&listener.name),
+                Door {
+                    listener,
+                    address,
+                    stop,
+                },
+            );
+        }
+    }
+
+    fn close_gone(&self, snapshot: &Snapshot) {
+        self.doors().retain(|name, door| {
+            let stays = snapshot.listeners.contains(&door.listener);
+            if !stays {
+                door.stop.cancel();
+                tracing::info!(listener = %name, "no longer listening");
+            }
+            stays
+        });
+    }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn worker_count(threads: Option<u16>) -> usize {
+    match threads {
+        Some(count) => usize::from(count).max(1),
+        None => thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn open_access_log(
+    log: &snapshot::AccessLog,
+) -> Result<(AccessLog, Option<JoinHandle<()>>), StartError> {
+    let (format, path) = match log {
+        snapshot::AccessLog::Off => return Ok((AccessLog::off(), None)),
+        snapshot::AccessLog::Json(path) => (AccessLogFormat::Json, path),
+        snapshot::AccessLog::Logfmt(path) => (AccessLogFormat::Logfmt, path),
+    };
+    let (log, writer) =
+        AccessLog::start(format, path.as_deref()).map_err(|source| StartError::System {
+            what: "cannot open the access log",
+            source,
+        })?;
+    Ok((log, Some(writer)))
+}
+
+fn start_worker(
+    number: usize,
+    live: &Arc<Live>,
+    metrics: &Arc<Metrics>,
+    access: &AccessLog,
+    connections: &TaskTracker,
+) -> Result<WorkerThread, StartError> {
+    let system = |what| move |source| StartError::System { what, source };
+    let (mailbox, orders) = mpsc::channel(MAILBOX_MAX);
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("cannot start a runtime"))?;
+    let (live, metrics) = (Arc::clone(live), Arc::clone(metrics));
+    let (access, connections) = (access.clone(), connections.clone());
+    let thread = thread::Builder::new()
+        .name(format!("worker-{number}"))
+        .spawn(move || {
+            runtime.block_on(work(orders, live, metrics, access, connections));
+        })
+        .map_err(system("cannot start a worker"))?;
+    Ok(WorkerThread {
+        mailbox,
+        thread: Mutex::new(Some(thread)),
+    })
+}
+
+/// A worker's life: takes listeners as they come, until the router lets go of its mailbox.
+async fn work(
+    mut orders: mpsc::Receiver<Order>,
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+    access: AccessLog,
+    connections: TaskTracker,
+) {
+    let spelling = Spelling::harvest().await;
+    let worker = Arc::new(exchange::Worker::new(
+        live,
+        spelling,
+        metrics,
+        access,
+        connections.clone(),
+    ));
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            _ = sweep.tick() => {
+                worker.sweep();
+                continue;
+            }
+        };
+        let Some(Order::Accept(socket, accepting)) = order else {
+            return;
+        };
+        match TcpListener::from_std(socket) {
+            Ok(socket) => {
+                connections.spawn(front::serve(socket, accepting, Arc::clone(&worker)));
+            }
+            Err(error) => {
+                tracing::error!(%error, listener = %accepting.listener.name, "cannot accept");
+            }
+        }
+    }
+}

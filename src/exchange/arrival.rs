@@ -1,0 +1,152 @@
+//! A request as it enters the road, and what its head says.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName};
+use hyper::body::Incoming;
+
+use super::error::Error;
+use crate::soap::{ActionError, MediaError, MediaKind, MediaType, Version, soap_action};
+
+/// The header that states the action in SOAP 1.1 (S11 §6.1.1).
+pub(super) const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
+
+/// One request with where it came in.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Request line and headers.
+    pub head: Parts,
+    /// Its body, unread.
+    pub body: Incoming,
+    /// The connection it came on.
+    pub origin: Origin,
+    /// Whether the caller spells header names as old servers want them.
+    pub spelled: bool,
+}
+
+/// Where a connection comes from and which door it took.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// The caller.
+    pub peer: SocketAddr,
+    /// Whether TLS was used.
+    pub secure: bool,
+}
+
+/// What the head of a SOAP request says.
+#[derive(Debug, Clone)]
+pub struct HeadFacts {
+    /// The media type, or why it is none of SOAP's.
+    pub media: Result<MediaType, MediaError>,
+    /// The action of `SOAPAction` or of the `action` parameter.
+    pub action: Option<String>,
+    /// `Content-Length`.
+    pub length: Option<u64>,
+}
+
+impl Origin {
+    pub(super) const fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+}
+
+/// `Host`, or the authority of an absolute request target.
+pub(super) fn host(head: &Parts) -> &str {
+    head.uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or_else(|| head.headers.get(HOST)?.to_str().ok())
+        .unwrap_or("")
+}
+
+/// The URL that the caller used, as far as it can be told.
+pub(super) fn request_url(head: &Parts, origin: &Origin) -> String {
+    let path = head
+        .uri
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str);
+    format!("{}://{}{path}", origin.scheme(), host(head))
+}
+
+/// The version that the caller seems to speak, for faults before its envelope was read.
+pub(super) fn likely_version(headers: &HeaderMap) -> Version {
+    let media = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    // In a multipart type the version stands in `start-info` or `type`.
+    let soap12 = media.to_ascii_lowercase().contains("application/soap+xml");
+    if soap12 {
+        Version::Soap12
+    } else {
+        Version::Soap11
+    }
+}
+
+impl HeadFacts {
+    /// Reads the head.
+    ///
+    /// # Errors
+    /// When two headers contradict each other, so that nobody could say what was meant.
+    pub(super) fn read(headers: &HeaderMap) -> Result<Self, Error> {
+        let media = media_type(headers);
+        let parameter = media.as_ref().ok().and_then(|media| media.action.clone());
+        let header = header_action(headers)?;
+        let soap12 = matches!(
+            media.as_ref().map(|media| media.kind),
+            Ok(MediaKind::Envelope(Some(Version::Soap12)))
+        );
+        // A 1.2 message may carry a stray SOAPAction, which counts only without a parameter
+        // (H24); a 1.1 message has no parameter.
+        let action = if soap12 {
+            parameter.or(header)
+        } else {
+            header.or(parameter)
+        };
+        let length = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.parse().ok());
+        Ok(Self {
+            media,
+            action,
+            length,
+        })
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> Result<MediaType, MediaError> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let first = values.next().ok_or(MediaError::Missing)?;
+    if values.any(|other| other != first) {
+        return Err(MediaError::Ambiguous);
+    }
+    let text = String::from_utf8_lossy(first.as_bytes());
+    MediaType::parse(&text)
+}
+
+fn header_action(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let mut values = headers.get_all(SOAP_ACTION).iter();
+    let Some(first) = values.next() else {
+        return Ok(None);
+    };
+    if values.any(|other| other != first) {
+        return Err(ActionError::Twice.into());
+    }
+    Ok(soap_action(&String::from_utf8_lossy(first.as_bytes()))?)
+}
+
+/// The coding that hides the envelope, if there is one.
+pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
+    let value = headers
+        .get(CONTENT_ENCODING)?
+        .to_str()
+        .unwrap_or("?")
+        .trim();
+    (!value.is_empty() && !value.eq_ignore_ascii_case("identity")).then(|| value.to_owned())
+}

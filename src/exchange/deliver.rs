@@ -1,0 +1,239 @@
+//! Step 3: get the message to an endpoint, and to the next one when that fails.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::error::Error;
+use super::judge::{Failure, Verdict, judge};
+use super::outbound::Outbound;
+use super::record::Attempt;
+use super::worker::Worker;
+use crate::net::{Body, Replay};
+use crate::routing::{Decision, Delivery, EndpointId};
+use crate::snapshot::{Active, Endpoint, Resend};
+use crate::upstream::{Progress, Reply, SendError};
+
+/// The message's bytes, as often as they are wanted.
+#[derive(Debug, Clone)]
+pub(super) enum Cargo {
+    /// All at hand.
+    Whole(Bytes),
+    /// Still arriving.
+    Stream(Replay),
+}
+
+/// What came of one delivery.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    pub(super) attempts: Vec<Attempt>,
+    /// The endpoint that answered, and its answer.
+    pub(super) result: Result<(EndpointId, Answer), Error>,
+}
+
+/// An answer worth handing on.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Still arriving.
+    Stream(Reply),
+    /// Read whole, to see what it is.
+    Whole(http::Response<Bytes>),
+    /// Taken without a word.
+    Accepted,
+}
+
+/// One delivery on its way through its candidates.
+struct Trip<'a> {
+    worker: &'a Worker,
+    active: &'a Active,
+    outbound: &'a Outbound,
+    cargo: &'a Cargo,
+    one_way: bool,
+    attempts: Vec<Attempt>,
+}
+
+/// Sends every copy of the message, all at the same time; one that fails stops no other.
+pub(super) async fn all(
+    worker: &Worker,
+    active: &Active,
+    decision: &Decision,
+    outbound: &Outbound,
+    cargo: &Cargo,
+    one_way: bool,
+) -> Vec<Delivered> {
+    let trip = || Trip {
+        worker,
+        active,
+        outbound,
+        cargo,
+        one_way,
+        attempts: Vec::with_capacity(1),
+    };
+    match decision.deliveries.as_slice() {
+        [only] => vec![trip().run(only).await],
+        several => join_all(several.iter().map(|delivery| trip().run(delivery))).await,
+    }
+}
+
+impl Cargo {
+    pub(super) fn of(replay: Replay) -> Self {
+        match replay.whole() {
+            Some(bytes) => Self::Whole(bytes),
+            None => Self::Stream(replay),
+        }
+    }
+
+    /// A body for another attempt, if one is possible.
+    fn body(&self) -> Option<Body> {
+        match self {
+            Self::Whole(bytes) => Some(Body::Full(bytes.clone())),
+            Self::Stream(replay) => replay.reader().map(Body::Replay),
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        match self {
+            Self::Whole(_) => Progress::default(),
+            Self::Stream(replay) => Progress::of(replay.clone()),
+        }
+    }
+
+    /// Bytes that came from the caller.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Stream(replay) => replay.received(),
+        }
+    }
+}
+
+impl Trip<'_> {
+    async fn run(mut self, delivery: &Delivery) -> Delivered {
+        let candidates = std::iter::once(&delivery.endpoint).chain(&delivery.backups);
+        let mut last: Option<Failure> = None;
+        for &id in candidates {
+            let Some(endpoint) = self.active.snapshot.endpoint(id).cloned() else {
+                continue;
+            };
+            let Some(body) = self.cargo.body() else {
+                tracing::warn!("no failover: the message is longer than `replay_buffer`");
+                break;
+            };
+            match self.attempt(id, &endpoint, body).await {
+                Ok(answer) => return self.done(Ok((id, answer))),
+                Err(failure) => {
+                    let goes_on = may_go_on(&endpoint, &failure);
+                    last = Some(failure);
+                    if !goes_on {
+                        break;
+                    }
+                }
+            }
+        }
+        let error = self.error(last);
+        self.done(Err(error))
+    }
+
+    async fn attempt(
+        &mut self,
+        id: EndpointId,
+        endpoint: &Arc<Endpoint>,
+        body: Body,
+    ) -> Result<Answer, Failure> {
+        let start = Instant::now();
+        let verdict = self.send(endpoint, body).await;
+        let took = start.elapsed();
+        let (outcome, why, status) = match &verdict {
+            Ok(answer) => ("ok".to_owned(), None, answer.status()),
+            Err(failure) => (
+                failure.name.clone(),
+                Some(failure.why.clone()),
+                failure.status,
+            ),
+        };
+        if let Some(meter) = self.active.endpoint_meter(id) {
+            meter.attempt(&outcome);
+            if verdict.is_ok() {
+                meter.seconds.observe(took.as_secs_f64());
+            }
+        }
+        let name: Arc<str> = endpoint.spec.name.as_str().into();
+        self.attempts.push(Attempt {
+            endpoint: name,
+            outcome,
+            why,
+            status,
+            took,
+        });
+        verdict
+    }
+
+    async fn send(&self, endpoint: &Endpoint, body: Body) -> Verdict {
+        let Some(request) = self.outbound.request(&endpoint.spec, body) else {
+            return Err(Failure::router(
+                "the endpoint's address cannot be used with this query",
+            ));
+        };
+        match self
+            .worker
+            .client
+            .send(&endpoint.spec, request, &self.cargo.progress())
+            .await
+        {
+            Ok(reply) => judge(reply, &endpoint.failover, self.one_way).await,
+            Err(error) => Err(Failure::send(error)),
+        }
+    }
+
+    fn error(&self, last: Option<Failure>) -> Error {
+        let Some(last) = last else {
+            return Error::RouterInternal("no endpoint to send to");
+        };
+        if let Some(SendError::Caller(source)) = &last.error {
+            return Error::from_source(source, self.cargo.bytes());
+        }
+        // With several endpoints asked, no single one's trouble describes what happened.
+        match (self.attempts.len(), last.name.as_str()) {
+            (1, "timeout") => Error::EndpointTimeout,
+            (1, "not-soap") => Error::EndpointReply,
+            _ => Error::EndpointsUnavailable {
+                retry_after: last.retry_after,
+            },
+        }
+    }
+
+    fn done(self, result: Result<(EndpointId, Answer), Error>) -> Delivered {
+        Delivered {
+            attempts: self.attempts,
+            result,
+        }
+    }
+}
+
+/// Whether the next candidate may be asked after this failure.
+fn may_go_on(endpoint: &Endpoint, failure: &Failure) -> bool {
+    if matches!(failure.error, Some(SendError::Caller(_))) {
+        return false;
+    }
+    let resendable = match endpoint.resend {
+        Resend::Always => true,
+        Resend::Never => false,
+        Resend::IfNotDelivered => failure
+            .error
+            .as_ref()
+            .is_some_and(SendError::is_undelivered),
+    };
+    resendable && failure.triggers(&endpoint.failover)
+}
+
+impl Answer {
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Stream(reply) => Some(reply.response.status().as_u16()),
+            Self::Whole(response) => Some(response.status().as_u16()),
+            Self::Accepted => None,
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The one table from what went wrong to what the caller is told.
+//!
+//! Errors are grouped by blame: the sender's, an endpoint's, the router's own. Texts are for
+//! callers; what only operators may see stays in [`Error::detail`].
+
+use std::time::Duration;
+
+use crate::filter::ReadError;
+use crate::net::SourceError;
+use crate::routing::Undecidable;
+use crate::soap::{ActionError, MediaError, Reason};
+
+/// Whose doing a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The same message will fail again.
+    Sender,
+    /// Another try may succeed.
+    Endpoint,
+    /// A mistake in the router or its configuration.
+    Router,
+}
+
+/// Why an exchange ends in a fault of the router.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `Content-Type` is none of SOAP's.
+    #[error(transparent)]
+    SenderMedia(#[from] MediaError),
+    /// `SOAPAction` cannot be read.
+    #[error(transparent)]
+    SenderAction(#[from] ActionError),
+    /// A request body in a coding that cannot be looked into.
+    #[error("Content-Encoding `{0}` cannot be looked into; send the message without it")]
+    SenderCoding(String),
+    /// The message is not what SOAP allows, or over a limit.
+    #[error(transparent)]
+    SenderMessage(#[from] ReadError),
+    /// More bytes than may be held before the decision.
+    #[error(
+        "the message cannot be decided on within its first {max} bytes (limit `buffered_body`)"
+    )]
+    SenderBuffer {
+        /// The limit.
+        max: u64,
+    },
+    /// Longer than the service takes.
+    #[error("the message is longer than {max} bytes (limit `message_bytes`)")]
+    SenderTooLarge {
+        /// The limit.
+        max: u64,
+    },
+    /// The body stopped coming.
+    #[error("no byte of the body for {after:?} after {bytes} bytes (limit `body_idle_timeout`)")]
+    SenderIdle {
+        /// The limit.
+        after: Duration,
+        /// What had come.
+        bytes: u64,
+    },
+    /// The body broke off.
+    #[error("the body broke off after {bytes} bytes")]
+    SenderBroke {
+        /// What had come.
+        bytes: u64,
+    },
+    /// No service at this path.
+    #[error("no service at this address")]
+    SenderUnknownService,
+    /// No row matched, or too many did.
+    #[error(transparent)]
+    Undecidable(#[from] Undecidable),
+    /// Every endpoint asked failed.
+    #[error("none of the endpoints for this message could be reached")]
+    EndpointsUnavailable {
+        /// What the last one wanted us to wait, if it said.
+        retry_after: Option<String>,
+    },
+    /// The only endpoint was too slow.
+    #[error("the endpoint for this message did not answer in time")]
+    EndpointTimeout,
+    /// The only endpoint answered something that is not SOAP.
+    #[error("the endpoint for this message gave an answer that is not SOAP")]
+    EndpointReply,
+    /// Too much at once.
+    #[error("the router is busy; try again shortly")]
+    RouterOverloaded,
+    /// Something that should not happen did.
+    #[error("the router could not handle this message")]
+    RouterInternal(&'static str),
+}
+
+impl Error {
+    /// What the caller is told, by name.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::SenderMedia(_) | Self::SenderCoding(_) => Reason::UnsupportedMediaType,
+            Self::SenderAction(_) | Self::SenderBroke { .. } => Reason::MalformedMessage,
+            Self::SenderMessage(error) => error.reason(),
+            Self::SenderBuffer { .. } | Self::SenderIdle { .. } => Reason::LimitExceeded,
+            Self::SenderTooLarge { .. } => Reason::MessageTooLarge,
+            Self::SenderUnknownService => Reason::UnknownService,
+            Self::Undecidable(Undecidable::NoMatch) => Reason::NoMatchingFilter,
+            Self::Undecidable(Undecidable::Several(_)) => Reason::SeveralFiltersMatched,
+            Self::EndpointsUnavailable { .. } => Reason::EndpointsUnavailable,
+            Self::EndpointTimeout => Reason::EndpointTimeout,
+            Self::EndpointReply => Reason::BadEndpointReply,
+            Self::RouterOverloaded => Reason::Overloaded,
+            Self::RouterInternal(_) => Reason::InternalError,
+        }
+    }
+
+    /// Whose doing it is.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::SenderMedia(_)
+            | Self::SenderAction(_)
+            | Self::SenderCoding(_)
+            | Self::SenderMessage(_)
+            | Self::SenderBuffer { .. }
+            | Self::SenderTooLarge { .. }
+            | Self::SenderIdle { .. }
+            | Self::SenderBroke { .. }
+            | Self::SenderUnknownService
+            | Self::Undecidable(Undecidable::NoMatch) => Blame::Sender,
+            Self::EndpointsUnavailable { .. } | Self::EndpointTimeout | Self::EndpointReply => {
+                Blame::Endpoint
+            }
+            Self::Undecidable(Undecidable::Several(_))
+            | Self::RouterOverloaded
+            | Self::RouterInternal(_) => Blame::Router,
+        }
+    }
+
+    /// Whether the same message may succeed later.
+    #[must_use]
+    pub const fn may_retry(&self) -> bool {
+        matches!(self.blame(), Blame::Endpoint) || matches!(self, Self::RouterOverloaded)
+    }
+
+    /// What the log says beyond the caller's text.
+    #[must_use]
+    pub const fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::RouterInternal(what) => Some(what),
+            _ => None,
+        }
+    }
+
+    /// Seconds for `Retry-After`, where there is something to say.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<&str> {
+        match self {
+            Self::EndpointsUnavailable { retry_after } => retry_after.as_deref(),
+            Self::RouterOverloaded => Some("1"),
+            _ => None,
+        }
+    }
+
+    /// A failure of the caller's body, after `bytes` of it.
+    #[must_use]
+    pub fn from_source(error: &SourceError, bytes: u64) -> Self {
+        match error {
+            SourceError::Idle(after) => Self::SenderIdle {
+                after: *after,
+                bytes,
+            },
+            SourceError::TooLarge { max, .. } => Self::SenderTooLarge { max: *max },
+            SourceError::Broken(_) | SourceError::Superseded => Self::SenderBroke { bytes },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soap::Version;
+
+    #[test]
+    fn every_error_has_a_place_in_the_table() {
+        let cases = [
+            (
+                Error::from(MediaError::Missing),
+                "UnsupportedMediaType",
+                415,
+                415,
+                false,
+            ),
+            (
+                Error::from(ActionError::Twice),
+                "MalformedMessage",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderCoding("gzip".into()),
+                "UnsupportedMediaType",
+                415,
+                415,
+                false,
+            ),
+            (
+                Error::SenderBuffer { max: 1 },
+                "LimitExceeded",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderTooLarge { max: 1 },
+                "MessageTooLarge",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderIdle {
+                    after: Duration::from_secs(1),
+                    bytes: 0,
+                },
+                "LimitExceeded",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderBroke { bytes: 3 },
+                "MalformedMessage",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderUnknownService,
+                "UnknownService",
+                500,
+                400,
+                false,
+            ),
+            (
+                Undecidable::NoMatch.into(),
+                "NoMatchingFilter",
+                500,
+                400,
+                false,
+            ),
+            (
+                Undecidable::Several(vec![]).into(),
+                "SeveralFiltersMatched",
+                500,
+                500,
+                false,
+            ),
+            (
+                Error::EndpointsUnavailable { retry_after: None },
+                "EndpointsUnavailable",
+                500,
+                500,
+                true,
+            ),
+            (Error::EndpointTimeout, "EndpointTimeout", 500, 500, true),
+            (Error::EndpointReply, "BadEndpointReply", 500, 500, true),
+            (Error::RouterOverloaded, "Overloaded", 503, 503, true),
+            (Error::RouterInternal("x"), "InternalError", 500, 500, false),
+        ];
+        for (error, name, status11, status12, retry) in cases {
+            assert_eq!(error.reason().name(), name, "{error:?}");
+            assert_eq!(
+                error.reason().http_status(Version::Soap11),
+                status11,
+                "{error:?}"
+            );
+            assert_eq!(
+                error.reason().http_status(Version::Soap12),
+                status12,
+                "{error:?}"
+            );
+            assert_eq!(error.may_retry(), retry, "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What would happen to a message, without sending it.
+//!
+//! Walks the same stages as the road, with the same probe and the same decision; only sending
+//! is left out. It never decides anew.
+
+use std::time::Duration;
+
+use http::request::Parts;
+use serde::Serialize;
+
+use super::arrival::{self, HeadFacts, Origin};
+use super::error::Error;
+use crate::filter::{self, Considered, Probe};
+use crate::routing::{self, Decision};
+use crate::snapshot::{Service, ServiceId, Snapshot};
+use crate::soap::{Facts, MediaKind};
+
+/// The answer, shaped as the contract says.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// Service.
+    pub service: Option<String>,
+    /// `1.1` or `1.2`.
+    pub soap: Option<&'static str>,
+    /// The action that filters saw.
+    pub action: Option<String>,
+    /// The address that filters saw.
+    pub to: Option<String>,
+    /// First child of Body, if it was read.
+    pub operation: Option<String>,
+    /// Bytes after which nothing could change any more.
+    pub decided_after_bytes: u64,
+    /// Bytes of the whole message.
+    pub message_bytes: u64,
+    /// Every filter down to the priority that won.
+    pub considered: Vec<ConsideredFilter>,
+    /// What would be sent.
+    pub sends: Vec<Send>,
+    /// What the caller would get instead.
+    pub fault: Option<FaultText>,
+}
+
+/// One filter.
+#[derive(Debug, Serialize)]
+pub struct ConsideredFilter {
+    /// Its name.
+    pub filter: String,
+    /// Its entry's priority.
+    pub priority: i32,
+    /// `null` if it was open when the decision fell.
+    pub matched: Option<bool>,
+    /// The value that was looked at.
+    pub why: String,
+    /// `head`, `streaming` or `tree`.
+    pub strategy: &'static str,
+}
+
+/// One copy of the message.
+#[derive(Debug, Serialize)]
+pub struct Send {
+    /// Asked first.
+    pub endpoint: String,
+    /// The filter that chose it.
+    pub filter: String,
+    /// Its entry's priority.
+    pub priority: i32,
+    /// Asked next.
+    pub backups: Vec<String>,
+    /// What would be bridged.
+    pub bridge: Option<String>,
+}
+
+/// A fault.
+#[derive(Debug, Serialize)]
+pub struct FaultText {
+    /// Its name.
+    pub reason: &'static str,
+    /// Its sentence.
+    pub text: String,
+}
+
+impl Explanation {
+    fn nothing(message_bytes: u64) -> Self {
+        Self {
+            service: None,
+            soap: None,
+            action: None,
+            to: None,
+            operation: None,
+            decided_after_bytes: 0,
+            message_bytes,
+            considered: Vec::new(),
+            sends: Vec::new(),
+            fault: None,
+        }
+    }
+
+    fn fault(mut self, error: &Error) -> Self {
+        self.fault = Some(FaultText {
+            reason: error.reason().name(),
+            text: error.to_string(),
+        });
+        self
+    }
+}
+
+/// Explains what would happen to the message with this head on this listener. `service` names
+/// the service when the head's path does not.
+#[must_use]
+pub fn explain(
+    snapshot: &Snapshot,
+    service: Option<ServiceId>,
+    head: &Parts,
+    origin: &Origin,
+    message: &[u8],
+) -> Explanation {
+    let nothing = Explanation::nothing(message.len() as u64);
+    let found = service
+        .or_else(|| snapshot.find(&origin.listener, arrival::host(head), head.uri.path()))
+        .and_then(|id| snapshot.service(id));
+    let Some(service) = found else {
+        return nothing.fault(&Error::SenderUnknownService);
+    };
+    let mut explanation = Explanation {
+        service: Some(service.name.to_string()),
+        ..nothing
+    };
+    let url = arrival::request_url(head, origin);
+    let facts = match HeadFacts::read(&head.headers) {
+        Ok(facts) => facts,
+        Err(error) => return explanation.fault(&error),
+    };
+    let media = match facts.media {
+        Ok(media) if media.kind != MediaKind::Multipart => media,
+        Ok(_) => return explanation.fault(&Error::SenderCoding("multipart/related".into())),
+        Err(error) => return explanation.fault(&error.into()),
+    };
+    let begun = Probe::start(
+        &service.filters,
+        filter::Arrival {
+            headers: &head.headers,
+            action: facts.action.as_deref(),
+            url: &url,
+            listener: &origin.listener,
+            service: &service.name,
+            charset: media.charset.as_deref(),
+            limits: service.limits.xml,
+            draw: 0,
+            now: Duration::ZERO,
+        },
+    );
+    let mut probe = match begun {
+        Ok(probe) => probe,
+        Err(error) => return explanation.fault(&error.into()),
+    };
+    let read = read(&mut probe, service, message);
+    explanation.note(probe.facts(), &url);
+    explanation.decided_after_bytes = probe.decided_after();
+    explanation.considered = probe
+        .considered(message)
+        .into_iter()
+        .filter_map(|c| named(service, c))
+        .collect();
+    let decided =
+        read.and_then(|()| routing::decide(&service.table, probe.matched()).map_err(Error::from));
+    match decided {
+        Ok(decision) => explanation.sends = sends(snapshot, service, &decision),
+        Err(error) => return explanation.fault(&error),
+    }
+    explanation
+}
+
+fn read(probe: &mut Probe<'_>, service: &Service, message: &[u8]) -> Result<(), Error> {
+    let max = service.limits.message_bytes.unwrap_or(u64::MAX);
+    if message.len() as u64 > max {
+        return Err(Error::SenderTooLarge { max });
+    }
+    probe.feed(message)?;
+    if !probe.is_decided() {
+        probe.finish(message)?;
+    }
+    if probe.decided_after() > service.limits.buffered_body {
+        return Err(Error::SenderBuffer {
+            max: service.limits.buffered_body,
+        });
+    }
+    Ok(())
+}
+
+impl Explanation {
+    fn note(&mut self, facts: &Facts, url: &str) {
+        self.soap = facts.version.map(crate::soap::Version::as_str);
+        self.action = facts.action().map(str::to_owned);
+        self.to = Some(facts.to.clone().unwrap_or_else(|| url.to_owned()));
+        self.operation = facts.operation.as_ref().map(ToString::to_string);
+    }
+}
+
+fn named(service: &Service, considered: Considered) -> Option<ConsideredFilter> {
+    let entry = service.table.entry(considered.entry)?;
+    Some(ConsideredFilter {
+        filter: entry.name.clone(),
+        priority: entry.priority,
+        matched: considered.matched,
+        why: considered.why,
+        strategy: considered.strategy,
+    })
+}
+
+fn sends(snapshot: &Snapshot, service: &Service, decision: &Decision) -> Vec<Send> {
+    let name = |id| {
+        snapshot
+            .endpoint(id)
+            .map_or_else(String::new, |e| e.spec.name.clone())
+    };
+    decision
+        .deliveries
+        .iter()
+        .filter_map(|delivery| {
+            let entry = service.table.entry(delivery.entry)?;
+            Some(Send {
+                endpoint: name(delivery.endpoint),
+                filter: entry.name.clone(),
+                priority: entry.priority,
+                backups: delivery.backups.iter().map(|id| name(*id)).collect(),
+                bridge: None,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! Is what came back an answer, or a failure that the next endpoint may make good?
+//!
+//! A SOAP fault is an answer, whatever its status. The status alone decides nothing, because
+//! faults travel with 500, with 400 and, from old servers, with 200 (rule H37).
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+
+use super::deliver::Answer;
+use crate::snapshot::Failover;
+use crate::soap::{FaultClass, MediaType, read_fault};
+use crate::upstream::{Reply, SendError};
+
+/// Most bytes of an answer read to see whether it is a fault (`fault_bytes`): faults with a
+/// stack trace in their detail reach some hundred KiB.
+const FAULT_BYTES_MAX: usize = 1024 * 1024;
+
+/// The judgement.
+pub(super) type Verdict = Result<Answer, Failure>;
+
+/// An attempt that brought no answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The word for it in logs and metrics: `connect`, `timeout`, `status-503`, `not-soap`, ...
+    pub(super) name: String,
+    /// For operators.
+    pub(super) why: String,
+    pub(super) status: Option<u16>,
+    pub(super) retry_after: Option<String>,
+    pub(super) error: Option<SendError>,
+}
+
+impl Failure {
+    pub(super) fn send(error: SendError) -> Self {
+        Self {
+            name: error.name().to_owned(),
+            why: error.to_string(),
+            status: None,
+            retry_after: None,
+            error: Some(error),
+        }
+    }
+
+    pub(super) fn router(why: &str) -> Self {
+        Self {
+            name: "router".into(),
+            why: why.into(),
+            status: None,
+            retry_after: None,
+            error: None,
+        }
+    }
+
+    fn reply(name: String, why: String, status: StatusCode, headers: &HeaderMap) -> Self {
+        let retry_after = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        Self {
+            name,
+            why,
+            status: Some(status.as_u16()),
+            retry_after,
+            error: None,
+        }
+    }
+
+    /// Whether the configuration lists this failure.
+    pub(super) fn triggers(&self, failover: &Failover) -> bool {
+        let listed = |name: &str| failover.on.iter().any(|on| on == name);
+        match self.status {
+            Some(status) if failover.statuses.contains(&status) => true,
+            Some(_) => match self.name.as_str() {
+                "receiver-fault" => failover.receiver_fault,
+                _ => listed("not-soap"),
+            },
+            None => listed(&self.name),
+        }
+    }
+}
+
+/// Judges an answer by its head, and by its body where the head leaves it open.
+pub(super) async fn judge(reply: Reply, failover: &Failover, one_way: bool) -> Verdict {
+    let status = reply.response.status();
+    let headers = reply.response.headers();
+    if is_empty(&reply.response) && status.is_success() {
+        reply.lease.give_back();
+        return Ok(Answer::Accepted);
+    }
+    if is_challenge(status, headers) || (one_way && status.is_success()) {
+        return Ok(Answer::Stream(reply));
+    }
+    let listed = failover.statuses.contains(&status.as_u16());
+    if !is_soap(headers) {
+        let kind = headers
+            .get(CONTENT_TYPE)
+            .map_or("no Content-Type".into(), |value| {
+                format!(
+                    "Content-Type `{}`",
+                    String::from_utf8_lossy(value.as_bytes())
+                )
+            });
+        let name = if listed {
+            format!("status-{}", status.as_u16())
+        } else {
+            "not-soap".into()
+        };
+        let why = format!("status {} with {kind} is no SOAP answer", status.as_u16());
+        return Err(Failure::reply(name, why, status, headers));
+    }
+    if listed || (failover.receiver_fault && !status.is_success()) {
+        return look_inside(reply, failover).await;
+    }
+    Ok(Answer::Stream(reply))
+}
+
+/// Reads an answer that may be a fault, to know.
+async fn look_inside(reply: Reply, failover: &Failover) -> Verdict {
+    let Reply { response, lease } = reply;
+    let (head, body) = response.into_parts();
+    let (status, headers) = (head.status, &head.headers);
+    let fail = |name: String, why: &str| {
+        Err(Failure::reply(
+            name,
+            format!("status {}: {why}", status.as_u16()),
+            status,
+            headers,
+        ))
+    };
+    let Some(bytes) = read_whole(body).await else {
+        return fail(
+            format!("status-{}", status.as_u16()),
+            "the answer is too long or broke off",
+        );
+    };
+    lease.give_back();
+    match read_fault(&bytes) {
+        Some(FaultClass::Receiver) if failover.receiver_fault => fail(
+            "receiver-fault".into(),
+            "a Receiver fault, which is listed in `failover`",
+        ),
+        Some(_) => Ok(Answer::Whole(Response::from_parts(head, bytes))),
+        None if failover.statuses.contains(&status.as_u16()) => {
+            fail(format!("status-{}", status.as_u16()), "no SOAP fault in it")
+        }
+        None => Ok(Answer::Whole(Response::from_parts(head, bytes))),
+    }
+}
+
+async fn read_whole(mut body: Incoming) -> Option<Bytes> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > FAULT_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(bytes.freeze())
+}
+
+fn is_empty(response: &Response<Incoming>) -> bool {
+    response.body().is_end_stream()
+        || response
+            .headers()
+            .get(CONTENT_LENGTH)
+            .is_some_and(|length| length == "0")
+}
+
+/// A demand for credentials is for the caller, who has them.
+fn is_challenge(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::UNAUTHORIZED && headers.contains_key(WWW_AUTHENTICATE)
+}
+
+fn is_soap(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| MediaType::parse(value).is_ok())
+}

@@ -1,0 +1,24 @@
+//! The road of one message, from its head to the last byte of its answer.
+//!
+//! [`handle`] is the whole of it; each stage stands in a file of its own. The room takes and
+//! gives `http` types, so it can be driven without a socket.
+
+mod arrival;
+mod deliver;
+mod drain;
+mod error;
+mod explain;
+mod judge;
+mod outbound;
+mod pass;
+mod receive;
+mod record;
+mod reply;
+mod road;
+mod worker;
+
+pub use arrival::{Arrival, HeadFacts, Origin};
+pub use error::{Blame, Error};
+pub use explain::{ConsideredFilter, Explanation, FaultText, Send, explain};
+pub use road::handle;
+pub use worker::{Connected, Worker};

@@ -1,0 +1,161 @@
+//! Step 1: read no more of the message than its filters need.
+//!
+//! What was read is kept for sending; what was not stays in the caller's connection.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::error::Error;
+use crate::filter::Probe;
+use crate::net::{Bounds, Replay};
+use crate::snapshot::Limits;
+
+/// A message of which enough was read.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    /// What was read, in order.
+    held: Vec<Bytes>,
+    held_bytes: u64,
+    /// What is still to come.
+    rest: Option<Incoming>,
+    trailers: Option<HeaderMap>,
+    length: Option<u64>,
+    limits: Limits,
+}
+
+impl Parcel {
+    pub(super) const fn new(body: Incoming, length: Option<u64>, limits: Limits) -> Self {
+        Self {
+            held: Vec::new(),
+            held_bytes: 0,
+            rest: Some(body),
+            trailers: None,
+            length,
+            limits,
+        }
+    }
+
+    /// Bytes read so far.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// Whether the message was read to its end.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// Reads until the probe has decided.
+    ///
+    /// # Errors
+    /// When the message is none, over a limit, or stops coming.
+    pub(super) async fn until_decided(&mut self, probe: &mut Probe<'_>) -> Result<(), Error> {
+        if self
+            .length
+            .is_some_and(|length| length > self.message_max())
+        {
+            return Err(Error::SenderTooLarge {
+                max: self.message_max(),
+            });
+        }
+        while !probe.is_decided() {
+            match self.read().await? {
+                Some(chunk) => probe.feed(&chunk)?,
+                None => {
+                    let whole = if probe.needs_whole() {
+                        self.whole()
+                    } else {
+                        Bytes::new()
+                    };
+                    return Ok(probe.finish(&whole)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads to the end: for messages that go to several endpoints.
+    pub(super) async fn until_whole(&mut self) -> Result<(), Error> {
+        while self.read().await?.is_some() {}
+        Ok(())
+    }
+
+    /// The next bytes, also kept; `None` at the end.
+    async fn read(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(rest) = &mut self.rest else {
+            return Ok(None);
+        };
+        let idle = self.limits.body_idle_timeout;
+        loop {
+            let frame =
+                timeout(idle, rest.frame())
+                    .await
+                    .map_err(|_elapsed| Error::SenderIdle {
+                        after: idle,
+                        bytes: self.held_bytes,
+                    })?;
+            let Some(frame) = frame else {
+                self.rest = None;
+                return Ok(None);
+            };
+            let frame = frame.map_err(|error| {
+                tracing::debug!(%error, "caller's body broke off");
+                Error::SenderBroke {
+                    bytes: self.held_bytes,
+                }
+            })?;
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => return self.keep(data).map(Some),
+                Err(other) => self.trailers = other.into_trailers().ok().or(self.trailers.take()),
+            }
+        }
+    }
+
+    fn keep(&mut self, data: Bytes) -> Result<Bytes, Error> {
+        self.held_bytes += data.len() as u64;
+        if self.held_bytes > self.message_max() {
+            return Err(Error::SenderTooLarge {
+                max: self.message_max(),
+            });
+        }
+        if self.held_bytes > self.limits.buffered_body {
+            return Err(Error::SenderBuffer {
+                max: self.limits.buffered_body,
+            });
+        }
+        self.held.push(data.clone());
+        Ok(data)
+    }
+
+    fn message_max(&self) -> u64 {
+        self.limits.message_bytes.unwrap_or(u64::MAX)
+    }
+
+    fn whole(&mut self) -> Bytes {
+        if self.held.len() > 1 {
+            self.held = vec![self.held.concat().into()];
+        }
+        self.held.first().cloned().unwrap_or_default()
+    }
+
+    /// The message as a body that can be sent more than once.
+    pub(super) fn into_replay(self) -> Replay {
+        // What was read for the decision is held anyway, so it never counts as too much.
+        let held_max = self.limits.replay_buffer.max(self.held_bytes);
+        let bounds = Bounds {
+            held_max,
+            received_max: self.message_max(),
+            idle: self.limits.body_idle_timeout,
+        };
+        Replay::new(self.held, self.rest, self.trailers, self.length, bounds)
+    }
+
+    /// What is left unread, for draining after a refusal.
+    pub(super) fn into_rest(self) -> Option<Incoming> {
+        self.rest
+    }
+}

@@ -1,0 +1,272 @@
+//! What is told about an exchange when it is over: its log line and its counters.
+//!
+//! Filled in along the road, closed exactly once: at the last byte of the answer, or when the
+//! caller goes away before it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::net::{BodyError, OnEnd};
+use crate::soap::{Reason, Version};
+use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter};
+use crate::upstream::Lease;
+
+/// How an exchange ended, as metrics name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// An endpoint's answer.
+    Reply,
+    /// An endpoint's SOAP fault.
+    EndpointFault,
+    /// A fault of the router.
+    RouterFault,
+    /// One-way, handed over.
+    Accepted,
+    /// Not SOAP, handed to the default endpoint.
+    Passed,
+    /// Not SOAP, answered with a plain status.
+    Refused,
+}
+
+/// One try at one endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) endpoint: Arc<str>,
+    pub(super) outcome: String,
+    pub(super) why: Option<String>,
+    pub(super) status: Option<u16>,
+    pub(super) took: Duration,
+}
+
+/// The story of one exchange.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) id: String,
+    start: Instant,
+    pub(super) service: Option<Arc<str>>,
+    pub(super) meter: Option<Arc<ServiceMeter>>,
+    pub(super) peer: String,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) soap: Option<Version>,
+    pub(super) action: Option<String>,
+    pub(super) operation: Option<String>,
+    pub(super) message_id: Option<String>,
+    pub(super) entries: Vec<String>,
+    pub(super) endpoints: Vec<Arc<str>>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) decided_after: Option<u64>,
+    pub(super) request_bytes: u64,
+    pub(super) status: u16,
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<Reason>,
+    pub(super) error: Option<String>,
+    log: AccessLog,
+    metrics: Arc<Metrics>,
+    closed: bool,
+}
+
+impl Record {
+    pub(super) fn new(id: String, log: AccessLog, metrics: Arc<Metrics>) -> Self {
+        Self {
+            id,
+            start: Instant::now(),
+            service: None,
+            meter: None,
+            peer: String::new(),
+            method: String::new(),
+            path: String::new(),
+            soap: None,
+            action: None,
+            operation: None,
+            message_id: None,
+            entries: Vec::new(),
+            endpoints: Vec::new(),
+            attempts: Vec::new(),
+            decided_after: None,
+            request_bytes: 0,
+            status: 0,
+            outcome: Outcome::Refused,
+            reason: None,
+            error: None,
+            log,
+            metrics,
+            closed: false,
+        }
+    }
+
+    /// The service is known: it is in flight from here on.
+    pub(super) fn enter(&mut self, service: &Arc<str>, meter: Option<&Arc<ServiceMeter>>) {
+        self.service = Some(Arc::clone(service));
+        if let Some(meter) = meter {
+            meter.in_flight.inc();
+            self.meter = Some(Arc::clone(meter));
+        }
+    }
+
+    /// Closes the record with what went back to the caller.
+    pub(super) fn close(&mut self, response_bytes: u64, broken: Option<&str>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let took = self.start.elapsed();
+        if let Some(meter) = &self.meter {
+            meter.in_flight.dec();
+            meter.seconds.observe(took.as_secs_f64());
+            meter.request_bytes.inc_by(self.request_bytes);
+            meter.response_bytes.inc_by(response_bytes);
+            if let Some(bytes) = self.decided_after {
+                meter.decided_bytes.inc_by(bytes);
+            }
+            let outcome = if broken.is_some() {
+                "aborted"
+            } else {
+                self.outcome.name()
+            };
+            meter.ended(self.soap.map_or("none", Version::as_str), outcome);
+            if let Some(reason) = self.reason {
+                meter.fault(reason.name());
+            }
+        }
+        if self.log.is_on() {
+            let line = self.line(took, response_bytes, broken);
+            if self.log.write(&line).is_err() {
+                self.metrics.access_dropped.inc();
+            }
+        }
+    }
+
+    fn line(&self, took: Duration, response_bytes: u64, broken: Option<&str>) -> Line {
+        let time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let mut line = Line::default();
+        line.field("time", milliseconds(time))
+            .field("exchange", self.id.as_str())
+            .field("client", self.peer.as_str())
+            .field("method", self.method.as_str())
+            .field("path", self.path.as_str())
+            .field("service", self.service.as_deref())
+            .field("soap", self.soap.map(Version::as_str))
+            .field("action", self.action.as_deref())
+            .field("operation", self.operation.as_deref())
+            .field("message_id", self.message_id.as_deref());
+        match self.entries.as_slice() {
+            [] => {}
+            [only] => _ = line.field("entry", only.as_str()),
+            several => _ = line.field("entry", several.to_vec()),
+        }
+        match self.endpoints.as_slice() {
+            [] => {}
+            [only] => _ = line.field("endpoint", &**only),
+            several => _ = line.field("endpoint", several.iter().map(|e| &**e).collect::<Vec<_>>()),
+        }
+        // A first try that worked says nothing that `endpoint` and `status` do not say.
+        if self.attempts.len() > 1 || self.attempts.iter().any(|a| a.outcome != "ok") {
+            line.field(
+                "attempts",
+                self.attempts
+                    .iter()
+                    .map(Attempt::to_json)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        line.field("outcome", self.outcome.name())
+            .field("status", self.status)
+            .field("reason", self.reason.map(Reason::name))
+            .field("error", self.error.as_deref())
+            .field("broken", broken)
+            .field("decided_after_bytes", self.decided_after)
+            .field("request_bytes", self.request_bytes)
+            .field("response_bytes", response_bytes)
+            .field("duration_ms", milliseconds(took));
+        line
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // Still open here means that the exchange was given up: the caller went away.
+        self.close(0, Some("the caller went away before an answer"));
+    }
+}
+
+impl Attempt {
+    fn to_json(&self) -> Value {
+        let mut value = json!({
+            "endpoint": &*self.endpoint,
+            "outcome": self.outcome,
+            "duration_ms": milliseconds(self.took),
+        });
+        if let (Some(why), Some(object)) = (&self.why, value.as_object_mut()) {
+            object.insert("why".into(), why.as_str().into());
+        }
+        if let (Some(status), Some(object)) = (self.status, value.as_object_mut()) {
+            object.insert("status".into(), status.into());
+        }
+        value
+    }
+}
+
+impl Outcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::EndpointFault => "endpoint_fault",
+            Self::RouterFault => "router_fault",
+            Self::Accepted => "accepted",
+            Self::Passed => "passed",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// What an answer with this status is: 500 and 400 are how faults travel.
+    pub(super) fn of_reply(status: StatusCode) -> Self {
+        if status.is_success() {
+            Self::Reply
+        } else {
+            Self::EndpointFault
+        }
+    }
+}
+
+/// Three decimals are what a reader of logs needs.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+/// Closes a record when the answer's last byte left, and gives the connection back.
+pub(super) struct CloseAtEnd {
+    record: Option<Record>,
+    lease: Option<Lease>,
+}
+
+impl CloseAtEnd {
+    pub(super) const fn new(record: Record, lease: Lease) -> Self {
+        Self {
+            record: Some(record),
+            lease: Some(lease),
+        }
+    }
+}
+
+impl OnEnd for CloseAtEnd {
+    fn ended(&mut self, bytes: u64, complete: bool, error: Option<&BodyError>) {
+        if let (true, Some(lease)) = (complete, self.lease.take()) {
+            lease.give_back();
+        }
+        let Some(mut record) = self.record.take() else {
+            return;
+        };
+        let broken = match (complete, error) {
+            (true, _) => None,
+            (false, Some(error)) => Some(error.to_string()),
+            (false, None) => Some("the caller went away before the end of the answer".into()),
+        };
+        record.close(bytes, broken.as_deref());
+    }
+}

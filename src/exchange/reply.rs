@@ -1,0 +1,142 @@
+//! Step 4: the answer as the caller gets it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::deliver::Answer;
+use super::error::Error;
+use super::record::{CloseAtEnd, Outcome, Record};
+use crate::net::{Body, Relay, strip_hop_by_hop};
+use crate::soap::{Addressing, Fault, Reason, Version};
+use crate::upstream::Reply;
+
+/// Marks a fault as the router's own, so that nobody searches an endpoint for it.
+const FAULT_MARK: HeaderName = HeaderName::from_static("x-soap-router-fault");
+
+/// What a fault must know of the caller.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Dialect {
+    pub(super) version: Option<Version>,
+    pub(super) addressing: Option<Addressing>,
+    pub(super) message_id: Option<String>,
+}
+
+/// Hands an endpoint's answer on.
+pub(super) fn answer(answer: Answer, idle: Duration, mut record: Record) -> Response<Body> {
+    match answer {
+        Answer::Stream(reply) => relay(reply, idle, record),
+        Answer::Whole(response) => {
+            let (mut head, body) = response.into_parts();
+            strip_hop_by_hop(&mut head.headers);
+            head.headers.remove(CONTENT_LENGTH);
+            record.status = head.status.as_u16();
+            record.outcome = Outcome::of_reply(head.status);
+            record.close(body.len() as u64, None);
+            Response::from_parts(head, Body::Full(body))
+        }
+        // An empty answer is 202 for the caller, whatever success it was (BP R1112; H40).
+        Answer::Accepted => accepted(record),
+    }
+}
+
+/// 202 without a body: a one-way message was taken.
+pub(super) fn accepted(mut record: Record) -> Response<Body> {
+    record.status = StatusCode::ACCEPTED.as_u16();
+    record.outcome = Outcome::Accepted;
+    record.close(0, None);
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
+fn relay(reply: Reply, idle: Duration, mut record: Record) -> Response<Body> {
+    let Reply { response, lease } = reply;
+    record.status = response.status().as_u16();
+    if record.outcome != Outcome::Passed {
+        record.outcome = Outcome::of_reply(response.status());
+    }
+    let (mut head, body) = response.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    let on_end = Box::new(CloseAtEnd::new(record, lease));
+    Response::from_parts(head, Body::Relay(Box::new(Relay::new(body, idle, on_end))))
+}
+
+/// A fault in the caller's dialect.
+pub(super) fn fault(error: &Error, dialect: &Dialect, mut record: Record) -> Response<Body> {
+    let reason = error.reason();
+    let version = dialect.version.unwrap_or(Version::Soap11);
+    let text = sentence(&error.to_string());
+    let fault = Fault {
+        version,
+        reason,
+        text: &text,
+        exchange: &record.id,
+        relates_to: dialect
+            .addressing
+            .map(|version| (version, dialect.message_id.as_deref())),
+    };
+    let body = Bytes::from(fault.write());
+    let content_type = fault.content_type();
+    let status = reason.http_status(version);
+    record.reason = Some(reason);
+    record.error = Some(error.detail().map_or(text.clone(), str::to_owned));
+    record.outcome = Outcome::RouterFault;
+    record.status = status;
+    record.soap = record.soap.or(dialect.version);
+    record.close(body.len() as u64, None);
+    let mut response = Response::new(Body::Full(body));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    fault_headers(headers, reason, error.retry_after());
+    response
+}
+
+fn fault_headers(headers: &mut HeaderMap, reason: Reason, retry_after: Option<&str>) {
+    headers.insert(FAULT_MARK, HeaderValue::from_static(reason.name()));
+    if let Some(value) = retry_after.and_then(|value| HeaderValue::from_str(value).ok()) {
+        headers.insert(RETRY_AFTER, value);
+    }
+    if reason == Reason::ShuttingDown {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// A plain status for what is not SOAP.
+pub(super) fn refuse(status: StatusCode, text: &str, mut record: Record) -> Response<Body> {
+    record.outcome = Outcome::Refused;
+    record.status = status.as_u16();
+    let body = Bytes::from(format!("{text}\n"));
+    record.close(body.len() as u64, None);
+    let mut response = Response::new(Body::Full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    response
+}
+
+/// Error texts are fragments; a fault's reason is a sentence.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut sentence: String = characters
+        .next()
+        .map(char::to_uppercase)
+        .into_iter()
+        .flatten()
+        .collect();
+    sentence.push_str(characters.as_str());
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}

@@ -1,0 +1,120 @@
+//! What the exchanges of one worker share.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio_util::task::TaskTracker;
+
+use crate::net::Spelling;
+use crate::snapshot::Live;
+use crate::telemetry::{AccessLog, Metrics};
+use crate::upstream::Client;
+
+/// One worker's hands: its connections to endpoints, and where it reads its orders from.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) live: Arc<Live>,
+    pub(super) client: Client,
+    pub(super) spelling: Spelling,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) access: AccessLog,
+    /// Work that outlives its exchange's answer and that a stopping router waits for.
+    pub(super) tasks: TaskTracker,
+    ids: Ids,
+}
+
+/// Exchange ids: unlikely to repeat across workers and restarts, cheap to make.
+#[derive(Debug)]
+struct Ids {
+    prefix: u32,
+    next: AtomicU64,
+    random: RandomState,
+}
+
+impl Worker {
+    /// A worker without connections.
+    #[must_use]
+    pub fn new(
+        live: Arc<Live>,
+        spelling: Spelling,
+        metrics: Arc<Metrics>,
+        access: AccessLog,
+        tasks: TaskTracker,
+    ) -> Self {
+        let client = Client::new(Arc::clone(&metrics));
+        Self {
+            live,
+            client,
+            spelling,
+            metrics,
+            access,
+            tasks,
+            ids: Ids::new(),
+        }
+    }
+
+    /// Closes connections that nobody wanted for too long; to be called now and then.
+    pub fn sweep(&self) {
+        self.client.sweep();
+    }
+
+    /// Counts a caller's connection for as long as the value lives.
+    #[must_use]
+    pub fn connected(&self) -> Connected {
+        let (opened, open) = &self.metrics.caller_connections;
+        opened.inc();
+        open.inc();
+        Connected(Arc::clone(&self.metrics))
+    }
+
+    /// A random number of a message's own.
+    pub(super) fn draw(&self) -> u64 {
+        self.ids.draw()
+    }
+
+    /// Time since the Unix epoch.
+    pub(super) fn now(&self) -> Duration {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn next_id(&self) -> String {
+        self.ids.next()
+    }
+}
+
+/// A caller's connection, counted.
+#[derive(Debug)]
+pub struct Connected(Arc<Metrics>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.caller_connections.1.dec();
+    }
+}
+
+impl Ids {
+    fn new() -> Self {
+        // `RandomState` is seeded from the system; hashing nothing yields its randomness.
+        let random = RandomState::new();
+        let [a, b, c, d, e, f, g, h] = random.hash_one(0_u8).to_le_bytes();
+        Self {
+            prefix: u32::from_le_bytes([a, b, c, d]),
+            next: AtomicU64::new(u64::from(u32::from_le_bytes([e, f, g, h]))),
+            random,
+        }
+    }
+
+    /// Hashing a number that the next id also grows by gives each message its own.
+    fn draw(&self) -> u64 {
+        self.random.hash_one(self.next.load(Ordering::Relaxed))
+    }
+
+    fn next(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed) & 0xFFFF_FFFF_FFFF;
+        format!("{:08x}{number:012x}", self.prefix)
+    }
+}

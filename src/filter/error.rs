@@ -1,0 +1,37 @@
+//! Why a message cannot be decided on: it is none.
+
+use crate::soap::{HeadError, Reason};
+use crate::xml;
+
+/// The message is not what its version of SOAP allows, or over a limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Not XML, or beyond a limit.
+    #[error(transparent)]
+    Xml(#[from] xml::Error),
+    /// Not an envelope.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// An expression needed more than it may have.
+    #[error("{0}")]
+    Tree(String),
+}
+
+impl ReadError {
+    /// What the caller is told, by name.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Xml(error) => match error.kind {
+                xml::ErrorKind::Doctype | xml::ErrorKind::ProcessingInstruction => {
+                    Reason::ForbiddenMarkup
+                }
+                xml::ErrorKind::Limit { .. } => Reason::LimitExceeded,
+                _ => Reason::MalformedMessage,
+            },
+            Self::Head(HeadError::Version { .. }) => Reason::VersionMismatch,
+            Self::Head(HeadError::Structure { .. }) => Reason::MalformedMessage,
+            Self::Head(HeadError::Value { .. }) | Self::Tree(_) => Reason::LimitExceeded,
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! One message's run over a table's filters: the scanner, the XPath engine and the envelope's
+//! facts in a single pass, stopped as soon as the decision cannot change any more.
+//!
+//! Priorities are walked from the highest. A level is decided when every filter in it is; if
+//! one matched, the probe has decided and lower levels are never looked at, else the next level
+//! is asked. Serving and `explain` both get their answer here.
+//!
+//! **Invariant:** the decision is the same however the message was cut into chunks.
+
+use http::HeaderMap;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+use super::address::Address;
+use super::environment::{Externals, days_since_year_one};
+use super::error::ReadError;
+use super::leaf::{Known, Leaf};
+use super::set::{Class, Node, Set};
+use crate::routing::EntryId;
+use crate::soap::{Facts, Head, Stage};
+use crate::xml;
+use crate::xpath::{self, Progress, Run};
+
+/// What is known of a message before its first byte.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// HTTP request headers.
+    pub headers: &'a HeaderMap,
+    /// The action stated by HTTP.
+    pub action: Option<&'a str>,
+    /// The URL that the caller used.
+    pub url: &'a str,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The service's name.
+    pub service: &'a str,
+    /// The charset stated by HTTP.
+    pub charset: Option<&'a str>,
+    /// What the scanner accepts.
+    pub limits: xml::Limits,
+    /// The message's own random number, for shares.
+    pub draw: u64,
+    /// Time since the Unix epoch, for `sm:utc-now()`.
+    pub now: std::time::Duration,
+}
+
+/// What became of one row, for `explain`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Considered {
+    /// The row.
+    pub entry: EntryId,
+    /// Whether it matched; `None` if it was still open when the decision fell.
+    pub matched: Option<bool>,
+    /// The value that was looked at.
+    pub why: String,
+    /// `streaming`, `tree` or `head`.
+    pub strategy: &'static str,
+}
+
+/// The run.
+#[derive(Debug)]
+pub struct Probe<'a> {
+    set: Arc<Set>,
+    arrival: Arrival<'a>,
+    head: Head,
+    run: Option<Run>,
+    /// The level being decided; all above it matched nothing.
+    level: usize,
+    to: Option<Address>,
+    to_known: bool,
+    longest: Option<usize>,
+    /// Turns taken by this message, by group.
+    turns: SmallVec<[(usize, u64); 2]>,
+    matched: SmallVec<[EntryId; 4]>,
+    decided: bool,
+    decided_after: u64,
+}
+
+impl<'a> Probe<'a> {
+    /// Begins a message.
+    ///
+    /// # Errors
+    /// When its charset is none that can be read.
+    pub fn start(set: &Arc<Set>, arrival: Arrival<'a>) -> Result<Self, ReadError> {
+        let mut run = set.take_run();
+        let externals = Externals {
+            http_action: arrival.action.unwrap_or(""),
+            url: arrival.url,
+            now_days: days_since_year_one(arrival.now),
+        };
+        run.begin(
+            &set.xpath,
+            &externals.values(),
+            &arrival.limits,
+            arrival.charset,
+        )?;
+        let mut probe = Self {
+            set: Arc::clone(set),
+            arrival,
+            head: Head::new(arrival.action),
+            run: Some(run),
+            level: 0,
+            to: None,
+            to_known: false,
+            longest: None,
+            turns: SmallVec::new(),
+            matched: SmallVec::new(),
+            decided: false,
+            decided_after: 0,
+        };
+        // Nothing is sent on before its version is known, so the Envelope is always awaited.
+        probe.note_level();
+        Ok(probe)
+    }
+
+    /// Reads the next bytes.
+    ///
+    /// # Errors
+    /// When the message is not what SOAP allows, or over a limit.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.decided {
+            rest = self.step(rest)?;
+            self.settle();
+        }
+        // The decision stands, but what the bytes at hand still say of the envelope is worth
+        // having in the log. Behind the deciding byte nothing is refused any more.
+        while !rest.is_empty() && self.head.stage() < Stage::Operation {
+            let Ok(left) = self.step(rest) else { break };
+            rest = left;
+        }
+        Ok(())
+    }
+
+    fn step<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], ReadError> {
+        let Some(run) = &mut self.run else {
+            return Ok(&[]);
+        };
+        let fed = run.feed(&self.set.xpath, bytes, &mut self.head)?;
+        if let Some(error) = self.head.error() {
+            return Err(error.clone().into());
+        }
+        Ok(match fed {
+            Progress::More => &[],
+            Progress::Paused(taken) => bytes.get(taken..).unwrap_or_default(),
+        })
+    }
+
+    /// The message is over; `whole` are all its bytes, if [`Probe::needs_whole`] asks for them.
+    ///
+    /// # Errors
+    /// When it ended too early, or an expression needed more than it may have.
+    pub fn finish(&mut self, whole: &[u8]) -> Result<(), ReadError> {
+        let Some(run) = &mut self.run else {
+            return Ok(());
+        };
+        run.finish(&self.set.xpath, &mut self.head)?;
+        self.head.finish(run.offset())?;
+        if run.needs_tree() {
+            run.evaluate_trees(&self.set.xpath, whole)
+                .map_err(|error| ReadError::Tree(error.to_string()))?;
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Whether [`Probe::finish`] will need all bytes of the message.
+    #[must_use]
+    pub fn needs_whole(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.needs_tree())
+    }
+
+    /// Whether the decision cannot change any more.
+    #[must_use]
+    pub const fn is_decided(&self) -> bool {
+        self.decided
+    }
+
+    /// Bytes after which the decision could not change any more.
+    #[must_use]
+    pub const fn decided_after(&self) -> u64 {
+        self.decided_after
+    }
+
+    /// Matching rows of the winning level in table order; empty if nothing matched.
+    #[must_use]
+    pub fn matched(&self) -> &[EntryId] {
+        &self.matched
+    }
+
+    /// What the envelope said of itself, as far as it was read.
+    #[must_use]
+    pub const fn facts(&self) -> &Facts {
+        self.head.facts()
+    }
+
+    /// Moves on as far as what is known allows.
+    fn settle(&mut self) {
+        if self.head.stage() >= Stage::Body && !self.to_known {
+            self.to_known = true;
+            let to = self.head.facts().to.as_deref().unwrap_or(self.arrival.url);
+            self.to = Address::parse(to);
+            self.note_level();
+        }
+        let set = Arc::clone(&self.set);
+        while !self.decided && self.head.stage() >= Stage::Envelope {
+            let Some(level) = set.levels.get(self.level) else {
+                return self.decide();
+            };
+            if self.is_open(&set, level) {
+                return;
+            }
+            self.collect(&set, level);
+            if !self.matched.is_empty() {
+                return self.decide();
+            }
+            self.level += 1;
+            self.note_level();
+        }
+    }
+
+    fn decide(&mut self) {
+        self.decided = true;
+        let engine = self.run.as_ref().map_or(0, Run::offset);
+        self.decided_after = engine;
+    }
+
+    /// Longest-prefix is a matter of one level (`wcf-routing` §1.3).
+    fn note_level(&mut self) {
+        let to = self.to.as_ref();
+        self.longest = self.set.levels.get(self.level).and_then(|level| {
+            level
+                .prefixes
+                .iter()
+                .filter_map(|pattern| pattern.covers(to?))
+                .max()
+        });
+    }
+
+    fn is_open(&self, set: &Set, level: &super::set::Level) -> bool {
+        let stage = self.head.stage();
+        (level.has_actions && stage < Stage::Body)
+            || (level.has_operations && stage < Stage::Operation)
+            || (level.has_engine && self.engine_open())
+            || level.trees.iter().any(|&row| {
+                set.rows
+                    .get(row as usize)
+                    .is_some_and(|row| self.value(set, row.root).is_none())
+            })
+    }
+
+    fn engine_open(&self) -> bool {
+        let level = u32::try_from(self.level).unwrap_or(u32::MAX);
+        self.run.as_ref().is_some_and(|run| run.open(level))
+    }
+
+    fn collect(&mut self, set: &Set, level: &super::set::Level) {
+        let of_level = |row: &u32| {
+            set.rows
+                .get(*row as usize)
+                .is_some_and(|r| r.level == self.level)
+        };
+        let mut rows: SmallVec<[u32; 4]> = SmallVec::new();
+        if level.has_engine
+            && let Some(run) = &self.run
+        {
+            let atoms = run.matched().iter();
+            rows.extend(
+                atoms
+                    .filter_map(|atom| *set.row_of_atom.get(atom.0 as usize)?)
+                    .filter(of_level),
+            );
+        }
+        if level.has_actions {
+            let action = self.facts().action().unwrap_or("");
+            rows.extend(
+                set.actions
+                    .get(action)
+                    .into_iter()
+                    .flatten()
+                    .copied()
+                    .filter(of_level),
+            );
+        }
+        if level.has_operations
+            && let Some(operation) = &self.facts().operation
+        {
+            rows.extend(
+                set.operations
+                    .get(operation)
+                    .into_iter()
+                    .flatten()
+                    .copied()
+                    .filter(of_level),
+            );
+        }
+        for &row in &level.trees {
+            let root = set.rows.get(row as usize).map(|compiled| compiled.root);
+            if root.is_some_and(|root| self.holds(set, root)) {
+                rows.push(row);
+            }
+        }
+        rows.sort_unstable();
+        self.matched = rows.into_iter().map(EntryId).collect();
+    }
+
+    /// A tree's value by what is known; `None` while that leaves it open. A round robin counts
+    /// as known, because its turn is only taken when its level is asked.
+    fn value(&self, set: &Set, node: usize) -> Option<bool> {
+        match set.nodes.get(node)? {
+            Node::Leaf(Leaf::XPath { atom, .. }) => self.run.as_ref()?.state(*atom),
+            Node::Leaf(Leaf::RoundRobin { group, of, index }) => {
+                let turn = self.turns.iter().find(|(known, _)| known == group);
+                Some(turn.is_some_and(|(_, turn)| is_turn(*turn, *of, *index)))
+            }
+            Node::Leaf(leaf) => leaf.decide(&self.known()),
+            Node::Not(child) => self.value(set, *child).map(|value| !value),
+            Node::And(children) => self.combine(set, children, false),
+            Node::Or(children) => self.combine(set, children, true),
+        }
+    }
+
+    /// `and` is settled by one false, `or` by one true; else every child must be known.
+    fn combine(&self, set: &Set, children: &[usize], settling: bool) -> Option<bool> {
+        let mut open = false;
+        for &child in children {
+            match self.value(set, child) {
+                Some(value) if value == settling => return Some(settling),
+                Some(_) => {}
+                None => open = true,
+            }
+        }
+        (!open).then_some(!settling)
+    }
+
+    /// A tree's value, turns taken. Every part is asked, so that a turn advances whether or not
+    /// the other parts hold, as WCF's strict `And` does.
+    fn holds(&mut self, set: &Set, node: usize) -> bool {
+        self.take_turns(set, node);
+        self.value(set, node) == Some(true)
+    }
+
+    fn take_turns(&mut self, set: &Set, node: usize) {
+        match set.nodes.get(node) {
+            Some(Node::Leaf(Leaf::RoundRobin { group, .. })) => {
+                if !self.turns.iter().any(|(known, _)| known == group) {
+                    self.turns.push((*group, set.turns.take(*group)));
+                }
+            }
+            Some(Node::And(children) | Node::Or(children)) => {
+                for &child in children {
+                    self.take_turns(set, child);
+                }
+            }
+            Some(Node::Not(child)) => self.take_turns(set, *child),
+            Some(Node::Leaf(_)) | None => {}
+        }
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            arrival: &self.arrival,
+            facts: self.head.facts(),
+            stage: self.head.stage(),
+            to: self.to.as_ref(),
+            longest: self.longest,
+        }
+    }
+
+    /// What became of every row down to the level that won. `whole` lets expressions say more
+    /// about why.
+    #[must_use]
+    pub fn considered(&self, whole: &[u8]) -> Vec<Considered> {
+        let set = &self.set;
+        let rows = set.rows.iter().enumerate();
+        let mut all: Vec<(usize, Considered)> = rows
+            .filter(|(_, row)| row.level <= self.level)
+            .map(|(number, row)| {
+                let entry = EntryId(u32::try_from(number).unwrap_or(u32::MAX));
+                let matched = match row.class {
+                    Class::Engine(atom) => self.run.as_ref().and_then(|run| run.state(atom)),
+                    _ => self.value(set, row.root),
+                };
+                let why = self.why(set, row.root, whole);
+                (
+                    row.level,
+                    Considered {
+                        entry,
+                        matched,
+                        why,
+                        strategy: set.strategy(entry),
+                    },
+                )
+            })
+            .collect();
+        all.sort_by_key(|(level, considered)| (*level, considered.entry));
+        all.into_iter().map(|(_, considered)| considered).collect()
+    }
+
+    fn why(&self, set: &Set, node: usize, whole: &[u8]) -> String {
+        let join = |children: &[usize], word: &str| {
+            let parts: Vec<String> = children
+                .iter()
+                .map(|&child| {
+                    let value = match self.value(set, child) {
+                        Some(true) => "true",
+                        Some(false) => "false",
+                        None => "open",
+                    };
+                    format!("{value}: {}", self.why(set, child, whole))
+                })
+                .collect();
+            format!("{word}({})", parts.join("; "))
+        };
+        match set.nodes.get(node) {
+            Some(Node::And(children)) => join(children, "and"),
+            Some(Node::Or(children)) => join(children, "or"),
+            Some(Node::Not(child)) => join(&[*child], "not"),
+            Some(Node::Leaf(Leaf::XPath { atom, .. })) => {
+                let state = self.run.as_ref().and_then(|run| run.state(*atom));
+                self.why_xpath(set, *atom, state, whole)
+            }
+            Some(Node::Leaf(leaf)) => leaf.why(&self.known()),
+            None => String::new(),
+        }
+    }
+
+    fn why_xpath(
+        &self,
+        set: &Set,
+        atom: crate::xpath::AtomId,
+        state: Option<bool>,
+        whole: &[u8],
+    ) -> String {
+        if state.is_none() {
+            return "still open when the decision fell".into();
+        }
+        let externals = Externals {
+            http_action: self.arrival.action.unwrap_or(""),
+            url: self.arrival.url,
+            now_days: days_since_year_one(self.arrival.now),
+        };
+        let Some(expr) = set.xpath.expr(atom) else {
+            return String::new();
+        };
+        let (limits, charset) = (&self.arrival.limits, self.arrival.charset);
+        match xpath::why(expr, whole, &externals.values(), limits, charset) {
+            Ok(diagnosis) => diagnosis.why,
+            // The rest of the message was never read by the road, so it may be anything.
+            Err(error) => {
+                format!("decided while streaming; the whole message cannot be looked at: {error}")
+            }
+        }
+    }
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.set.give_run(run);
+        }
+    }
+}
+
+/// Whether this turn of a round is the filter's.
+fn is_turn(turn: u64, of: u32, index: u32) -> bool {
+    turn % u64::from(of.max(1)) == u64::from(index)
+}

@@ -1,0 +1,69 @@
+//! HTTP on one connection.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::exchange::{Arrival, Origin, Worker, handle};
+use crate::net::SpellingProbe;
+use crate::snapshot::Listener;
+
+/// Smallest read buffer that hyper accepts.
+const BUFFER_MIN: usize = 8 * 1024;
+
+/// Serves requests until the caller leaves, or until the one at hand when told to stop.
+pub(super) async fn serve(
+    stream: TcpStream,
+    origin: Origin,
+    listener: Listener,
+    worker: Arc<Worker>,
+    stop: CancellationToken,
+) {
+    // Small writes must not wait for acknowledgements; failing to say so is harmless.
+    let _ = stream.set_nodelay(true);
+    let (stream, spelling) = SpellingProbe::new(stream);
+    let counted = worker.connected();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (head, body) = request.into_parts();
+        let arrival = Arrival {
+            head,
+            body,
+            origin: origin.clone(),
+            spelled: spelling.take(),
+        };
+        let (worker, spelling) = (Arc::clone(&worker), spelling.clone());
+        async move {
+            let response = handle(&worker, arrival).await;
+            spelling.look();
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(listener.header_read_timeout)
+        .max_headers(listener.header_count_max)
+        .max_buf_size(listener.header_block_max.max(BUFFER_MIN))
+        .preserve_header_case(true)
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection of a caller ended");
+    }
+    drop(counted);
+}

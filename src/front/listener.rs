@@ -1,0 +1,145 @@
+//! Sockets to accept on, one per worker on the same address.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection;
+use crate::exchange::{Origin, Worker};
+use crate::snapshot::Listener;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// Pause after an accept that failed for want of files or memory, which goes on failing.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("listener `{name}` cannot listen on {address}: {source}")]
+pub struct BindError {
+    name: String,
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// What accepting needs besides the socket.
+#[derive(Debug, Clone)]
+pub struct Accepting {
+    /// The listener's settings.
+    pub listener: Listener,
+    /// Connections open on it, all workers together.
+    pub open: Arc<AtomicUsize>,
+    /// Told to stop.
+    pub stop: CancellationToken,
+    /// Counts connections, so that a stopping router can wait for them.
+    pub tasks: TaskTracker,
+}
+
+/// Opens a socket of a listener. Every worker opens its own on the same address, and the
+/// kernel spreads connections over them (`SO_REUSEPORT`).
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub fn bind(listener: &Listener, address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
+    let open = || {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        io::Result::Ok(socket.into())
+    };
+    open().map_err(|source| BindError {
+        name: listener.name.to_string(),
+        address,
+        source,
+    })
+}
+
+/// Accepts until told to stop; then takes in what already waits, so that no caller is reset.
+pub async fn serve(socket: TcpListener, accepting: Accepting, worker: Arc<Worker>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = accepting.stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => take_in(stream, peer, &accepting, &worker),
+            Err(error) if is_passing(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, listener = %accepting.listener.name, "cannot accept");
+                sleep(EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+    while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, socket.accept()).await {
+        take_in(stream, peer, &accepting, &worker);
+    }
+}
+
+/// Errors of the one connection, not of the listener.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &Arc<Worker>) {
+    let guard = OpenGuard::new(&accepting.open);
+    if guard.now > accepting.listener.connections_max {
+        // Closing at once is the honest answer: there is no room even to say so.
+        tracing::warn!(listener = %accepting.listener.name, "connection refused: `max_connections` reached");
+        return;
+    }
+    let origin = Origin {
+        listener: Arc::clone(&accepting.listener.name),
+        peer,
+        secure: false,
+    };
+    let serve = connection::serve(
+        stream,
+        origin,
+        accepting.listener.clone(),
+        Arc::clone(worker),
+        accepting.stop.clone(),
+    );
+    accepting.tasks.spawn(async move {
+        serve.await;
+        drop(guard);
+    });
+}
+
+struct OpenGuard {
+    open: Arc<AtomicUsize>,
+    now: usize,
+}
+
+impl OpenGuard {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        Self {
+            open: Arc::clone(open),
+            now: open.fetch_add(1, Ordering::Relaxed) + 1,
+        }
+    }
+}
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

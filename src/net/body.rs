@@ -1,0 +1,199 @@
+//! The one body type that leaves the router, towards callers and towards endpoints.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::replay::{ReplayReader, SourceError};
+
+/// A body on its way out.
+#[derive(Debug, Default)]
+pub enum Body {
+    /// No bytes.
+    #[default]
+    Empty,
+    /// All bytes at hand.
+    Full(Bytes),
+    /// A request body that may be sent again.
+    Replay(ReplayReader),
+    /// An answer handed on as it comes.
+    Relay(Box<Relay>),
+}
+
+/// Why a body broke off. The receiver sees a broken message, never a shorter one that looks
+/// whole: hyper closes the connection without the last chunk.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The request's source failed.
+    #[error("the request body broke off")]
+    Source(#[source] SourceError),
+    /// The answer's source failed.
+    #[error("the answer broke off")]
+    Reply(#[source] hyper::Error),
+    /// Nothing came for too long.
+    #[error("no byte of the answer for {0:?}")]
+    Idle(Duration),
+}
+
+impl From<Infallible> for BodyError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// Told once how a relayed body ended.
+pub trait OnEnd: Send {
+    /// `bytes` were handed on; `error` says why it broke off, if it did. Also called, without
+    /// an error but `complete == false`, when the receiver went away before the end.
+    fn ended(&mut self, bytes: u64, complete: bool, error: Option<&BodyError>);
+}
+
+/// Hands an endpoint's answer on, watches that it keeps coming, and tells when it is over.
+pub struct Relay {
+    inner: Option<Incoming>,
+    idle: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    bytes: u64,
+    on_end: Option<Box<dyn OnEnd>>,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    /// Relays `inner`; more than `idle` between two bytes breaks it off.
+    #[must_use]
+    pub fn new(inner: Incoming, idle: Duration, on_end: Box<dyn OnEnd>) -> Self {
+        let mut relay = Self {
+            inner: Some(inner),
+            idle,
+            timer: None,
+            bytes: 0,
+            on_end: Some(on_end),
+        };
+        if relay
+            .inner
+            .as_ref()
+            .is_some_and(http_body::Body::is_end_stream)
+        {
+            relay.end(true, None);
+        }
+        relay
+    }
+
+    fn end(&mut self, complete: bool, error: Option<&BodyError>) {
+        self.inner = None;
+        if let Some(mut on_end) = self.on_end.take() {
+            on_end.ended(self.bytes, complete, error);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(&mut *inner).poll_frame(cx);
+        let result = match polled {
+            Poll::Pending => return self.poll_idle(cx),
+            Poll::Ready(None) => {
+                self.end(true, None);
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(result)) => result,
+        };
+        self.timer = None;
+        match result {
+            Ok(frame) => {
+                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                // The receiver may not poll again after the last byte of a known length.
+                if self
+                    .inner
+                    .as_ref()
+                    .is_some_and(http_body::Body::is_end_stream)
+                {
+                    self.end(true, None);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Err(error) => Poll::Ready(Some(Err(self.broke(BodyError::Reply(error))))),
+        }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let idle = self.idle;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Some(Err(self.broke(BodyError::Idle(idle)))))
+    }
+
+    fn broke(&mut self, error: BodyError) -> BodyError {
+        self.end(false, Some(&error));
+        error
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.end(false, None);
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match this {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Self::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Replay(reader) => reader
+                .poll_frame(cx)
+                .map(|frame| Some(frame?.map_err(BodyError::Source))),
+            Self::Relay(relay) => relay.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Replay(_) => false,
+            Self::Relay(relay) => relay.inner.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Replay(reader) => reader
+                .length()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Relay(relay) => relay
+                .inner
+                .as_ref()
+                .map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Bodies on the wire: bounded, relayed, sent more than once; and how header names are spelled.
+//!
+//! Knows HTTP bodies and bytes, no SOAP and no configuration.
+
+mod body;
+mod headers;
+mod replay;
+mod spelling;
+
+pub use body::{Body, BodyError, OnEnd, Relay};
+pub use headers::strip_hop_by_hop;
+pub use replay::{Bounds, Replay, ReplayReader, SourceError};
+pub use spelling::{Spelling, SpellingProbe, SpellingWatch};

@@ -1,0 +1,380 @@
+//! From what was written to what runs, with every mistake found on the way.
+//!
+//! Translates the written types into the types that the rooms below own. Checks of names and
+//! shapes were made by `config`; here is what only the rooms below can know: expressions,
+//! regular expressions, custom filters, features that are not there yet.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::model::{
+    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, PathPattern, Resend,
+    RouteOn, Service, Snapshot,
+};
+use super::specs::Specs;
+use crate::config::{self, Config, FailoverOn, Loaded};
+use crate::diag::{Diagnostic, Report};
+use crate::filter::{self, Reading, Registry, Row};
+use crate::routing::{self, EndpointId, Pattern, SeveralMatches};
+use crate::soap::{Addressing, Version};
+use crate::upstream::{self, Host};
+use crate::xml;
+
+/// Compiles a loaded configuration. The report holds every mistake, those of loading included;
+/// without an error there is a snapshot.
+#[must_use]
+pub fn compile(loaded: &Loaded, registry: &Registry) -> (Option<Snapshot>, Report) {
+    let mut report = loaded.report.clone();
+    let Some(config) = &loaded.config else {
+        return (None, report);
+    };
+    let mut compiler = Compiler {
+        config,
+        loaded,
+        registry,
+        report: &mut report,
+    };
+    let snapshot = compiler.snapshot();
+    report.settle();
+    (snapshot.filter(|_| !report.has_errors()), report)
+}
+
+struct Compiler<'a> {
+    config: &'a Config,
+    loaded: &'a Loaded,
+    registry: &'a Registry,
+    report: &'a mut Report,
+}
+
+impl Compiler<'_> {
+    fn snapshot(&mut self) -> Option<Snapshot> {
+        let router = &self.config.router;
+        let endpoints: Vec<Arc<Endpoint>> = router
+            .endpoints
+            .iter()
+            .map(|(name, written)| Arc::new(self.endpoint(&name.value, written)))
+            .collect();
+        let ids: HashMap<&str, EndpointId> = router
+            .endpoints
+            .names()
+            .zip(0_u32..)
+            .map(|(name, number)| (name, EndpointId(number)))
+            .collect();
+        let services: Vec<Service> = router
+            .services
+            .iter()
+            .filter_map(|(name, written)| self.service(&name.value, written, &ids))
+            .collect();
+        let listeners = router
+            .listeners
+            .iter()
+            .map(|(name, l)| self.listener(&name.value, l))
+            .collect();
+        Some(Snapshot {
+            listeners,
+            services,
+            endpoints,
+            admin: router.admin.as_ref().map(|admin| Admin {
+                bind: admin.bind.value,
+                token_file: admin.token_file.as_ref().map(|path| path.value.clone()),
+            }),
+            threads: router.threads,
+            drain: router.drain.0,
+            watch: router.reload.watch,
+            debounce: router.reload.debounce.0,
+            access_log: access_log(&router.access_log),
+            limits: limits(&self.config.router_limits()),
+            files: self.files(),
+        })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let watch = &self.loaded.watch;
+        watch.files.iter().chain(&watch.folders).cloned().collect()
+    }
+
+    fn listener(&mut self, name: &str, written: &config::Listener) -> Listener {
+        if let Some(tls) = &written.tls {
+            self.report.push(
+                Diagnostic::error("not-yet", "TLS on listeners is not there yet", tls.span)
+                    .hint("end TLS in front of the router for now"),
+            );
+        }
+        let limits = self.config.router_limits();
+        Listener {
+            name: name.into(),
+            bind: written.bind.value,
+            connections_max: written.max_connections as usize,
+            keep_alive: written.keep_alive_timeout.0,
+            header_read_timeout: written
+                .header_read_timeout
+                .map_or(limits.header_read_timeout.0, |time| time.0),
+            header_block_max: bytes(limits.header_block.0),
+            header_count_max: limits.header_count as usize,
+        }
+    }
+
+    fn endpoint(&mut self, name: &str, written: &config::Endpoint) -> Endpoint {
+        let url = &written.url.value;
+        if url.tls {
+            self.report.push(
+                Diagnostic::error(
+                    "not-yet",
+                    "TLS to endpoints is not there yet",
+                    written.url.span,
+                )
+                .label("use `http://`")
+                .hint("let a local TLS proxy carry it for now"),
+            );
+        }
+        let host = match url.host.parse::<IpAddr>() {
+            Ok(address) => Host::Address(address),
+            Err(_) => Host::Name(url.host.clone()),
+        };
+        let spec = upstream::Endpoint {
+            name: name.to_owned(),
+            host,
+            port: url.port,
+            path: url.path.clone(),
+            authority: HeaderValue::from_str(&url.authority)
+                .unwrap_or_else(|_| HeaderValue::from_static("")),
+            url: url.to_string(),
+            connect_timeout: written.connect_timeout.0,
+            // The stricter of the two: both bound the wait for an answer.
+            response_timeout: written.response_timeout.0.min(written.timeout.0),
+            timeout: None,
+            idle_timeout: written.idle_timeout.0,
+            keep_idle: written.idle_connection_timeout.0,
+            idle_max: written.max_idle as usize,
+        };
+        Endpoint {
+            spec,
+            soap: match written.soap {
+                config::SoapVersion::Keep => None,
+                config::SoapVersion::V11 => Some(Version::Soap11),
+                config::SoapVersion::V12 => Some(Version::Soap12),
+            },
+            addressing: match written.addressing {
+                config::Addressing::Keep => BridgeAddressing::Keep,
+                config::Addressing::None => BridgeAddressing::None,
+                config::Addressing::August2004 => BridgeAddressing::To(Addressing::August2004),
+                config::Addressing::V10 => BridgeAddressing::To(Addressing::V10),
+            },
+            failover: failover(&written.failover),
+            resend: match written.resend {
+                // Along a declared backup list WCF resends whatever happened.
+                None | Some(config::Resend::Always) => Resend::Always,
+                Some(config::Resend::IfNotDelivered) => Resend::IfNotDelivered,
+                Some(config::Resend::Never) => Resend::Never,
+            },
+        }
+    }
+
+    fn service(
+        &mut self,
+        name: &str,
+        written: &config::Service,
+        ids: &HashMap<&str, EndpointId>,
+    ) -> Option<Service> {
+        let table = self.config.table_of(written)?;
+        let (entries, rows) = self.rows(table, ids);
+        let filters = filter::Set::compile(rows);
+        let route_on = match written.route_on {
+            config::RouteOn::Auto => RouteOn::Auto,
+            config::RouteOn::Headers => RouteOn::Headers,
+            config::RouteOn::Body => RouteOn::Body,
+        };
+        self.check_route_on(name, written, table, route_on, &filters);
+        Some(Service {
+            name: name.into(),
+            path: path(&written.path.value),
+            hosts: written
+                .hosts
+                .iter()
+                .flat_map(|hosts| &hosts.0)
+                .map(|host| {
+                    let dot = if host.value.wildcard { "*." } else { "" };
+                    format!("{dot}{}", host.value.name)
+                })
+                .collect(),
+            listeners: written
+                .listeners
+                .iter()
+                .flat_map(|listeners| &listeners.0)
+                .map(|listener| listener.value.as_str().into())
+                .collect(),
+            filters: Arc::new(filters),
+            table: routing::Table {
+                entries,
+                pattern: match written.pattern {
+                    config::Pattern::RequestReply => Pattern::RequestReply,
+                    config::Pattern::OneWay => Pattern::OneWay,
+                },
+                several: match written.several_matches() {
+                    config::SeveralMatches::Fault => SeveralMatches::Fault,
+                    config::SeveralMatches::First => SeveralMatches::First,
+                },
+            },
+            default_endpoint: written
+                .default_endpoint
+                .as_ref()
+                .and_then(|endpoint| ids.get(endpoint.value.as_str()).copied()),
+            route_on,
+            strict: written.strict,
+            verify_full: matches!(written.verify, config::Verify::Full),
+            limits: limits(&self.config.limits_of(written)),
+        })
+    }
+
+    /// The table's entries twice: where they lead, and what they ask.
+    fn rows(
+        &mut self,
+        table: &config::Table,
+        ids: &HashMap<&str, EndpointId>,
+    ) -> (Vec<routing::Entry>, Vec<Row>) {
+        let mut specs = Specs::new(self.config, self.loaded, table, self.registry);
+        let mut entries = Vec::with_capacity(table.table.len());
+        let mut rows = Vec::with_capacity(table.table.len());
+        for entry in &table.table {
+            let entry = &entry.value;
+            let (Some(spec), Some(&endpoint)) = (
+                specs.of(&entry.filter),
+                ids.get(entry.endpoint.value.as_str()),
+            ) else {
+                continue;
+            };
+            let name = entry.filter.title();
+            entries.push(routing::Entry {
+                name: name.clone(),
+                priority: entry.priority,
+                endpoint,
+                backups: self.backups(entry, ids),
+            });
+            rows.push(Row {
+                name,
+                priority: entry.priority,
+                spec,
+            });
+        }
+        specs.unused();
+        self.report.absorb(specs.into_report());
+        (entries, rows)
+    }
+
+    fn backups(&self, entry: &config::Entry, ids: &HashMap<&str, EndpointId>) -> Vec<EndpointId> {
+        let names = match &entry.backups {
+            None => return Vec::new(),
+            Some(config::Backups::Inline(names)) => &names.value,
+            Some(config::Backups::Named(list)) => {
+                match self.config.router.backup_lists.get(&list.value) {
+                    Some(list) => &list.0,
+                    None => return Vec::new(),
+                }
+            }
+        };
+        names
+            .iter()
+            .filter_map(|name| ids.get(name.value.as_str()).copied())
+            .collect()
+    }
+
+    /// With `route_on: headers` a filter that needs the body is a mistake here, not a surprise
+    /// at run time.
+    fn check_route_on(
+        &mut self,
+        name: &str,
+        written: &config::Service,
+        table: &config::Table,
+        route_on: RouteOn,
+        filters: &filter::Set,
+    ) {
+        if route_on != RouteOn::Headers {
+            return;
+        }
+        let (Reading::Body(filter) | Reading::Whole(filter, _)) = filters.reading() else {
+            return;
+        };
+        let entry = table
+            .table
+            .iter()
+            .find(|entry| entry.value.filter.title() == filter);
+        let span = entry.map_or(written.path.span, |entry| entry.value.filter.span());
+        self.report.push(
+            Diagnostic::error(
+                "body-filter-in-headers-mode",
+                format!("service `{name}` routes on headers, but filter `{filter}` needs the body"),
+                span,
+            )
+            .hint("set `route_on: auto`, or ask for something in the Header"),
+        );
+    }
+}
+
+fn path(written: &config::ServicePath) -> PathPattern {
+    if written.below {
+        // `/*` is everything: below the empty path.
+        PathPattern::Below(written.path.trim_end_matches('/').to_owned())
+    } else {
+        PathPattern::Exact(written.path.clone())
+    }
+}
+
+fn access_log(written: &config::AccessLog) -> AccessLog {
+    let path = || written.path.as_ref().map(|path| path.value.clone());
+    match written.format {
+        config::AccessFormat::Off => AccessLog::Off,
+        config::AccessFormat::Json => AccessLog::Json(path()),
+        config::AccessFormat::Logfmt => AccessLog::Logfmt(path()),
+    }
+}
+
+fn failover(written: &config::Failover) -> Failover {
+    let mut failover = Failover {
+        on: Vec::new(),
+        statuses: Vec::new(),
+        receiver_fault: false,
+    };
+    for on in &written.on {
+        match on.value {
+            FailoverOn::Connect => failover.on.push("connect".into()),
+            FailoverOn::Dns => failover.on.push("dns".into()),
+            FailoverOn::Tls => failover.on.push("tls".into()),
+            FailoverOn::Reset => failover.on.push("reset".into()),
+            FailoverOn::Timeout => failover.on.push("timeout".into()),
+            FailoverOn::NotSoap => failover.on.push("not-soap".into()),
+            FailoverOn::Status(status) => failover.statuses.push(status),
+            FailoverOn::Fault(config::FaultBlame::Receiver) => failover.receiver_fault = true,
+        }
+    }
+    failover
+}
+
+fn limits(written: &config::LimitsInForce) -> Limits {
+    Limits {
+        xml: xml::Limits {
+            depth_max: written.depth,
+            attributes_max: written.attributes,
+            attribute_bytes_max: small(written.attribute_bytes.0),
+            name_bytes_max: small(written.name_bytes.0),
+            namespaces_max: written.namespaces,
+            ..xml::Limits::default()
+        },
+        buffered_body: written.buffered_body.0,
+        replay_buffer: written.replay_buffer.0,
+        message_bytes: written.message_bytes.0,
+        body_idle_timeout: written.body_idle_timeout.0.max(Duration::from_millis(1)),
+    }
+}
+
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+fn small(size: u64) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}

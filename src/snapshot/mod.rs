@@ -1,0 +1,18 @@
+//! The compiled configuration: one immutable value that an exchange uses from start to end.
+//!
+//! [`compile`] is the only way from what was written to what runs; `serve`, `check`, `reload`
+//! and `explain` all take it. [`Live`] holds the one in force.
+
+mod changes;
+mod compile;
+mod live;
+mod model;
+mod specs;
+
+pub use changes::changes;
+pub use compile::compile;
+pub use live::{Active, Live};
+pub use model::{
+    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, PathPattern, Resend,
+    RouteOn, Service, ServiceId, Snapshot,
+};

@@ -1,0 +1,298 @@
+//! The compiled configuration: immutable, whole, and free of anything that changes.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::filter;
+use crate::routing::{EndpointId, Table};
+use crate::soap::{Addressing, Version};
+use crate::upstream;
+use crate::xml;
+
+/// Position of a service in the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ServiceId(pub u32);
+
+/// Everything that one exchange needs to know, from start to end.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Sockets to accept on.
+    pub listeners: Vec<Listener>,
+    /// Virtual services.
+    pub services: Vec<Service>,
+    /// Destinations.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Where the admin interface listens.
+    pub admin: Option<Admin>,
+    /// Worker threads; `None` means one a core.
+    pub threads: Option<u16>,
+    /// How long a stopping router waits for what is in flight.
+    pub drain: Duration,
+    /// Whether file changes reload by themselves.
+    pub watch: bool,
+    /// Quiet time after a file change before it is read.
+    pub debounce: Duration,
+    /// Where access log lines go.
+    pub access_log: AccessLog,
+    /// Limits outside any service.
+    pub limits: Limits,
+    /// Files and folders that a change of is a change of the configuration.
+    pub files: Vec<PathBuf>,
+}
+
+/// The admin interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Its address.
+    pub bind: SocketAddr,
+    /// Token that changing calls must show when the address is not loopback.
+    pub token_file: Option<PathBuf>,
+}
+
+/// What happens to access log lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nothing is kept.
+    Off,
+    /// JSON lines, to the file or to stdout.
+    Json(Option<PathBuf>),
+    /// Logfmt lines, to the file or to stdout.
+    Logfmt(Option<PathBuf>),
+}
+
+/// A socket that callers connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Most connections at a time, all workers together.
+    pub connections_max: usize,
+    /// Longest an idle connection is kept.
+    pub keep_alive: Duration,
+    /// Longest a request head may take to arrive.
+    pub header_read_timeout: Duration,
+    /// Largest request head, bytes.
+    pub header_block_max: usize,
+    /// Most header fields.
+    pub header_count_max: usize,
+}
+
+/// How far a service reads before it decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteOn {
+    /// To the body only if a filter needs it.
+    Auto,
+    /// Never into the body.
+    Headers,
+    /// Into the body.
+    Body,
+}
+
+/// A path as a service writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PathPattern {
+    /// This path.
+    Exact(String),
+    /// This path and everything below it (`/orders/*`; the text ends before the `/*`).
+    Below(String),
+}
+
+/// A virtual SOAP service.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is found.
+    pub path: PathPattern,
+    /// Host names that it answers to (`*.example.com` for any below); empty means all.
+    pub hosts: Vec<String>,
+    /// Listeners that it is on; empty means all.
+    pub listeners: Vec<Arc<str>>,
+    /// The rows' filters.
+    pub filters: Arc<filter::Set>,
+    /// The rows.
+    pub table: Table,
+    /// Takes what is not SOAP.
+    pub default_endpoint: Option<EndpointId>,
+    /// How far it reads.
+    pub route_on: RouteOn,
+    /// Whether deviations that are otherwise tolerated are refused.
+    pub strict: bool,
+    /// Whether a message is checked to its end.
+    pub verify_full: bool,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// Limits of one message, each with its name in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// What the scanner accepts (`depth`, `attributes`, ...).
+    pub xml: xml::Limits,
+    /// `buffered_body`: most bytes read before the decision.
+    pub buffered_body: u64,
+    /// `replay_buffer`: most bytes held for another attempt.
+    pub replay_buffer: u64,
+    /// `message_bytes`: most bytes of a message, if limited.
+    pub message_bytes: Option<u64>,
+    /// `body_idle_timeout`: longest wait for a caller's next byte.
+    pub body_idle_timeout: Duration,
+}
+
+/// An endpoint with what the router does around sending.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// How to reach it.
+    pub spec: upstream::Endpoint,
+    /// The SOAP version that it speaks, if that is fixed.
+    pub soap: Option<Version>,
+    /// The addressing that it speaks, if that is fixed.
+    pub addressing: BridgeAddressing,
+    /// What makes the next backup be asked.
+    pub failover: Failover,
+    /// Whether a message may be sent to the next one although this one may have got it.
+    pub resend: Resend,
+}
+
+/// The addressing that an endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BridgeAddressing {
+    /// Whatever the caller used.
+    Keep,
+    /// None.
+    None,
+    /// This one.
+    To(Addressing),
+}
+
+/// When a message may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// Only if the endpoint cannot have seen it.
+    IfNotDelivered,
+    /// Also when it may have, as WCF does along a backup list.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What counts as a failure that the next endpoint may make good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failover {
+    /// `connect`, `dns`, `tls`, `reset`, `timeout`, `not-soap`: those listed.
+    pub on: Vec<String>,
+    /// HTTP statuses.
+    pub statuses: Vec<u16>,
+    /// `fault: receiver`.
+    pub receiver_fault: bool,
+}
+
+impl Snapshot {
+    /// The service with this number.
+    #[must_use]
+    pub fn service(&self, id: ServiceId) -> Option<&Service> {
+        self.services.get(id.0 as usize)
+    }
+
+    /// The endpoint with this number.
+    #[must_use]
+    pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
+        self.endpoints.get(id.0 as usize)
+    }
+
+    /// The service by name.
+    #[must_use]
+    pub fn service_named(&self, name: &str) -> Option<ServiceId> {
+        let position = self
+            .services
+            .iter()
+            .position(|service| &*service.name == name)?;
+        u32::try_from(position).ok().map(ServiceId)
+    }
+
+    /// The service that answers at this place: exact host before wildcard host before any
+    /// host, then exact path before the longest path above.
+    #[must_use]
+    pub fn find(&self, listener: &str, host: &str, path: &str) -> Option<ServiceId> {
+        let host = host_name(host);
+        let mut best: Option<((u8, usize, usize), ServiceId)> = None;
+        for (position, service) in self.services.iter().enumerate() {
+            let Some(rank) = service.rank(listener, host, path) else {
+                continue;
+            };
+            if best.is_none_or(|(known, _)| rank > known) {
+                let id = ServiceId(u32::try_from(position).ok()?);
+                best = Some((rank, id));
+            }
+        }
+        best.map(|(_, id)| id)
+    }
+
+    /// Endpoints by name, for look-ups from outside the road.
+    #[must_use]
+    pub fn endpoints_by_name(&self) -> HashMap<&str, &Arc<Endpoint>> {
+        self.endpoints
+            .iter()
+            .map(|endpoint| (endpoint.spec.name.as_str(), endpoint))
+            .collect()
+    }
+}
+
+impl Service {
+    /// How specifically this service fits the place; `None` if it does not.
+    fn rank(&self, listener: &str, host: &str, path: &str) -> Option<(u8, usize, usize)> {
+        if !self.listeners.is_empty() && !self.listeners.iter().any(|own| &**own == listener) {
+            return None;
+        }
+        let (host_kind, host_length) = self.host_rank(host)?;
+        let path_length = match &self.path {
+            PathPattern::Exact(own) if own == path => usize::MAX,
+            PathPattern::Below(own) => {
+                let rest = path.strip_prefix(own.as_str())?;
+                (rest.is_empty() || rest.starts_with('/')).then_some(own.len())?
+            }
+            PathPattern::Exact(_) => return None,
+        };
+        Some((host_kind, host_length, path_length))
+    }
+
+    fn host_rank(&self, host: &str) -> Option<(u8, usize)> {
+        if self.hosts.is_empty() {
+            return Some((0, 0));
+        }
+        let rank = |own: &String| match own.strip_prefix('*') {
+            None => own.eq_ignore_ascii_case(host).then_some((2, own.len())),
+            Some(suffix) => {
+                let start = host.len().checked_sub(suffix.len())?;
+                let tail = host.get(start..)?;
+                (start > 0 && tail.eq_ignore_ascii_case(suffix)).then_some((1, suffix.len()))
+            }
+        };
+        self.hosts.iter().filter_map(rank).max()
+    }
+}
+
+/// `Host` without its port.
+fn host_name(host: &str) -> &str {
+    match host.rfind(':') {
+        // A colon inside brackets belongs to an IPv6 address.
+        Some(colon) if !host.get(colon..).is_some_and(|rest| rest.contains(']')) => {
+            host.get(..colon).unwrap_or(host)
+        }
+        _ => host,
+    }
+}
+
+impl std::fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Below(path) => write!(f, "{path}/*"),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Reads an envelope far enough to know what it says of itself.
+//!
+//! Rides on the scanner's pass as an observer of the first levels: checks the envelope's
+//! structure, collects [`Facts`], and pauses the pass where something new is certain, so that
+//! the filters can be asked. Keeps no bytes but the values it collects.
+//!
+//! **Invariant:** the facts are the same however the input was cut into chunks.
+
+use super::addressing::Addressing;
+use super::facts::{Facts, QName};
+use super::version::{SOAP12, Version};
+use crate::xml::{EndTag, Flow, Observer, Tag};
+
+/// Longest addressing value kept, bytes (`header_value`): addresses of 2,048 characters must
+/// work (SOAP 1.2 Part 1 §6); beyond 64 KiB it is no address.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of the envelope is behind us. Later stages are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Nothing read.
+    Start,
+    /// The Envelope's start tag: the version is known.
+    Envelope,
+    /// Body's start tag: the header is complete, so action and `To` are known.
+    Body,
+    /// Body's first child, or its end: the operation is known.
+    Operation,
+    /// Body's end tag.
+    AfterBody,
+}
+
+/// What is wrong with an envelope's structure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// Not an envelope of a known version.
+    #[error("the document element is `{found}`, which is no envelope of SOAP 1.1 or 1.2")]
+    Version {
+        /// `{namespace}local` as found.
+        found: String,
+    },
+    /// An envelope, but not put together as its version says.
+    #[error("{what} (at byte {offset})")]
+    Structure {
+        /// What was expected and found.
+        what: String,
+        /// Where.
+        offset: u64,
+    },
+    /// An addressing header longer than anything real.
+    #[error(
+        "a WS-Addressing header is longer than {VALUE_BYTES_MAX} bytes (limit `header_value`, at byte {offset})"
+    )]
+    Value {
+        /// Where it began.
+        offset: u64,
+    },
+}
+
+/// Which value the text now coming belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Action,
+    To,
+    MessageId,
+}
+
+/// The observer.
+#[derive(Debug)]
+pub struct Head {
+    facts: Facts,
+    stage: Stage,
+    error: Option<HeadError>,
+    seen_header: bool,
+    in_header: bool,
+    field: Option<Field>,
+    value: String,
+    offset: u64,
+}
+
+impl Head {
+    /// Nothing read; `http_action` is what HTTP states.
+    #[must_use]
+    pub fn new(http_action: Option<&str>) -> Self {
+        Self {
+            facts: Facts {
+                http_action: http_action.map(str::to_owned),
+                ..Facts::default()
+            },
+            stage: Stage::Start,
+            error: None,
+            seen_header: false,
+            in_header: false,
+            field: None,
+            value: String::new(),
+            offset: 0,
+        }
+    }
+
+    /// What is known.
+    #[must_use]
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// How far it was read.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Offset of the event that brought the stage about.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// What is wrong, once something is. The pass was stopped there.
+    #[must_use]
+    pub const fn error(&self) -> Option<&HeadError> {
+        self.error.as_ref()
+    }
+
+    /// The document is over.
+    ///
+    /// # Errors
+    /// When it had no Body.
+    pub fn finish(&mut self, offset: u64) -> Result<(), HeadError> {
+        if self.stage < Stage::AfterBody && self.error.is_none() {
+            self.wrong("the Envelope has no Body", offset);
+        }
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    fn advance(&mut self, stage: Stage, offset: u64) -> Flow {
+        self.stage = stage;
+        self.offset = offset;
+        Flow::Stop
+    }
+
+    fn wrong(&mut self, what: &str, offset: u64) -> Flow {
+        self.error = Some(HeadError::Structure {
+            what: what.to_owned(),
+            offset,
+        });
+        Flow::Stop
+    }
+
+    fn envelope(&mut self, tag: &Tag<'_>) -> Flow {
+        let name = tag.name();
+        match Version::from_namespace(name.namespace) {
+            Some(version) if name.local == "Envelope" => {
+                self.facts.version = Some(version);
+                self.advance(Stage::Envelope, tag.end())
+            }
+            _ => {
+                let found = QName {
+                    namespace: name.namespace.into(),
+                    local: name.local.into(),
+                };
+                self.error = Some(HeadError::Version {
+                    found: found.to_string(),
+                });
+                Flow::Stop
+            }
+        }
+    }
+
+    /// Header, then Body; SOAP 1.1 lets qualified elements follow (S11 §4.1), 1.2 nothing
+    /// (Part 1 §5.1).
+    fn child_of_envelope(&mut self, tag: &Tag<'_>, version: Version) -> Flow {
+        let name = tag.name();
+        let own = name.namespace == version.namespace();
+        match name.local {
+            "Header" if own && self.seen_header => {
+                self.wrong("the Envelope has a second Header", tag.start())
+            }
+            "Header" if own && self.stage == Stage::Envelope => {
+                self.seen_header = true;
+                self.in_header = true;
+                Flow::Continue
+            }
+            "Header" if own => self.wrong("Header comes after Body", tag.start()),
+            "Body" if own && self.stage == Stage::Envelope => {
+                self.in_header = false;
+                self.advance(Stage::Body, tag.end())
+            }
+            "Body" if own => self.wrong("the Envelope has a second Body", tag.start()),
+            _ if self.stage == Stage::AfterBody
+                && version == Version::Soap11
+                && !name.namespace.is_empty() =>
+            {
+                Flow::Continue
+            }
+            local => {
+                let what = format!("`{local}` stands where Header or Body is expected");
+                self.wrong(&what, tag.start())
+            }
+        }
+    }
+
+    /// Addressing headers count when they are meant for the last receiver: no actor or role,
+    /// or the ultimate receiver's. The first of a name counts.
+    fn header_block(&mut self, tag: &Tag<'_>, version: Version) {
+        let name = tag.name();
+        let Some(addressing) = Addressing::from_namespace(name.namespace) else {
+            return;
+        };
+        if self
+            .facts
+            .addressing
+            .is_some_and(|known| known != addressing)
+            || is_for_others(tag, version)
+        {
+            return;
+        }
+        self.facts.addressing = Some(addressing);
+        self.field = match name.local {
+            "Action" if self.facts.wsa_action.is_none() => Some(Field::Action),
+            "To" if self.facts.to.is_none() => Some(Field::To),
+            "MessageID" if self.facts.message_id.is_none() => Some(Field::MessageId),
+            _ => None,
+        };
+        self.value.clear();
+    }
+
+    fn end_of_block(&mut self) {
+        let Some(field) = self.field.take() else {
+            return;
+        };
+        let value = self.value.trim();
+        if value.is_empty() {
+            return;
+        }
+        let value = Some(value.to_owned());
+        match field {
+            Field::Action => self.facts.wsa_action = value,
+            Field::To => self.facts.to = value,
+            Field::MessageId => self.facts.message_id = value,
+        }
+    }
+}
+
+fn is_for_others(tag: &Tag<'_>, version: Version) -> bool {
+    let attribute = match version {
+        Version::Soap11 => "actor",
+        Version::Soap12 => "role",
+    };
+    tag.has_attributes()
+        && tag.attributes().any(|found| {
+            found.name.is(version.namespace(), attribute)
+                && !found.value.is_empty()
+                && found.value.strip_prefix(SOAP12) != Some("/role/ultimateReceiver")
+        })
+}
+
+impl Observer for Head {
+    fn depth_max(&self) -> u32 {
+        3
+    }
+
+    fn start(&mut self, tag: &Tag<'_>) -> Flow {
+        let Some(version) = self.facts.version else {
+            return self.envelope(tag);
+        };
+        match tag.depth() {
+            2 => self.child_of_envelope(tag, version),
+            3 if self.in_header => {
+                self.header_block(tag, version);
+                Flow::Continue
+            }
+            3 if self.stage == Stage::Body => {
+                let name = tag.name();
+                self.facts.operation = Some(QName {
+                    namespace: name.namespace.into(),
+                    local: name.local.into(),
+                });
+                self.advance(Stage::Operation, tag.end())
+            }
+            _ => Flow::Continue,
+        }
+    }
+
+    fn text(&mut self, depth: u32, text: &str) {
+        if depth == 3 && self.field.is_some() {
+            self.value.push_str(text);
+            if self.value.len() > VALUE_BYTES_MAX && self.error.is_none() {
+                self.error = Some(HeadError::Value {
+                    offset: self.offset,
+                });
+            }
+        } else if (depth == 1 || (depth == 2 && self.in_header))
+            && self.error.is_none()
+            && !text
+                .bytes()
+                .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+        {
+            let place = if depth == 1 { "Envelope" } else { "Header" };
+            self.wrong(&format!("text stands directly in {place}"), self.offset);
+        }
+    }
+
+    fn end(&mut self, tag: &EndTag<'_>) -> Flow {
+        match tag.depth {
+            3 if self.in_header => self.end_of_block(),
+            2 if self.in_header => self.in_header = false,
+            2 if self.stage >= Stage::Body => return self.advance(Stage::AfterBody, tag.end),
+            _ => {}
+        }
+        if self.error.is_some() {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The registry, and the handles that the road counts with.
+//!
+//! Looking a labelled series up costs a lock and a hash, so the road never does: it holds a
+//! [`ServiceMeter`] and an [`EndpointMeter`] whose series were looked up when the
+//! configuration went live.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::names;
+
+type Labels = Vec<(&'static str, String)>;
+type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+
+/// Most series of one meter's open-ended label (entries of a service); what comes after is
+/// counted under `other`, so that a large table cannot flood the metrics store.
+pub const SERIES_MAX: usize = 1_000;
+
+/// Bucket bounds in seconds: 1 ms, because the router's own share is below it, to 60 s, the
+/// default timeout.
+const SECONDS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
+];
+
+/// Every number of one router.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    families: Families,
+    services: Mutex<HashMap<String, Arc<ServiceMeter>>>,
+    endpoints: Mutex<HashMap<String, Arc<EndpointMeter>>>,
+    /// Connections accepted and open.
+    pub caller_connections: (Counter, Gauge),
+    /// Connections to endpoints, opened and open.
+    pub endpoint_connections: (Counter, Gauge),
+    /// 1 when the files and the running configuration agree.
+    pub reload_ok: Gauge,
+    /// When the last load succeeded.
+    pub reload_time: Gauge,
+    /// Access log lines lost.
+    pub access_dropped: Counter,
+}
+
+#[derive(Debug)]
+struct Families {
+    exchanges: Family<Labels, Counter>,
+    faults: Family<Labels, Counter>,
+    seconds: Histograms,
+    in_flight: Family<Labels, Gauge>,
+    entries: Family<Labels, Counter>,
+    attempts: Family<Labels, Counter>,
+    attempt_seconds: Histograms,
+    request_bytes: Family<Labels, Counter>,
+    response_bytes: Family<Labels, Counter>,
+    decided_bytes: Family<Labels, Counter>,
+    modes: Family<Labels, Counter>,
+    reloads: Family<Labels, Counter>,
+    tolerated: Family<Labels, Counter>,
+}
+
+/// The numbers of one service.
+#[derive(Debug)]
+pub struct ServiceMeter {
+    service: String,
+    exchanges: Family<Labels, Counter>,
+    faults: Family<Labels, Counter>,
+    entries: Family<Labels, Counter>,
+    modes: Family<Labels, Counter>,
+    tolerated: Family<Labels, Counter>,
+    /// `reply` outcomes of SOAP 1.1 and 1.2, the two that nearly every message ends in.
+    replies: [Counter; 2],
+    entry_counters: Mutex<HashMap<String, Counter>>,
+    /// Exchanges in flight.
+    pub in_flight: Gauge,
+    /// Whole duration.
+    pub seconds: Histogram,
+    /// Body bytes from callers.
+    pub request_bytes: Counter,
+    /// Body bytes to callers.
+    pub response_bytes: Counter,
+    /// Bytes read before deciding.
+    pub decided_bytes: Counter,
+}
+
+/// The numbers of one endpoint.
+#[derive(Debug)]
+pub struct EndpointMeter {
+    endpoint: String,
+    attempts: Family<Labels, Counter>,
+    ok: Counter,
+    /// Time to the response head.
+    pub seconds: Histogram,
+}
+
+fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
+    pairs
+        .iter()
+        .map(|(key, value)| (*key, (*value).to_owned()))
+        .collect()
+}
+
+fn seconds_histogram() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+impl Metrics {
+    /// An empty registry with every name in it.
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        let mut registry = Registry::with_prefix(names::PREFIX);
+        let families = Families::register(&mut registry);
+        let opened: Family<Labels, Counter> = Family::default();
+        let open: Family<Labels, Gauge> = Family::default();
+        registry.register(
+            names::CONNECTIONS_OPENED,
+            "Connections opened",
+            opened.clone(),
+        );
+        registry.register(names::CONNECTIONS, "Connections open now", open.clone());
+        let side = |name: &str| {
+            let labels = labels([("side", name)]);
+            (
+                opened.get_or_create_owned(&labels),
+                open.get_or_create_owned(&labels),
+            )
+        };
+        let (caller_connections, endpoint_connections) = (side("caller"), side("endpoint"));
+        let reload_ok = Gauge::default();
+        registry.register(
+            names::RELOAD_OK,
+            "1 when the last reload succeeded",
+            reload_ok.clone(),
+        );
+        let reload_time = Gauge::default();
+        registry.register(
+            names::RELOAD_TIME,
+            "Unix time of the last load",
+            reload_time.clone(),
+        );
+        let access_dropped = Counter::default();
+        registry.register(
+            names::ACCESS_DROPPED,
+            "Access log lines lost",
+            access_dropped.clone(),
+        );
+        let build: Family<Labels, Gauge> = Family::default();
+        registry.register(names::BUILD_INFO, "The running version", build.clone());
+        build
+            .get_or_create_owned(&labels([("version", version)]))
+            .set(1);
+        Self {
+            registry: Mutex::new(registry),
+            families,
+            services: Mutex::default(),
+            endpoints: Mutex::default(),
+            caller_connections,
+            endpoint_connections,
+            reload_ok,
+            reload_time,
+            access_dropped,
+        }
+    }
+
+    /// The meter of a service, the same one for the same name.
+    pub fn service(&self, name: &str) -> Arc<ServiceMeter> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = services
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(ServiceMeter::new(name, &self.families)));
+        Arc::clone(meter)
+    }
+
+    /// The meter of an endpoint, the same one for the same name.
+    pub fn endpoint(&self, name: &str) -> Arc<EndpointMeter> {
+        let mut endpoints = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let meter = endpoints
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(EndpointMeter::new(name, &self.families)));
+        Arc::clone(meter)
+    }
+
+    /// Counts a reload: `ok` or `refused`.
+    pub fn reloaded(&self, result: &str) {
+        self.families
+            .reloads
+            .get_or_create(&labels([("result", result)]))
+            .inc();
+    }
+
+    /// Everything in the Prometheus text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        // Writing to a `String` cannot fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+impl Families {
+    fn register(registry: &mut Registry) -> Self {
+        let families = Self {
+            exchanges: Family::default(),
+            faults: Family::default(),
+            seconds: Family::new_with_constructor(seconds_histogram),
+            in_flight: Family::default(),
+            entries: Family::default(),
+            attempts: Family::default(),
+            attempt_seconds: Family::new_with_constructor(seconds_histogram),
+            request_bytes: Family::default(),
+            response_bytes: Family::default(),
+            decided_bytes: Family::default(),
+            modes: Family::default(),
+            reloads: Family::default(),
+            tolerated: Family::default(),
+        };
+        let counters = [
+            (names::EXCHANGES, "Exchanges ended", &families.exchanges),
+            (names::FAULTS, "Faults made by the router", &families.faults),
+            (names::ENTRIES, "Table entries that won", &families.entries),
+            (
+                names::ATTEMPTS,
+                "Attempts to reach an endpoint",
+                &families.attempts,
+            ),
+            (
+                names::REQUEST_BYTES,
+                "Body bytes from callers",
+                &families.request_bytes,
+            ),
+            (
+                names::RESPONSE_BYTES,
+                "Body bytes to callers",
+                &families.response_bytes,
+            ),
+            (
+                names::DECIDED_BYTES,
+                "Body bytes read to decide",
+                &families.decided_bytes,
+            ),
+            (names::MODES, "Messages by reading mode", &families.modes),
+            (
+                names::RELOADS,
+                "Reloads of the configuration",
+                &families.reloads,
+            ),
+            (
+                names::TOLERATED,
+                "Tolerated deviations",
+                &families.tolerated,
+            ),
+        ];
+        for (name, help, family) in counters {
+            registry.register(name, help, family.clone());
+        }
+        registry.register(
+            names::IN_FLIGHT,
+            "Exchanges in flight",
+            families.in_flight.clone(),
+        );
+        registry.register(
+            names::EXCHANGE_SECONDS,
+            "Arrival of the head to the last byte of the answer",
+            families.seconds.clone(),
+        );
+        registry.register(
+            names::ATTEMPT_SECONDS,
+            "Start of an attempt to the response head",
+            families.attempt_seconds.clone(),
+        );
+        families
+    }
+}
+
+impl ServiceMeter {
+    fn new(service: &str, families: &Families) -> Self {
+        let own = labels([("service", service)]);
+        let reply = |soap| {
+            families.exchanges.get_or_create_owned(&labels([
+                ("service", service),
+                ("soap", soap),
+                ("outcome", "reply"),
+            ]))
+        };
+        Self {
+            service: service.to_owned(),
+            exchanges: families.exchanges.clone(),
+            faults: families.faults.clone(),
+            entries: families.entries.clone(),
+            modes: families.modes.clone(),
+            tolerated: families.tolerated.clone(),
+            replies: [reply("1.1"), reply("1.2")],
+            entry_counters: Mutex::default(),
+            in_flight: families.in_flight.get_or_create_owned(&own),
+            seconds: families.seconds.get_or_create_owned(&own),
+            request_bytes: families.request_bytes.get_or_create_owned(&own),
+            response_bytes: families.response_bytes.get_or_create_owned(&own),
+            decided_bytes: families.decided_bytes.get_or_create_owned(&own),
+        }
+    }
+
+    /// Counts the end of an exchange.
+    pub fn ended(&self, soap: &'static str, outcome: &'static str) {
+        match (soap, outcome) {
+            ("1.1", "reply") => self.replies[0].inc(),
+            ("1.2", "reply") => self.replies[1].inc(),
+            _ => self
+                .exchanges
+                .get_or_create(&labels([
+                    ("service", &self.service),
+                    ("soap", soap),
+                    ("outcome", outcome),
+                ]))
+                .inc(),
+        };
+    }
+
+    /// Counts a fault that the router made.
+    pub fn fault(&self, reason: &'static str) {
+        self.faults
+            .get_or_create(&labels([("service", &self.service), ("reason", reason)]))
+            .inc();
+    }
+
+    /// Counts a winning entry.
+    pub fn entry(&self, entry: &str, endpoint: &str) {
+        let mut known = self
+            .entry_counters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = known.get(entry) {
+            counter.inc();
+            return;
+        }
+        let (entry, endpoint) = if known.len() < SERIES_MAX {
+            (entry, endpoint)
+        } else {
+            ("other", "other")
+        };
+        let counter = self.entries.get_or_create_owned(&labels([
+            ("service", &self.service),
+            ("entry", entry),
+            ("endpoint", endpoint),
+        ]));
+        counter.inc();
+        known.insert(entry.to_owned(), counter);
+    }
+
+    /// Counts a message by the mode that it was read in.
+    pub fn mode(&self, mode: &'static str) {
+        self.modes
+            .get_or_create(&labels([("service", &self.service), ("mode", mode)]))
+            .inc();
+    }
+
+    /// Counts something accepted although it deviates.
+    pub fn tolerated(&self, kind: &'static str) {
+        self.tolerated
+            .get_or_create(&labels([("service", &self.service), ("kind", kind)]))
+            .inc();
+    }
+}
+
+impl EndpointMeter {
+    fn new(endpoint: &str, families: &Families) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            attempts: families.attempts.clone(),
+            ok: families
+                .attempts
+                .get_or_create_owned(&labels([("endpoint", endpoint), ("outcome", "ok")])),
+            seconds: families
+                .attempt_seconds
+                .get_or_create_owned(&labels([("endpoint", endpoint)])),
+        }
+    }
+
+    /// Counts an attempt by how it ended.
+    pub fn attempt(&self, outcome: &str) {
+        if outcome == "ok" {
+            self.ok.inc();
+        } else {
+            self.attempts
+                .get_or_create(&labels([
+                    ("endpoint", &self.endpoint),
+                    ("outcome", outcome),
+                ]))
+                .inc();
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Counters and logs: what operators see of the running router.
+//!
+//! Labels are plain strings and numbers: this room knows no domain type, so every room may
+//! count without tying itself to another. Names stand in [`names`], once.
+
+mod access;
+mod log;
+mod metrics;
+pub mod names;
+
+pub use access::{AccessLog, AccessLogFormat, Line, Overflow};
+pub use log::start_logging;
+pub use metrics::{EndpointMeter, Metrics, SERIES_MAX, ServiceMeter};

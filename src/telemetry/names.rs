@@ -1,0 +1,51 @@
+//! Metric names, and how to read each number.
+//!
+//! Base units, `_total` for counters as the Prometheus conventions ask; the text format adds
+//! `_total`, `_bucket`, `_sum` and `_count` itself.
+
+/// What stands in front of every name.
+pub const PREFIX: &str = "soap_router";
+
+/// Exchanges ended, by `service`, `soap` version and `outcome`: `reply` (an endpoint's answer),
+/// `endpoint_fault` (an endpoint's SOAP fault, which is an answer), `router_fault`, `accepted`
+/// (one-way), `passed` (not SOAP, handed to the default endpoint), `refused` (not SOAP, plain
+/// status), `aborted` (the caller went away).
+pub const EXCHANGES: &str = "exchanges";
+/// Faults made by the router, by `service` and `reason`. Rises above zero are worth a look.
+pub const FAULTS: &str = "faults";
+/// Seconds from the arrival of a request's head to the last byte of its answer, by `service`.
+pub const EXCHANGE_SECONDS: &str = "exchange_duration_seconds";
+/// Exchanges being worked on now, by `service`.
+pub const IN_FLIGHT: &str = "exchanges_in_flight";
+/// Table entries that won, by `service`, `entry` and `endpoint`.
+pub const ENTRIES: &str = "entry_matches";
+/// Attempts to get a message to an endpoint, by `endpoint` and `outcome` (`ok` or the failure).
+pub const ATTEMPTS: &str = "endpoint_attempts";
+/// Seconds from the start of an attempt to the endpoint's response head, by `endpoint`.
+pub const ATTEMPT_SECONDS: &str = "endpoint_response_seconds";
+/// Body bytes received from callers, by `service`.
+pub const REQUEST_BYTES: &str = "request_bytes";
+/// Body bytes sent to callers, by `service`.
+pub const RESPONSE_BYTES: &str = "response_bytes";
+/// Body bytes read before the decision was made, by `service`.
+pub const DECIDED_BYTES: &str = "decided_after_bytes";
+/// Messages by `service` and `mode`: `headers` (body never looked at), `streaming` (decided
+/// before the end), `buffered` (read whole before the decision).
+pub const MODES: &str = "messages";
+/// Connections open now, by `side` (`caller`, `endpoint`).
+pub const CONNECTIONS: &str = "connections_open";
+/// Connections opened, by `side`.
+pub const CONNECTIONS_OPENED: &str = "connections_opened";
+/// 1 when the last reload succeeded, 0 when the running configuration is older than the files.
+pub const RELOAD_OK: &str = "config_last_reload_successful";
+/// Unix time of the last successful load.
+pub const RELOAD_TIME: &str = "config_last_reload_success_timestamp_seconds";
+/// Reloads by `result` (`ok`, `refused`).
+pub const RELOADS: &str = "config_reloads";
+/// Access log lines dropped because the writer could not keep up.
+pub const ACCESS_DROPPED: &str = "access_log_lines_dropped";
+/// Tolerated deviations, by `service` and `kind`: what was accepted although it is not as the
+/// specifications say (a media type that contradicts the envelope, a missing action, ...).
+pub const TOLERATED: &str = "tolerated_deviations";
+/// Always 1; the label `version` is the running version.
+pub const BUILD_INFO: &str = "build_info";

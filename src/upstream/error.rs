@@ -1,0 +1,83 @@
+//! Why an endpoint gave no answer.
+
+use std::io;
+use std::time::Duration;
+
+use crate::net::SourceError;
+
+/// What a timeout ran out on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Opening the connection.
+    Connect,
+    /// Waiting for the response head.
+    Response,
+}
+
+/// An attempt that ended without a response head.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The name could not be resolved.
+    #[error("cannot resolve `{name}`: {source}")]
+    Dns {
+        /// The name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No connection.
+    #[error("cannot connect: {0}")]
+    Connect(#[source] io::Error),
+    /// The connection ended before a response.
+    #[error("connection closed before a response: {0}")]
+    Reset(#[source] hyper::Error),
+    /// What came back is no HTTP/1.1.
+    #[error("answer is not HTTP: {0}")]
+    BadHttp(#[source] hyper::Error),
+    /// Too slow.
+    #[error("no {} within {after:?}", match phase { Phase::Connect => "connection", Phase::Response => "response" })]
+    Timeout {
+        /// On what.
+        phase: Phase,
+        /// The limit.
+        after: Duration,
+    },
+    /// The caller's side of the body failed: no endpoint is to blame.
+    #[error("{0}")]
+    Caller(#[source] SourceError),
+}
+
+impl SendError {
+    /// The word for it in metrics, logs and `failover: { on: [...] }`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Dns { .. } => "dns",
+            Self::Connect(_) => "connect",
+            Self::Reset(_) | Self::BadHttp(_) => "reset",
+            Self::Timeout {
+                phase: Phase::Connect,
+                ..
+            } => "connect",
+            Self::Timeout {
+                phase: Phase::Response,
+                ..
+            } => "timeout",
+            Self::Caller(_) => "caller",
+        }
+    }
+
+    /// Whether the endpoint cannot have seen the request.
+    #[must_use]
+    pub const fn is_undelivered(&self) -> bool {
+        matches!(
+            self,
+            Self::Dns { .. }
+                | Self::Connect(_)
+                | Self::Timeout {
+                    phase: Phase::Connect,
+                    ..
+                }
+        )
+    }
+}
