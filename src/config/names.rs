@@ -17,6 +17,7 @@ pub struct Named<T> {
     index: HashMap<String, usize>,
     /// Names whose value had mistakes; they exist, so nobody calls them unknown.
     broken: Vec<Spanned<String>>,
+    broken_index: HashMap<String, Span>,
 }
 
 /// Prefixes and the namespaces they stand for, in the order they were written.
@@ -33,6 +34,7 @@ impl<T> Default for Named<T> {
             entries: Vec::new(),
             index: HashMap::new(),
             broken: Vec::new(),
+            broken_index: HashMap::new(),
         }
     }
 }
@@ -48,6 +50,7 @@ impl<T> Named<T> {
 
     /// Notes a name whose value could not be read.
     pub(super) fn insert_broken(&mut self, name: Spanned<String>) {
+        self.broken_index.insert(name.value.clone(), name.span);
         self.broken.push(name);
     }
 
@@ -73,12 +76,7 @@ impl<T> Named<T> {
 
     /// Where a name was declared, also if its value had mistakes.
     pub fn span_of(&self, name: &str) -> Option<Span> {
-        let broken = || {
-            self.broken
-                .iter()
-                .find(|broken| broken.value == name)
-                .map(|broken| broken.span)
-        };
+        let broken = || self.broken_index.get(name).copied();
         self.entry(name).map(|(name, _)| name.span).or_else(broken)
     }
 

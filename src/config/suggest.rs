@@ -12,12 +12,15 @@ pub(super) fn did_you_mean<'w>(
 pub(super) fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     // Longer names are not typing errors, and the distance costs their product.
     const LETTERS_MAX: usize = 64;
+    // Each costs a distance; a table of 100,000 filters with as many wrong names must not take minutes.
+    const WORDS_MAX: usize = 1000;
     if text.len() > LETTERS_MAX {
         return None;
     }
     let folded = fold(text);
     let near = words
         .into_iter()
+        .take(WORDS_MAX)
         .filter(|word| word.len() <= LETTERS_MAX)
         .filter_map(|word| {
             let other = fold(word);

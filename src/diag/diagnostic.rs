@@ -51,12 +51,14 @@ pub struct Diagnostic {
     pub other: Vec<Other>,
     /// What would have been allowed there.
     pub allowed: Vec<String>,
+    /// How many more would have been; a list of thousands helps nobody and costs memory for each finding.
+    pub allowed_more: usize,
     /// What may help; the last line of the human face.
     pub hint: Option<String>,
 }
 
-/// So many allowed words are printed; beyond it only their number helps.
-const ALLOWED_SHOWN_MAX: usize = 30;
+/// So many allowed words are kept; beyond it only their number helps.
+const ALLOWED_MAX: usize = 30;
 
 impl Severity {
     /// `error` or `warning`.
@@ -89,6 +91,7 @@ impl Diagnostic {
             label,
             other,
             allowed,
+            allowed_more: 0,
             hint: None,
         }
     }
@@ -113,7 +116,9 @@ impl Diagnostic {
     /// Sets the list of what is allowed.
     #[must_use]
     pub fn allowed<S: Into<String>>(mut self, allowed: impl IntoIterator<Item = S>) -> Self {
-        self.allowed = allowed.into_iter().map(Into::into).collect();
+        let mut allowed = allowed.into_iter();
+        self.allowed = allowed.by_ref().take(ALLOWED_MAX).map(Into::into).collect();
+        self.allowed_more = allowed.count();
         self
     }
 
@@ -142,15 +147,11 @@ impl Diagnostic {
     }
 
     fn allowed_list(&self) -> String {
-        let shown = self
-            .allowed
-            .iter()
-            .take(ALLOWED_SHOWN_MAX)
-            .map(|word| format!("`{word}`"));
-        let mut list = shown.collect::<Vec<_>>().join(", ");
-        if let Some(more @ 1..) = self.allowed.len().checked_sub(ALLOWED_SHOWN_MAX) {
-            list.push_str(&format!(" and {more} more"));
+        let shown = self.allowed.iter().map(|word| format!("`{word}`"));
+        let list = shown.collect::<Vec<_>>().join(", ");
+        match self.allowed_more {
+            0 => list,
+            more => format!("{list} and {more} more"),
         }
-        list
     }
 }

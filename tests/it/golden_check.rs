@@ -159,7 +159,7 @@ fn rules_in_code() -> BTreeSet<String> {
         "Diagnostic::error(",
         "Diagnostic::warning(",
         "warn(",
-        "look_up(",
+        "rule:",
         "RULE: &'static str =",
     ];
     let mut rules = BTreeSet::new();

@@ -9,6 +9,7 @@ mod meaning;
 mod names;
 mod places;
 mod tables;
+mod unused;
 
 use super::loaded::Config;
 use crate::diag::{Report, Sources};
@@ -18,7 +19,7 @@ use crate::diag::{Report, Sources};
 pub(super) fn check(config: &Config, sources: &Sources, report: &mut Report) {
     let whole = !report.has_errors();
     let tables = tables::tables(config);
-    let used = names::check(config, &tables, sources, report);
+    let seen = names::check(config, &tables, sources, report);
     places::check(config, report);
     for table in &tables {
         let sound = filters::check(table, config, report);
@@ -28,6 +29,6 @@ pub(super) fn check(config: &Config, sources: &Sources, report: &mut Report) {
         }
     }
     if whole {
-        names::unused(config, &tables, &used, report);
+        unused::check(config, &tables, &seen, report);
     }
 }

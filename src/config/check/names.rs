@@ -1,10 +1,11 @@
-//! Names that point to nothing, and things that no name points to.
+//! Names that point to nothing.
 
 use std::collections::HashSet;
 
 use super::super::filter::{Filter, FilterRef};
 use super::super::loaded::Config;
 use super::super::names::Named;
+use super::super::node::shorten;
 use super::super::service::TableRef;
 use super::super::suggest;
 use super::super::table::Backups;
@@ -14,259 +15,164 @@ use crate::diag::{Diagnostic, Report, Sources};
 
 /// The names that were used or nearly used: what a misspelled name probably meant is not called unused too.
 #[derive(Default)]
-pub(super) struct Names {
-    endpoints: HashSet<String>,
-    backup_lists: HashSet<String>,
-    listeners: HashSet<String>,
-    tables: HashSet<String>,
+pub(super) struct Seen<'c> {
+    pub(super) endpoints: HashSet<&'c str>,
+    pub(super) backup_lists: HashSet<&'c str>,
+    pub(super) listeners: HashSet<&'c str>,
+    pub(super) tables: HashSet<&'c str>,
     /// By the table's place in the list of tables.
-    filters: HashSet<(usize, String)>,
+    pub(super) filters: HashSet<(usize, &'c str)>,
 }
 
+/// A kind of thing that has names.
+struct Thing {
+    rule: &'static str,
+    noun: &'static str,
+}
+
+const LISTENER: Thing = Thing {
+    rule: "unknown-listener",
+    noun: "a listener",
+};
+const TABLE: Thing = Thing {
+    rule: "unknown-table",
+    noun: "a table",
+};
+const ENDPOINT: Thing = Thing {
+    rule: "unknown-endpoint",
+    noun: "an endpoint",
+};
+const BACKUP_LIST: Thing = Thing {
+    rule: "unknown-backup-list",
+    noun: "a backup list",
+};
+const FILTER: Thing = Thing {
+    rule: "unknown-filter",
+    noun: "a filter",
+};
+
 /// Tells every name that nothing is declared under.
-pub(super) fn check(
-    config: &Config,
-    tables: &[Used<'_>],
+pub(super) fn check<'c>(
+    config: &'c Config,
+    tables: &[Used<'c>],
     sources: &Sources,
     report: &mut Report,
-) -> Names {
-    let mut seen = Names::default();
+) -> Seen<'c> {
     let folder_read = !report.iter().any(|found| found.rule == "unreadable-folder");
     let mut look = Look {
         config,
         sources,
         report,
-        folder_read,
+        seen: Seen::default(),
     };
-    look.services(&mut seen);
+    look.services(folder_read);
     for (list, endpoints) in config.router.backup_lists.iter() {
         let context = format!("backup list `{}`", list.value);
-        for endpoint in &endpoints.0 {
-            look.endpoint(&context, endpoint, &mut seen);
-        }
+        endpoints
+            .0
+            .iter()
+            .for_each(|endpoint| look.endpoint(&context, endpoint));
     }
     for (index, table) in tables.iter().enumerate() {
-        look.entries(table, &mut seen);
+        look.entries(table);
         for reference in table.references() {
-            look.reference(index, table, reference, &mut seen);
-        }
-    }
-    seen
-}
-
-/// Warns of things that no name points to.
-pub(super) fn unused(config: &Config, tables: &[Used<'_>], seen: &Names, report: &mut Report) {
-    let router = &config.router;
-    let mut warn = |rule, what: &str, name: &Spanned<String>, hint: &str| {
-        let text = format!("{what} `{}` is never used", name.value);
-        report.push(Diagnostic::warning(rule, text, name.span).hint(hint));
-    };
-    for name in router
-        .endpoints
-        .declared()
-        .filter(|name| !seen.endpoints.contains(&name.value))
-    {
-        warn(
-            "unused-endpoint",
-            "endpoint",
-            name,
-            "name it in an entry or a backup list, or remove it",
-        );
-    }
-    for name in router
-        .backup_lists
-        .declared()
-        .filter(|name| !seen.backup_lists.contains(&name.value))
-    {
-        warn(
-            "unused-backup-list",
-            "backup list",
-            name,
-            "name it in an entry's `backups`, or remove it",
-        );
-    }
-    let everywhere = router
-        .services
-        .iter()
-        .any(|(_, service)| service.listeners.is_none());
-    for name in router
-        .listeners
-        .declared()
-        .filter(|name| !everywhere && !seen.listeners.contains(&name.value))
-    {
-        warn(
-            "unused-listener",
-            "listener",
-            name,
-            "name it in a service's `listeners`, or remove it",
-        );
-    }
-    for name in config
-        .tables
-        .declared()
-        .filter(|name| !seen.tables.contains(&name.value))
-    {
-        warn(
-            "unused-table",
-            "table",
-            name,
-            "name it in a service's `table`, or move the file out of the filters folder",
-        );
-    }
-    for (index, table) in tables.iter().enumerate() {
-        for name in table.table.filters.declared() {
-            if !seen.filters.contains(&(index, name.value.clone())) {
-                warn(
-                    "unused-filter",
-                    "filter",
-                    name,
-                    "name it in an entry or another filter, or remove it",
-                );
+            if let FilterRef::Name(name) = reference {
+                look.filter(index, table, name);
             }
         }
     }
+    look.seen
 }
 
 struct Look<'c, 'r> {
     config: &'c Config,
-    sources: &'c Sources,
+    sources: &'r Sources,
     report: &'r mut Report,
-    folder_read: bool,
+    seen: Seen<'c>,
 }
 
-impl Look<'_, '_> {
-    fn services(&mut self, seen: &mut Names) {
+impl<'c> Look<'c, '_> {
+    fn services(&mut self, folder_read: bool) {
         let config = self.config;
         for (name, service) in config.router.services.iter() {
             let context = format!("service `{}`", name.value);
             for listener in service.listeners.iter().flat_map(|listeners| &listeners.0) {
-                let meant = self.look_up(
-                    "unknown-listener",
-                    "listener",
-                    &context,
-                    listener,
-                    &config.router.listeners,
-                    None,
-                );
-                seen.listeners.extend(meant);
+                let declared = &config.router.listeners;
+                let meant = self.look_up(&LISTENER, &context, listener, declared, || None);
+                self.seen.listeners.extend(meant);
             }
             // Where the folder could not be read, nobody knows which tables there are.
-            if let TableRef::Named(table) = &service.table
-                && self.folder_read
-            {
-                let hint = config.tables.is_empty().then(|| {
-                    format!(
+            if let (TableRef::Named(table), true) = (&service.table, folder_read) {
+                let hint = || {
+                    let text = format!(
                         "a table is a file `{}.yaml` in the filters folder",
                         table.value
-                    )
-                });
-                seen.tables.extend(self.look_up(
-                    "unknown-table",
-                    "table",
-                    &context,
-                    table,
-                    &config.tables,
-                    hint,
-                ));
+                    );
+                    config.tables.is_empty().then_some(text)
+                };
+                let meant = self.look_up(&TABLE, &context, table, &config.tables, hint);
+                self.seen.tables.extend(meant);
             }
             if let Some(endpoint) = &service.default_endpoint {
-                self.endpoint(&context, endpoint, seen);
+                self.endpoint(&context, endpoint);
             }
         }
     }
 
-    fn entries(&mut self, used: &Used<'_>, seen: &mut Names) {
-        let lists = &self.config.router.backup_lists;
+    fn entries(&mut self, used: &Used<'c>) {
         for entry in &used.table.table {
-            self.endpoint(&used.title, &entry.value.endpoint, seen);
+            self.endpoint(&used.title, &entry.value.endpoint);
             match &entry.value.backups {
                 None => {}
-                Some(Backups::Inline(endpoints)) => {
-                    endpoints
-                        .value
+                Some(Backups::Named(list)) => self.backup_list(&used.title, list),
+                Some(Backups::Inline(list)) => {
+                    list.value
                         .iter()
-                        .for_each(|endpoint| self.endpoint(&used.title, endpoint, seen));
-                }
-                Some(Backups::Named(list)) => {
-                    let is_endpoint = self.config.router.endpoints.span_of(&list.value).is_some();
-                    let hint = is_endpoint
-                        .then(|| format!("`{0}` is an endpoint: write `[{0}]`", list.value));
-                    seen.backup_lists.extend(self.look_up(
-                        "unknown-backup-list",
-                        "backup list",
-                        &used.title,
-                        list,
-                        lists,
-                        hint,
-                    ));
+                        .for_each(|endpoint| self.endpoint(&used.title, endpoint));
                 }
             }
         }
     }
 
-    fn endpoint(&mut self, context: &str, name: &Spanned<String>, seen: &mut Names) {
+    fn endpoint(&mut self, context: &str, name: &'c Spanned<String>) {
         let router = &self.config.router;
-        let is_list = router.backup_lists.span_of(&name.value).is_some();
-        let hint =
-            is_list.then(|| format!("`{0}` is a backup list: write `backups: {0}`", name.value));
-        seen.endpoints.extend(self.look_up(
-            "unknown-endpoint",
-            "endpoint",
-            context,
-            name,
-            &router.endpoints,
-            hint,
-        ));
+        let hint = || {
+            let text = format!("`{0}` is a backup list: write `backups: {0}`", name.value);
+            router.backup_lists.span_of(&name.value).map(|_| text)
+        };
+        let meant = self.look_up(&ENDPOINT, context, name, &router.endpoints, hint);
+        self.seen.endpoints.extend(meant);
     }
 
-    fn reference(
-        &mut self,
-        index: usize,
-        used: &Used<'_>,
-        reference: &FilterRef,
-        seen: &mut Names,
-    ) {
-        let name = match reference {
-            FilterRef::Name(name) => name,
-            FilterRef::Inline(_) => return,
+    fn backup_list(&mut self, context: &str, name: &'c Spanned<String>) {
+        let router = &self.config.router;
+        let hint = || {
+            let text = format!("`{0}` is an endpoint: write `[{0}]`", name.value);
+            router.endpoints.span_of(&name.value).map(|_| text)
         };
-        let text = name.value.as_str();
-        let kind = suggest::nearest(text, Filter::KINDS.iter().copied());
-        let hint = match kind {
-            Some("match_all") => {
-                Some("the filter for every message is written `{ match_all: {} }`".to_owned())
-            }
-            Some(kind) if kind == text => {
-                Some(format!("a filter written here is `{{ {kind}: ... }}`"))
-            }
-            _ if text.contains(['/', '(', '=']) => {
-                Some("an XPath written here is `{ xpath: \"...\" }`".to_owned())
-            }
-            _ => None,
-        };
-        let meant = self.look_up(
-            "unknown-filter",
-            "filter",
-            &used.title,
-            name,
-            &used.table.filters,
-            hint,
-        );
-        seen.filters.extend(meant.map(|meant| (index, meant)));
+        let meant = self.look_up(&BACKUP_LIST, context, name, &router.backup_lists, hint);
+        self.seen.backup_lists.extend(meant);
+    }
+
+    fn filter(&mut self, index: usize, used: &Used<'c>, name: &'c Spanned<String>) {
+        let table = used.table;
+        let meant = self.look_up(&FILTER, &used.title, name, &table.filters, || {
+            filter_hint(name)
+        });
+        self.seen.filters.extend(meant.map(|meant| (index, meant)));
     }
 
     /// The declared name, or after telling the mistake the one that was probably meant.
     fn look_up<T>(
         &mut self,
-        rule: &'static str,
-        what: &str,
+        thing: &Thing,
         context: &str,
-        name: &Spanned<String>,
-        declared: &Named<T>,
-        hint: Option<String>,
-    ) -> Option<String> {
+        name: &'c Spanned<String>,
+        declared: &'c Named<T>,
+        hint: impl FnOnce() -> Option<String>,
+    ) -> Option<&'c str> {
         if declared.span_of(&name.value).is_some() {
-            return Some(name.value.clone());
+            return Some(&name.value);
         }
         let available = || declared.declared().map(|name| name.value.as_str());
         let near = suggest::nearest(&name.value, available());
@@ -274,20 +180,35 @@ impl Look<'_, '_> {
             let place = self.sources.place(declared.span_of(near)?);
             Some(format!("did you mean `{near}`? It is declared at {place}"))
         });
-        let article = if what.starts_with('e') { "an" } else { "a" };
+        let Thing { rule, noun } = thing;
         let text = format!(
-            "{context} names {article} {what} that is not declared: `{}`",
-            super::super::node::shorten(&name.value)
+            "{context} names {noun} that is not declared: `{}`",
+            shorten(&name.value)
         );
         let none = if declared.is_empty() {
             ", and there is none at all"
         } else {
             ""
         };
+        let label = format!("no such {}{none}", super::super::written::bare_noun(noun));
         let told = Diagnostic::error(rule, text, name.span)
-            .label(format!("no such {what}{none}"))
+            .label(label)
             .allowed(available());
-        self.report.push(told.hint_if(meant.or(hint)));
-        near.map(str::to_owned)
+        self.report.push(told.hint_if(meant.or_else(hint)));
+        near
+    }
+}
+
+/// What stands where a filter's name is due is often the filter itself.
+fn filter_hint(name: &str) -> Option<String> {
+    match suggest::nearest(name, Filter::KINDS.iter().copied()) {
+        Some("match_all") => {
+            Some("the filter for every message is written `{ match_all: {} }`".to_owned())
+        }
+        Some(kind) if kind == name => Some(format!("a filter written here is `{{ {kind}: ... }}`")),
+        _ if name.contains(['/', '(', '=']) => {
+            Some("an XPath written here is `{ xpath: \"...\" }`".to_owned())
+        }
+        _ => None,
     }
 }
