@@ -131,7 +131,7 @@ fn written(
 ) -> fmt::Result {
     let unit = units
         .iter()
-        .find(|(_, factor)| amount > 0 && amount % factor == 0);
+        .find(|(_, factor)| amount > 0 && amount.is_multiple_of(*factor));
     match unit {
         Some((name, factor)) => write!(f, "{}{name}", amount / factor),
         None => write!(f, "{amount}{smallest}"),

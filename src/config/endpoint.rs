@@ -162,10 +162,10 @@ impl Written for FailoverOn {
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         if let Kind::Map(entries) = &node.kind {
-            if let [(key, value)] = entries.as_slice() {
-                if key.text == "fault" {
-                    return FaultBlame::read(value, reader).map(Self::Fault);
-                }
+            if let [(key, value)] = entries.as_slice()
+                && key.text == "fault"
+            {
+                return FaultBlame::read(value, reader).map(Self::Fault);
             }
             reader.wrong_type(node, "a failure", "fault: receiver");
             return None;

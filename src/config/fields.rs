@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Value, json};
 
 use super::node::{Key, Kind, Node, shorten};
+use super::schema::set;
 use super::suggest;
 use super::written::{Reader, Spanned, Written};
 use crate::diag::{Diagnostic, Span};
@@ -136,9 +137,9 @@ impl<T: Measured> Measured for Spanned<T> {
 
 /// A number's schema with its range; other schemas cannot say one.
 pub(super) fn ranged(mut schema: Value, range: RangeInclusive<u64>) -> Value {
-    if schema["type"] == "integer" {
-        schema["minimum"] = json!(range.start());
-        schema["maximum"] = json!(range.end());
+    if schema.get("type").is_some_and(|one| one == "integer") {
+        set(&mut schema, "minimum", json!(range.start()));
+        set(&mut schema, "maximum", json!(range.end()));
     }
     schema
 }

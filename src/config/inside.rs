@@ -24,9 +24,8 @@ pub fn inside(sources: &Sources, text: &Spanned<String>, chars: Range<usize>) ->
         .checked_sub(1)
         .filter(|last| *last >= chars.start)
         .and_then(at);
-    let end = last.map_or(Pos::new(start.line, start.col + 1), |last| {
-        Pos::new(last.line, last.col + 1)
-    });
+    let last = last.unwrap_or(start);
+    let end = Pos::new(last.line, last.col + 1);
     Span::new(text.span.file, start, end)
 }
 

@@ -28,7 +28,7 @@ pub fn load(path: &Path) -> Loaded {
     let router = loading.main_file(path);
     let mut tables = Named::default();
     let router = router.map(|mut router| {
-        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        let base = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
         loading.tables(&router.filters_dir, &base, &mut tables);
         loading.resolve(&mut router, &base);
         router

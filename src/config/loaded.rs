@@ -10,6 +10,7 @@ use super::check;
 use super::limits::LimitsInForce;
 use super::names::Named;
 use super::router::Router;
+use super::schema::set;
 use super::service::{Service, TableRef};
 use super::table::Table;
 use super::written::{Reader, Spanned, Written};
@@ -140,7 +141,7 @@ pub(super) fn finish(
 }
 
 impl Config {
-    /// The table of a service and the name that messages give it: its own, or that of the service it stands in.
+    /// The table of a service: that of the name it gives, or the one it holds.
     pub fn table_of<'c>(&'c self, service: &'c Service) -> Option<&'c Table> {
         match &service.table {
             TableRef::Named(name) => self.tables.get(name),
@@ -165,7 +166,8 @@ impl Config {
     /// The configuration with all defaults filled in, as data: `{ router, tables }`, each with the keys of its file.
     pub fn effective(&self) -> Value {
         let mut router = serde_json::to_value(&self.router).unwrap_or_default();
-        router["limits"] = serde_json::to_value(self.router_limits()).unwrap_or_default();
+        let limits = serde_json::to_value(self.router_limits()).unwrap_or_default();
+        set(&mut router, "limits", limits);
         let tables = serde_json::to_value(&self.tables).unwrap_or_default();
         let mut whole = serde_json::json!({ "router": router, "tables": tables });
         drop_nulls(&mut whole);
@@ -174,7 +176,7 @@ impl Config {
 
     /// The main file with all defaults filled in, as YAML that [`read`] takes again.
     pub fn router_yaml(&self) -> String {
-        yaml(&self.effective()["router"])
+        yaml(self.effective().get("router").unwrap_or(&Value::Null))
     }
 }
 

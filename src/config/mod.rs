@@ -14,12 +14,14 @@ mod check;
 mod endpoint;
 mod fields;
 mod filter;
+mod forms;
 mod inside;
 mod limits;
 mod load;
 mod loaded;
 mod names;
 mod node;
+mod request;
 mod router;
 mod schema;
 mod service;
@@ -30,20 +32,21 @@ mod values;
 mod written;
 mod yaml;
 
-pub use address::{AbsoluteUri, EndpointUrl, HeaderName, HostPattern, OperationName, ServicePath};
+pub use address::{AbsoluteUri, EndpointUrl};
 pub use amounts::{Size, SizeOrNone, Time};
 pub use endpoint::{
     Addressing, Endpoint, Failover, FailoverOn, FaultBlame, OnSigned, Resend, SoapVersion,
 };
 pub use filter::{
-    AddressMatch, ClientCertificate, Custom, EnvelopeVersion, Filter, FilterRef, HeaderTest,
-    HttpHeader, Percent, RoundRobin, StickyOn,
+    ClientCertificate, Custom, EnvelopeVersion, Filter, FilterRef, HeaderTest, HttpHeader,
 };
+pub use forms::{AddressMatch, Percent, RoundRobin, StickyOn};
 pub use inside::inside;
 pub use limits::{LIMITS, LimitInfo, Limits, LimitsInForce, ServiceLimits};
 pub use load::load;
 pub use loaded::{Config, Loaded, TableText, Watch, read, to_yaml};
 pub use names::{Named, Namespaces};
+pub use request::{HeaderName, HostPattern, OperationName, ServicePath};
 pub use router::{
     AccessFormat, AccessLog, Admin, BackupList, Listener, ListenerTls, Reload, Router,
 };

@@ -64,9 +64,16 @@ impl Book {
             "type": "object", "description": doc.trim(), "additionalProperties": false, "properties": properties,
         });
         if !required.is_empty() {
-            object["required"] = json!(required);
+            set(&mut object, "required", json!(required));
         }
         object
+    }
+}
+
+/// Sets one key of a JSON object.
+pub(super) fn set(object: &mut Value, key: &str, value: Value) {
+    if let Some(map) = object.as_object_mut() {
+        map.insert(key.to_owned(), value);
     }
 }
 
@@ -85,9 +92,9 @@ fn described(property: Property) -> Value {
         Value::Object(map) if map.contains_key("$ref") => json!({ "allOf": [map] }),
         schema => schema,
     };
-    schema["description"] = json!(property.doc);
+    set(&mut schema, "description", json!(property.doc));
     if let Some(default) = property.default.filter(|default| !default.is_null()) {
-        schema["default"] = default;
+        set(&mut schema, "default", default);
     }
     schema
 }

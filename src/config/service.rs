@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::address::{HostPattern, ServicePath};
 use super::amounts::{Size, Time};
 use super::limits::ServiceLimits;
 use super::node::{Kind, Node};
+use super::request::{HostPattern, ServicePath};
 use super::schema::Book;
 use super::shape::{words, written};
 use super::table::{Entry, Table};

@@ -162,8 +162,8 @@ macro_rules! kinds {
                     } ),+];
                     let mut object = $crate::config::schema::Book::object(
                         &$crate::config::schema::doc(&[$($doc),+]), properties);
-                    object["minProperties"] = 1.into();
-                    object["maxProperties"] = 1.into();
+                    $crate::config::schema::set(&mut object, "minProperties", 1.into());
+                    $crate::config::schema::set(&mut object, "maxProperties", 1.into());
                     object
                 })
             }

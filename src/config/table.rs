@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::filter::{Filter, FilterRef, RoundRobin};
+use super::filter::{Filter, FilterRef};
+use super::forms::RoundRobin;
 use super::names::{Named, Namespaces};
 use super::node::{Kind, Node};
 use super::schema::Book;
@@ -59,7 +60,9 @@ impl Table {
                 one.index = Some(*count);
             }
         });
-        self.each_round_robin(&mut |one| one.of = one.of.or(counts.get(&one.group.value).copied()));
+        self.each_round_robin(&mut |one| {
+            one.of = one.of.or_else(|| counts.get(&one.group.value).copied())
+        });
     }
 
     fn each_round_robin(&mut self, visit: &mut dyn FnMut(&mut RoundRobin)) {

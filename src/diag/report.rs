@@ -9,9 +9,16 @@ use super::diagnostic::{Diagnostic, Severity};
 pub struct Report {
     found: Vec<Diagnostic>,
     /// How many of each severity are kept, so that adding one costs the same however many there are.
-    kept: [usize; 2],
+    kept: Tally,
     /// How many of each severity were left out.
-    dropped: [usize; 2],
+    dropped: Tally,
+}
+
+/// A number for each severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tally {
+    errors: usize,
+    warnings: usize,
 }
 
 /// So many errors, and so many warnings, are kept: a file of another kind given by mistake has one in every
@@ -21,20 +28,20 @@ const KEPT_MAX: usize = 1000;
 impl Report {
     /// Adds a finding; beyond [`KEPT_MAX`] it is only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        let slot = slot(diagnostic.severity);
-        if self.kept[slot] < KEPT_MAX {
-            self.kept[slot] += 1;
+        let kept = self.kept.of(diagnostic.severity);
+        if *kept < KEPT_MAX {
+            *kept += 1;
             self.found.push(diagnostic);
         } else {
-            self.dropped[slot] += 1;
+            *self.dropped.of(diagnostic.severity) += 1;
         }
     }
 
     /// Takes over all findings of another report.
     pub fn absorb(&mut self, other: Self) {
         other.found.into_iter().for_each(|found| self.push(found));
-        self.dropped[0] += other.dropped[0];
-        self.dropped[1] += other.dropped[1];
+        self.dropped.errors += other.dropped.errors;
+        self.dropped.warnings += other.dropped.warnings;
     }
 
     /// Sorts by file, line and column and drops repeats: what an anchor repeats in the YAML is one mistake.
@@ -44,9 +51,9 @@ impl Report {
             key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
         });
         self.found.dedup();
-        self.kept = [0; 2];
+        self.kept = Tally::default();
         for found in &self.found {
-            self.kept[slot(found.severity)] += 1;
+            *self.kept.of(found.severity) += 1;
         }
     }
 
@@ -62,12 +69,12 @@ impl Report {
 
     /// How many errors there are.
     pub fn errors(&self) -> usize {
-        self.kept[0] + self.dropped[0]
+        self.kept.errors + self.dropped.errors
     }
 
     /// How many warnings there are.
     pub fn warnings(&self) -> usize {
-        self.kept[1] + self.dropped[1]
+        self.kept.warnings + self.dropped.warnings
     }
 
     /// The findings; sorted once [`Report::settle`] was called.
@@ -87,8 +94,7 @@ impl Report {
             part(self.warnings(), "warning"),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
-        let left_out: usize = self.dropped.iter().sum();
-        match left_out {
+        match self.dropped.errors + self.dropped.warnings {
             0 if parts.is_empty() => "no mistakes".to_owned(),
             0 => parts.join(", "),
             left_out => format!("{} ({left_out} of them are not listed)", parts.join(", ")),
@@ -96,10 +102,12 @@ impl Report {
     }
 }
 
-fn slot(severity: Severity) -> usize {
-    match severity {
-        Severity::Error => 0,
-        Severity::Warning => 1,
+impl Tally {
+    fn of(&mut self, severity: Severity) -> &mut usize {
+        match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        }
     }
 }
 

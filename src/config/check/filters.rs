@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::filter::{Filter, FilterRef, RoundRobin};
+use super::super::filter::{Filter, FilterRef};
+use super::super::forms::RoundRobin;
 use super::super::loaded::Config;
 use super::super::written::Spanned;
 use super::tables::{Used, each_reference};
@@ -135,10 +136,10 @@ fn trees(used: &Used<'_>, report: &mut Report) {
         .map(|(name, filter)| {
             let mut names = Vec::new();
             each_reference(&filter.value, &mut |reference| {
-                if let FilterRef::Name(child) = reference {
-                    if filters.get(child).is_some() {
-                        names.push(child);
-                    }
+                if let FilterRef::Name(child) = reference
+                    && filters.get(child).is_some()
+                {
+                    names.push(child);
                 }
             });
             (name.value.as_str(), names)

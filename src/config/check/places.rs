@@ -64,16 +64,17 @@ fn sockets(router: &Router, report: &mut Report) {
         }
         same_port.push((title, bind));
     }
-    if let Some(admin) = &router.admin {
-        if !admin.bind.ip().is_loopback() && admin.token_file.is_none() {
-            let text = format!(
-                "the admin address `{}` can be reached from outside",
-                admin.bind.value
-            );
-            let told = Diagnostic::warning("admin-exposed", text, admin.bind.span)
-                .label("not a loopback address");
-            report.push(told.hint("bind it to 127.0.0.1, or name a `token_file`; without one nothing can be changed through it"));
-        }
+    if let Some(admin) = &router.admin
+        && !admin.bind.ip().is_loopback()
+        && admin.token_file.is_none()
+    {
+        let text = format!(
+            "the admin address `{}` can be reached from outside",
+            admin.bind.value
+        );
+        let told = Diagnostic::warning("admin-exposed", text, admin.bind.span)
+            .label("not a loopback address");
+        report.push(told.hint("bind it to 127.0.0.1, or name a `token_file`; without one nothing can be changed through it"));
     }
 }
 

@@ -1,0 +1,242 @@
+//! What a request is known by: path, host, operation, header fields. Where something is, is in `address.rs`.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::amounts::serialize_as_written;
+use super::written::Leaf;
+
+/// The path of a service: exact, or everything below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServicePath {
+    /// The path without `/*`; `/` for the root.
+    pub path: String,
+    /// True for `/orders/*`: the path itself and everything below it by whole segments.
+    pub below: bool,
+}
+
+/// A host that a service answers to: exact or `*.example.com`. In lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPattern {
+    /// The name, without `*.`.
+    pub name: String,
+    /// True for `*.example.com`: any one or more labels before the name.
+    pub wildcard: bool,
+}
+
+/// The QName of the first child of Body, written `{namespace}local`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OperationName {
+    /// The namespace; empty for none.
+    pub namespace: String,
+    /// The local name.
+    pub local: String,
+}
+
+/// The name of an HTTP header field, kept as written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct HeaderName(pub String);
+
+impl Leaf for ServicePath {
+    const WHAT: &'static str = "the path of a service";
+    const EXAMPLE: &'static str = "/orders";
+    const RULE: &'static str = "bad-path";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let (path, below) = text
+            .strip_suffix("/*")
+            .map_or((text, false), |path| (path, true));
+        let path = if below && path.is_empty() { "/" } else { path };
+        let bad = match path {
+            _ if !path.starts_with('/') => "a path begins with `/`",
+            _ if path.contains(['?', '#']) => "a path has no query and no fragment",
+            _ if path.contains('*') => "`*` stands only at the end, as `/*`",
+            _ if path.contains("//") => "a path has no empty segment `//`",
+            _ if path.split('/').any(|segment| matches!(segment, "." | "..")) => {
+                "a path has no `.` and `..`"
+            }
+            _ if !path.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                "other than ASCII stands percent-encoded in a path"
+            }
+            _ => {
+                return Ok(Self {
+                    path: path.to_owned(),
+                    below,
+                });
+            }
+        };
+        Err(bad.to_owned())
+    }
+
+    fn leaf_schema() -> Value {
+        json!({ "type": "string", "pattern": "^/[^?#]*$" })
+    }
+}
+
+impl ServicePath {
+    /// Whether a request's path belongs to this service.
+    pub fn covers(&self, path: &str) -> bool {
+        if path == self.path || (self.below && self.path == "/") {
+            return true;
+        }
+        self.below
+            && path
+                .strip_prefix(&self.path)
+                .is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+impl fmt::Display for ServicePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.below, self.path.as_str()) {
+            (true, "/") => f.write_str("/*"),
+            (true, path) => write!(f, "{path}/*"),
+            (false, path) => f.write_str(path),
+        }
+    }
+}
+
+impl Leaf for HostPattern {
+    const WHAT: &'static str = "a host";
+    const EXAMPLE: &'static str = "orders.example.com";
+    const RULE: &'static str = "bad-host";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, wildcard) = text
+            .strip_prefix("*.")
+            .map_or((text, false), |name| (name, true));
+        let name = name.to_ascii_lowercase();
+        let label_ok = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        let ipv6 = name.starts_with('[')
+            && name.ends_with(']')
+            && name
+                .trim_matches(['[', ']'])
+                .parse::<std::net::Ipv6Addr>()
+                .is_ok();
+        let bad = match name.as_str() {
+            _ if ipv6 && !wildcard => return Ok(Self { name, wildcard }),
+            "*" => "leave `hosts` out to answer to every host",
+            _ if name.contains('*') => "`*` stands only at the start, as `*.`",
+            _ if name.contains("://") || name.contains('/') => "a host is a name, not a URL",
+            _ if name.contains(':') => "a host has no port here: the listener has it",
+            _ if !name.split('.').all(label_ok) || name.len() > 253 => {
+                "a host is a DNS name or an IP address"
+            }
+            _ => return Ok(Self { name, wildcard }),
+        };
+        Err(bad.to_owned())
+    }
+
+    fn leaf_schema() -> Value {
+        json!({ "type": "string", "pattern": "^(\\*\\.)?[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$" })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.wildcard { "*." } else { "" }, self.name)
+    }
+}
+
+impl Leaf for OperationName {
+    const WHAT: &'static str = "the QName of an operation";
+    const EXAMPLE: &'static str = "{urn:orders}Place";
+    const RULE: &'static str = "bad-operation";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let (namespace, local) = match text.strip_prefix('{') {
+            Some(rest) => rest.split_once('}').ok_or("the `}` is missing")?,
+            None => ("", text),
+        };
+        if local.contains(':') {
+            return Err("a prefix means nothing here: write the namespace in braces".to_owned());
+        }
+        let start = local
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_alphabetic() || c == '_');
+        if !start
+            || local
+                .chars()
+                .any(|c| c.is_whitespace() || "<>&/{}\"'()[]".contains(c))
+        {
+            return Err("behind the namespace stands the name of an element".to_owned());
+        }
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            local: local.to_owned(),
+        })
+    }
+
+    fn leaf_schema() -> Value {
+        json!({ "type": "string", "pattern": "^(\\{[^}]*\\})?[^:\\s]+$" })
+    }
+}
+
+impl fmt::Display for OperationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{}}}{}", self.namespace, self.local)
+    }
+}
+
+impl Leaf for HeaderName {
+    const WHAT: &'static str = "the name of an HTTP header field";
+    const EXAMPLE: &'static str = "X-Partner";
+    const RULE: &'static str = "bad-header-name";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // `token` of RFC 9110 §5.6.2.
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        match text {
+            "" => Err("the name is empty".to_owned()),
+            _ if text.ends_with(':') => Err("without the colon".to_owned()),
+            _ if !text.bytes().all(token) => {
+                Err("a field name holds letters, digits and `-`, no blanks".to_owned())
+            }
+            _ => Ok(Self(text.to_owned())),
+        }
+    }
+
+    fn leaf_schema() -> Value {
+        json!({ "type": "string", "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" })
+    }
+}
+
+serialize_as_written!(ServicePath, HostPattern, OperationName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_covers_itself_and_below_it_whole_segments() {
+        let covers = |written: &str, path: &str| ServicePath::parse(written).unwrap().covers(path);
+        assert!(covers("/orders", "/orders") && !covers("/orders", "/orders/x"));
+        assert!(covers("/orders/*", "/orders") && covers("/orders/*", "/orders/x/y"));
+        assert!(!covers("/orders/*", "/ordersx") && covers("/*", "/any/thing") && covers("/", "/"));
+    }
+
+    #[test]
+    fn operations_are_taken_apart() {
+        let parsed = OperationName::parse("{urn:o}Place").unwrap();
+        assert_eq!(
+            (parsed.namespace.as_str(), parsed.local.as_str()),
+            ("urn:o", "Place")
+        );
+        assert_eq!(
+            OperationName::parse("Place").unwrap().to_string(),
+            "{}Place"
+        );
+        for bad in ["", "{}", "{urn:o", "o:Place", "{urn:o}a b", "//x"] {
+            assert!(OperationName::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
