@@ -20,12 +20,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::exchange;
 use crate::front::{self, Accepting, BindError};
-use crate::net::Spelling;
+use crate::net::{Budget, Spelling};
 use crate::snapshot::{self, Listener, Live, Snapshot};
 use crate::telemetry::{AccessLog, AccessLogFormat, Metrics};
 
 /// Sockets that may wait for a worker to take them: a reload hands over one a listener.
 const MAILBOX_MAX: usize = 1024;
+/// Memory that all bodies held for another attempt may take together: a thousand uploads at
+/// once must not cost a gibibyte; what finds no room is committed where it is.
+const REPLAY_MEMORY_MAX: u64 = 64 << 20;
 /// How often a worker closes connections to endpoints that nobody wanted for too long.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -91,17 +94,12 @@ impl Router {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let (access, access_writer) = open_access_log(&snapshot.access_log)?;
         let live = Arc::new(Live::new(Arc::clone(&snapshot), &metrics));
+        let budget = Budget::new(REPLAY_MEMORY_MAX);
         let connections = TaskTracker::new();
         let count = worker_count(snapshot.threads);
         let mut workers = Vec::with_capacity(count);
         for number in 0..count {
-            workers.push(start_worker(
-                number,
-                &live,
-                &metrics,
-                &access,
-                &connections,
-            )?);
+            workers.push(start_worker(number, &live, &metrics, &access, &budget, &connections)?);
         }
         let router = Self {
             live,
@@ -314,6 +312,7 @@ fn start_worker(
     live: &Arc<Live>,
     metrics: &Arc<Metrics>,
     access: &AccessLog,
+    budget: &Budget,
     connections: &TaskTracker,
 ) -> Result<WorkerThread, StartError> {
     let system = |what| move |source| StartError::System { what, source };
@@ -323,11 +322,12 @@ fn start_worker(
         .build()
         .map_err(system("cannot start a runtime"))?;
     let (live, metrics) = (Arc::clone(live), Arc::clone(metrics));
-    let (access, connections) = (access.clone(), connections.clone());
+    let (access, budget) = (access.clone(), budget.clone());
+    let connections = connections.clone();
     let thread = thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
-            runtime.block_on(work(orders, live, metrics, access, connections));
+            runtime.block_on(work(orders, live, metrics, access, budget, connections));
         })
         .map_err(system("cannot start a worker"))?;
     Ok(WorkerThread {
@@ -342,6 +342,7 @@ async fn work(
     live: Arc<Live>,
     metrics: Arc<Metrics>,
     access: AccessLog,
+    budget: Budget,
     connections: TaskTracker,
 ) {
     let spelling = Spelling::harvest().await;
@@ -349,9 +350,7 @@ async fn work(
         live,
         spelling,
         metrics,
-        access,
-        connections.clone(),
-    ));
+        access, budget));
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         let order = tokio::select! {

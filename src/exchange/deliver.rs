@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::error::Error;
@@ -29,6 +30,8 @@ pub(super) enum Cargo {
 #[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) attempts: Vec<Attempt>,
+    /// A backup was due but the message could not be sent again.
+    pub(super) committed: bool,
     /// The endpoint that answered, and its answer.
     pub(super) result: Result<(EndpointId, Answer), Error>,
 }
@@ -50,8 +53,11 @@ struct Trip<'a> {
     active: &'a Active,
     outbound: &'a Outbound,
     cargo: &'a Cargo,
+    lane: usize,
     one_way: bool,
     attempts: Vec<Attempt>,
+    /// No other attempt was possible, because the message's beginning was not held any more.
+    committed: bool,
 }
 
 /// Sends every copy of the message, all at the same time; one that fails stops no other.
@@ -63,17 +69,22 @@ pub(super) async fn all(
     cargo: &Cargo,
     one_way: bool,
 ) -> Vec<Delivered> {
-    let trip = || Trip {
+        let trip = |lane| Trip {
         worker,
         active,
         outbound,
         cargo,
+        lane,
         one_way,
         attempts: Vec::with_capacity(1),
+        committed: false,
     };
     match decision.deliveries.as_slice() {
-        [only] => vec![trip().run(only).await],
-        several => join_all(several.iter().map(|delivery| trip().run(delivery))).await,
+        [only] => vec![trip(0).run(only).await],
+        several => {
+            let trips = several.iter().enumerate();
+            join_all(trips.map(|(lane, delivery)| trip(lane).run(delivery))).await
+        }
     }
 }
 
@@ -85,11 +96,34 @@ impl Cargo {
         }
     }
 
-    /// A body for another attempt, if one is possible.
-    fn body(&self) -> Option<Body> {
+    /// A body for another attempt of this delivery, if one is possible.
+    fn body(&self, lane: usize) -> Option<Body> {
         match self {
             Self::Whole(bytes) => Some(Body::Full(bytes.clone())),
-            Self::Stream(replay) => replay.reader().map(Body::Replay),
+            Self::Stream(replay) => replay.reader(lane).map(Body::Replay),
+        }
+    }
+
+    /// This delivery will not be tried again.
+    fn close(&self, lane: usize) {
+        if let Self::Stream(replay) = self {
+            replay.close(lane);
+        }
+    }
+
+    /// Bytes that went through a temporary file.
+    pub(super) fn spooled(&self) -> u64 {
+        match self {
+            Self::Whole(_) => 0,
+            Self::Stream(replay) => replay.spooled(),
+        }
+    }
+
+    /// What nobody read of the caller's body.
+    pub(super) fn take_rest(&self) -> Option<Incoming> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Stream(replay) => replay.take_rest(),
         }
     }
 
@@ -117,12 +151,15 @@ impl Trip<'_> {
             let Some(endpoint) = self.active.snapshot.endpoint(id).cloned() else {
                 continue;
             };
-            let Some(body) = self.cargo.body() else {
-                tracing::warn!("no failover: the message is longer than `replay_buffer`");
+            let Some(body) = self.cargo.body(self.lane) else {
+                self.committed = true;
                 break;
             };
             match self.attempt(id, &endpoint, body).await {
-                Ok(answer) => return self.done(Ok((id, answer))),
+                Ok(answer) => {
+                    self.cargo.close(self.lane);
+                    return self.done(Ok((id, answer)));
+                }
                 Err(failure) => {
                     let goes_on = may_go_on(&endpoint, &failure);
                     last = Some(failure);
@@ -132,6 +169,7 @@ impl Trip<'_> {
                 }
             }
         }
+        self.cargo.close(self.lane);
         let error = self.error(last);
         self.done(Err(error))
     }
@@ -205,10 +243,7 @@ impl Trip<'_> {
     }
 
     fn done(self, result: Result<(EndpointId, Answer), Error>) -> Delivered {
-        Delivered {
-            attempts: self.attempts,
-            result,
-        }
+        Delivered { attempts: self.attempts, committed: self.committed, result }
     }
 }
 

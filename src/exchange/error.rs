@@ -44,6 +44,15 @@ pub enum Error {
         /// The limit.
         max: u64,
     },
+    /// Longer than may be held for another attempt, and the service refuses such messages.
+    #[error("the message is longer than {max} bytes (limit `replay_buffer`, with `on_overflow: refuse`)")]
+    SenderReplay {
+        /// The limit.
+        max: u64,
+    },
+    /// Not well-formed behind the deciding byte (`verify: full`).
+    #[error("{0}")]
+    SenderTail(String),
     /// Longer than the service takes.
     #[error("the message is longer than {max} bytes (limit `message_bytes`)")]
     SenderTooLarge {
@@ -96,9 +105,13 @@ impl Error {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::SenderMedia(_) | Self::SenderCoding(_) => Reason::UnsupportedMediaType,
-            Self::SenderAction(_) | Self::SenderBroke { .. } => Reason::MalformedMessage,
+            Self::SenderAction(_) | Self::SenderBroke { .. } | Self::SenderTail(_) => {
+                Reason::MalformedMessage
+            }
             Self::SenderMessage(error) => error.reason(),
-            Self::SenderBuffer { .. } | Self::SenderIdle { .. } => Reason::LimitExceeded,
+            Self::SenderBuffer { .. } | Self::SenderReplay { .. } | Self::SenderIdle { .. } => {
+                Reason::LimitExceeded
+            }
             Self::SenderTooLarge { .. } => Reason::MessageTooLarge,
             Self::SenderUnknownService => Reason::UnknownService,
             Self::Undecidable(Undecidable::NoMatch) => Reason::NoMatchingFilter,
@@ -120,6 +133,8 @@ impl Error {
             | Self::SenderCoding(_)
             | Self::SenderMessage(_)
             | Self::SenderBuffer { .. }
+            | Self::SenderReplay { .. }
+            | Self::SenderTail(_)
             | Self::SenderTooLarge { .. }
             | Self::SenderIdle { .. }
             | Self::SenderBroke { .. }
@@ -167,8 +182,12 @@ impl Error {
                 after: *after,
                 bytes,
             },
-            SourceError::TooLarge { max, .. } => Self::SenderTooLarge { max: *max },
-            SourceError::Broken(_) | SourceError::Superseded => Self::SenderBroke { bytes },
+SourceError::TooLarge { max } => Self::SenderTooLarge { max: *max },
+            SourceError::Malformed(what) => Self::SenderTail(what.clone()),
+            SourceError::Spool(_) => Self::RouterInternal("the message could not be spooled"),
+            SourceError::Broken(_) | SourceError::Superseded | SourceError::TooSlow(_) => {
+                Self::SenderBroke { bytes }
+            }
         }
     }
 }
@@ -209,8 +228,9 @@ mod tests {
                 400,
                 false,
             ),
-            (
-                Error::SenderTooLarge { max: 1 },
+                        (Error::SenderReplay { max: 1 }, "LimitExceeded", 500, 400, false),
+            (Error::SenderTail("x".into()), "MalformedMessage", 500, 400, false),
+            (Error::SenderTooLarge { max: 1 },
                 "MessageTooLarge",
                 500,
                 400,

@@ -15,6 +15,7 @@ mod receive;
 mod record;
 mod reply;
 mod road;
+mod verify;
 mod worker;
 
 pub use arrival::{Arrival, HeadFacts, Origin};

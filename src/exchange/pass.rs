@@ -11,7 +11,7 @@ use super::receive::Parcel;
 use super::record::{Attempt, Outcome, Record};
 use super::reply;
 use super::worker::Worker;
-use crate::net::Body;
+use crate::net::{self, Body};
 use crate::snapshot::{Active, Service};
 use crate::upstream::Progress;
 
@@ -48,8 +48,10 @@ pub(super) async fn pass(
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let outbound = Outbound::new(arrival.head, &arrival.origin, spelling);
     let body = if has_body {
-        let replay = Parcel::new(arrival.body, length, service.limits).into_replay();
-        replay.reader().map_or(Body::Empty, Body::Replay)
+        let parcel = Parcel::new(arrival.body, length, service.limits);
+        let replay =
+            parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone());
+        replay.reader(0).map_or(Body::Empty, Body::Replay)
     } else {
         Body::Full(Bytes::new())
     };
@@ -74,6 +76,7 @@ pub(super) async fn pass(
             reply::answer(
                 super::deliver::Answer::Stream(answer),
                 endpoint.spec.idle_timeout,
+                None,
                 record,
             )
         }

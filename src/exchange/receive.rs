@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::error::Error;
 use crate::filter::Probe;
-use crate::net::{Bounds, Replay};
+use crate::net::{self, Bounds, Budget, Replay};
 use crate::snapshot::Limits;
 
 /// A message of which enough was read.
@@ -77,9 +77,18 @@ impl Parcel {
         Ok(())
     }
 
-    /// Reads to the end: for messages that go to several endpoints.
-    pub(super) async fn until_whole(&mut self) -> Result<(), Error> {
-        while self.read().await?.is_some() {}
+    /// Reads on until the message is complete or longer than may be held: with
+    /// `on_overflow: refuse` nothing is sent that could not be sent again.
+    ///
+    /// # Errors
+    /// When it is longer, or stops coming.
+    pub(super) async fn until_held(&mut self) -> Result<(), Error> {
+        let max = self.limits.replay_buffer;
+        while self.read().await?.is_some() {
+            if self.held_bytes > max {
+                return Err(Error::SenderReplay { max });
+            }
+        }
         Ok(())
     }
 
@@ -142,16 +151,27 @@ impl Parcel {
         self.held.first().cloned().unwrap_or_default()
     }
 
-    /// The message as a body that can be sent more than once.
-    pub(super) fn into_replay(self) -> Replay {
-        // What was read for the decision is held anyway, so it never counts as too much.
-        let held_max = self.limits.replay_buffer.max(self.held_bytes);
+    /// The message as a body with a lane for each delivery; `replayable` says which of them
+    /// may have to be sent again.
+    pub(super) fn into_replay(
+        self,
+        replayable: &[bool],
+        on_overflow: net::OnOverflow,
+        budget: Budget,
+    ) -> Replay {
         let bounds = Bounds {
-            held_max,
+            held_max: self.limits.replay_buffer,
+            budget,
+            on_overflow,
             received_max: self.message_max(),
             idle: self.limits.body_idle_timeout,
         };
-        Replay::new(self.held, self.rest, self.trailers, self.length, bounds)
+        Replay::new(self.held, self.rest, self.trailers, self.length, replayable, bounds)
+    }
+
+    /// What was read so far, chunk by chunk.
+    pub(super) fn held(&self) -> &[Bytes] {
+        &self.held
     }
 
     /// What is left unread, for draining after a refusal.

@@ -10,6 +10,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::deliver::Cargo;
+use super::drain::drain;
 use crate::net::{BodyError, OnEnd};
 use crate::soap::{Reason, Version};
 use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter};
@@ -61,6 +63,8 @@ pub(super) struct Record {
     pub(super) attempts: Vec<Attempt>,
     pub(super) decided_after: Option<u64>,
     pub(super) request_bytes: u64,
+    pub(super) spooled: u64,
+    pub(super) committed: bool,
     pub(super) status: u16,
     pub(super) outcome: Outcome,
     pub(super) reason: Option<Reason>,
@@ -89,6 +93,8 @@ impl Record {
             attempts: Vec::new(),
             decided_after: None,
             request_bytes: 0,
+            spooled: 0,
+            committed: false,
             status: 0,
             outcome: Outcome::Refused,
             reason: None,
@@ -181,6 +187,8 @@ impl Record {
             .field("error", self.error.as_deref())
             .field("broken", broken)
             .field("decided_after_bytes", self.decided_after)
+            .field("committed", self.committed.then_some(true))
+            .field("spooled_bytes", (self.spooled > 0).then_some(self.spooled))
             .field("request_bytes", self.request_bytes)
             .field("response_bytes", response_bytes)
             .field("duration_ms", milliseconds(took));
@@ -243,25 +251,29 @@ fn milliseconds(duration: Duration) -> f64 {
 pub(super) struct CloseAtEnd {
     record: Option<Record>,
     lease: Option<Lease>,
+    /// The request, which may still be on its way while its answer is.
+    cargo: Option<Cargo>,
 }
 
 impl CloseAtEnd {
-    pub(super) const fn new(record: Record, lease: Lease) -> Self {
-        Self {
-            record: Some(record),
-            lease: Some(lease),
-        }
+    pub(super) const fn new(record: Record, lease: Lease, cargo: Option<Cargo>) -> Self {
+        Self { record: Some(record), lease: Some(lease), cargo }
     }
 }
 
 impl OnEnd for CloseAtEnd {
     fn ended(&mut self, bytes: u64, complete: bool, error: Option<&BodyError>) {
-        if let (true, Some(lease)) = (complete, self.lease.take()) {
+        let rest = self.cargo.as_ref().and_then(Cargo::take_rest);
+        // An endpoint that answered before it had read everything gets no second request on a
+        // connection where the first is still half way.
+        if let (true, None, Some(lease)) = (complete, &rest, self.lease.take()) {
             lease.give_back();
         }
-        let Some(mut record) = self.record.take() else {
-            return;
-        };
+        drain(rest);
+        let Some(mut record) = self.record.take() else { return };
+        if let Some(cargo) = self.cargo.take() {
+            record.request_bytes = cargo.bytes();
+        }
         let broken = match (complete, error) {
             (true, _) => None,
             (false, Some(error)) => Some(error.to_string()),

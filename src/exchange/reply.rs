@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::deliver::Answer;
+use super::deliver::{Answer, Cargo};
 use super::error::Error;
 use super::record::{CloseAtEnd, Outcome, Record};
 use crate::net::{Body, Relay, strip_hop_by_hop};
@@ -25,9 +25,14 @@ pub(super) struct Dialect {
 }
 
 /// Hands an endpoint's answer on.
-pub(super) fn answer(answer: Answer, idle: Duration, mut record: Record) -> Response<Body> {
+pub(super) fn answer(
+    answer: Answer,
+    idle: Duration,
+    cargo: Option<Cargo>,
+    mut record: Record,
+) -> Response<Body> {
     match answer {
-        Answer::Stream(reply) => relay(reply, idle, record),
+        Answer::Stream(reply) => relay(reply, idle, cargo, record),
         Answer::Whole(response) => {
             let (mut head, body) = response.into_parts();
             strip_hop_by_hop(&mut head.headers);
@@ -52,7 +57,12 @@ pub(super) fn accepted(mut record: Record) -> Response<Body> {
     response
 }
 
-fn relay(reply: Reply, idle: Duration, mut record: Record) -> Response<Body> {
+fn relay(
+    reply: Reply,
+    idle: Duration,
+    cargo: Option<Cargo>,
+    mut record: Record,
+) -> Response<Body> {
     let Reply { response, lease } = reply;
     record.status = response.status().as_u16();
     if record.outcome != Outcome::Passed {
@@ -60,7 +70,7 @@ fn relay(reply: Reply, idle: Duration, mut record: Record) -> Response<Body> {
     }
     let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
-    let on_end = Box::new(CloseAtEnd::new(record, lease));
+    let on_end = Box::new(CloseAtEnd::new(record, lease, cargo));
     Response::from_parts(head, Body::Relay(Box::new(Relay::new(body, idle, on_end))))
 }
 

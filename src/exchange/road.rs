@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use http::Response;
+use smallvec::SmallVec;
 
 use super::arrival::{self, Arrival, HeadFacts};
 use super::deliver::{self, Cargo, Delivered};
@@ -19,11 +20,12 @@ use super::pass;
 use super::receive::Parcel;
 use super::record::Record;
 use super::reply::{self, Dialect};
+use super::verify::Verifier;
 use super::worker::Worker;
 use crate::filter::Probe;
-use crate::net::Body;
+use crate::net::{self, Body};
 use crate::routing::{self, Decision, Pattern};
-use crate::snapshot::{Active, Service, ServiceId};
+use crate::snapshot::{Active, OnOverflow, Service, ServiceId};
 use crate::soap::MediaKind;
 
 /// What a SOAP request became before it is sent.
@@ -149,8 +151,8 @@ async fn route(
     record.decided_after = Some(probe.decided_after());
     read?;
     let decision = routing::decide(&service.table, probe.matched())?;
-    if decision.deliveries.len() > 1 {
-        parcel.until_whole().await?;
+    if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {
+        parcel.until_held().await?;
     }
     Ok(decision)
 }
@@ -178,13 +180,15 @@ async fn send(
             "streaming"
         });
     }
-    let cargo = Cargo::of(parcel.into_replay());
+    let cargo = load(worker, service, &decision, parcel);
     let delivered = deliver::all(worker, active, &decision, outbound, &cargo, one_way).await;
     record.request_bytes = cargo.bytes();
     let mut chosen = None;
     let mut error = None;
-    for Delivered { attempts, result } in delivered {
+    record.spooled = cargo.spooled();
+    for Delivered { attempts, committed, result } in delivered {
         record.attempts.extend(attempts);
+        record.committed |= committed;
         match result {
             Ok(answer) => chosen = chosen.or(Some(answer)),
             Err(failed) => error = error.or(Some(failed)),
@@ -192,6 +196,7 @@ async fn send(
     }
     let Some((endpoint, answer)) = chosen else {
         let error = error.unwrap_or(Error::RouterInternal("nothing was sent"));
+        drain(cargo.take_rest());
         return reply::fault(&error, &dialect, record);
     };
     let endpoint = active.snapshot.endpoint(endpoint);
@@ -202,7 +207,28 @@ async fn send(
         return reply::accepted(record);
     }
     let idle = endpoint.map_or(service.limits.body_idle_timeout, |e| e.spec.idle_timeout);
-    reply::answer(answer, idle, record)
+    reply::answer(answer, idle, Some(cargo), record)
+}
+
+/// Whether some of the message's bytes may have to be sent twice.
+fn is_wanted_again(decision: &Decision) -> bool {
+    decision.deliveries.len() > 1 || decision.deliveries.iter().any(|d| !d.backups.is_empty())
+}
+
+/// The message made ready for sending: whole, or with a lane for each delivery.
+fn load(worker: &Worker, service: &Service, decision: &Decision, parcel: Parcel) -> Cargo {
+    let lanes: SmallVec<[bool; 4]> =
+        decision.deliveries.iter().map(|delivery| !delivery.backups.is_empty()).collect();
+    let on_overflow = match service.on_overflow {
+        OnOverflow::Spool => net::OnOverflow::Spool,
+        OnOverflow::Commit | OnOverflow::Refuse => net::OnOverflow::Commit,
+    };
+    let verify = service.verify_full.then(|| Verifier::new(service.limits.xml, parcel.held()));
+    let replay = parcel.into_replay(&lanes, on_overflow, worker.budget.clone());
+    if let Some(verify) = verify {
+        replay.inspect(Box::new(verify));
+    }
+    Cargo::of(replay)
 }
 
 fn begin(worker: &Worker, arrival: &Arrival) -> Record {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio_util::task::TaskTracker;
 
-use crate::net::Spelling;
+
+use crate::net::{Budget, Spelling};
 use crate::snapshot::Live;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Client;
@@ -20,8 +20,8 @@ pub struct Worker {
     pub(super) spelling: Spelling,
     pub(super) metrics: Arc<Metrics>,
     pub(super) access: AccessLog,
-    /// Work that outlives its exchange's answer and that a stopping router waits for.
-    pub(super) tasks: TaskTracker,
+    /// Memory for bodies that may have to be sent again, shared by all workers.
+    pub(super) budget: Budget,
     ids: Ids,
 }
 
@@ -41,7 +41,7 @@ impl Worker {
         spelling: Spelling,
         metrics: Arc<Metrics>,
         access: AccessLog,
-        tasks: TaskTracker,
+        budget: Budget,
     ) -> Self {
         let client = Client::new(Arc::clone(&metrics));
         Self {
@@ -50,7 +50,7 @@ impl Worker {
             spelling,
             metrics,
             access,
-            tasks,
+            budget,
             ids: Ids::new(),
         }
     }

@@ -9,5 +9,5 @@ mod spelling;
 
 pub use body::{Body, BodyError, OnEnd, Relay};
 pub use headers::strip_hop_by_hop;
-pub use replay::{Bounds, Replay, ReplayReader, SourceError};
+pub use replay::{Bounds, Budget, Inspect, OnOverflow, Replay, ReplayReader, SourceError};
 pub use spelling::{Spelling, SpellingProbe, SpellingWatch};

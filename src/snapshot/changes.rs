@@ -73,7 +73,7 @@ fn service_settings(snapshot: &Snapshot, service: &Service) -> String {
         .default_endpoint
         .and_then(|id| snapshot.endpoint(id));
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
         service.path,
         service.hosts,
         service.listeners,
@@ -82,6 +82,7 @@ fn service_settings(snapshot: &Snapshot, service: &Service) -> String {
         service.table.several,
         service.strict,
         service.verify_full,
+        service.on_overflow,
         service.limits,
         default.map(|endpoint| endpoint.spec.name.as_str()),
     )

@@ -13,7 +13,8 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::model::{
-    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, PathPattern, Resend,
+    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow,
+    PathPattern, Resend,
     RouteOn, Service, Snapshot,
 };
 use super::specs::Specs;
@@ -227,6 +228,11 @@ impl Compiler<'_> {
             route_on,
             strict: written.strict,
             verify_full: matches!(written.verify, config::Verify::Full),
+            on_overflow: match written.on_overflow {
+                config::OnOverflow::Commit => OnOverflow::Commit,
+                config::OnOverflow::Refuse => OnOverflow::Refuse,
+                config::OnOverflow::Spool => OnOverflow::Spool,
+            },
             limits: limits(&self.config.limits_of(written)),
         })
     }

@@ -13,6 +13,6 @@ pub use changes::changes;
 pub use compile::compile;
 pub use live::{Active, Live};
 pub use model::{
-    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, PathPattern, Resend,
+    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow, PathPattern, Resend,
     RouteOn, Service, ServiceId, Snapshot,
 };

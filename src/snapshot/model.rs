@@ -93,6 +93,18 @@ pub enum RouteOn {
     Body,
 }
 
+/// What happens to a message that is longer than `replay_buffer` while backups or other
+/// endpoints may still want its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOverflow {
+    /// It is committed to the endpoint that it is at.
+    Commit,
+    /// It is refused before anything is sent.
+    Refuse,
+    /// The rest is held in a temporary file.
+    Spool,
+}
+
 /// A path as a service writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PathPattern {
@@ -125,6 +137,8 @@ pub struct Service {
     pub strict: bool,
     /// Whether a message is checked to its end.
     pub verify_full: bool,
+    /// What happens to a message that is longer than may be held for another attempt.
+    pub on_overflow: OnOverflow,
     /// Its limits.
     pub limits: Limits,
 }

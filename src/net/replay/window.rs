@@ -1,0 +1,194 @@
+//! The part of a body that somebody may still want.
+//!
+//! Chunks by offset, in memory up to a bound and, if allowed, in a spool behind it.
+//!
+//! **Invariant:** every offset from `start` to `end` can be read, and gives the bytes that came.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+
+use super::budget::{Budget, Share};
+use super::spool::Spool;
+
+#[derive(Debug)]
+pub(super) struct Window {
+    chunks: VecDeque<Bytes>,
+    /// Offset of the first byte held.
+    start: u64,
+    /// Bytes in memory.
+    held: u64,
+    held_max: u64,
+    share: Share,
+    spool: Option<Spool>,
+}
+
+/// The window is full; the chunk was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+impl Window {
+    /// What was read before: held in any case, because it must be sent at least once.
+    pub(super) fn new(read: Vec<Bytes>, held_max: u64, budget: Budget) -> Self {
+        let held = read.iter().map(|chunk| chunk.len() as u64).sum();
+        Self {
+            chunks: read.into(),
+            start: 0,
+            held,
+            held_max: held_max.max(held),
+            share: budget.share(),
+            spool: None,
+        }
+    }
+
+    pub(super) const fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.held + self.spooled()
+    }
+
+    /// Bytes in the spool.
+    pub(super) fn spooled(&self) -> u64 {
+        self.spool.as_ref().map_or(0, Spool::len)
+    }
+
+    /// The bytes from this offset on, as many as lie together.
+    pub(super) fn read(&mut self, offset: u64) -> io::Result<Option<Bytes>> {
+        let mut at = self.start;
+        for chunk in &self.chunks {
+            let end = at + chunk.len() as u64;
+            if offset < end {
+                let skip = usize::try_from(offset.saturating_sub(at)).unwrap_or(usize::MAX);
+                return Ok(Some(chunk.slice(skip.min(chunk.len())..)));
+            }
+            at = end;
+        }
+        match &mut self.spool {
+            Some(spool) if offset < at + spool.len() => spool.read(offset).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Holds more in memory.
+    pub(super) fn push(&mut self, chunk: Bytes) -> Result<(), Full> {
+        let bytes = chunk.len() as u64;
+        if self.spool.is_some() || self.held + bytes > self.held_max || !self.share.take(bytes) {
+            return Err(Full);
+        }
+        self.held += bytes;
+        self.chunks.push_back(chunk);
+        Ok(())
+    }
+
+    /// Passes a chunk through: with nothing held, there is nothing that it could overfill.
+    pub(super) fn pass(&mut self, bytes: u64) {
+        debug_assert!(self.chunks.is_empty() && self.spool.is_none(), "nothing may be skipped");
+        self.start += bytes;
+    }
+
+    /// Holds a chunk although the window is full: its reader has it, others do not.
+    pub(super) fn overfill(&mut self, chunk: Bytes) {
+        self.held += chunk.len() as u64;
+        self.chunks.push_back(chunk);
+    }
+
+    /// Whether holding one more byte is not allowed.
+    pub(super) const fn is_full(&self) -> bool {
+        self.held >= self.held_max
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.spool.is_none()
+    }
+
+    /// Holds more in the spool.
+    pub(super) fn spill(&mut self, chunk: &[u8]) -> io::Result<()> {
+        let start = self.end();
+        let spool = match &mut self.spool {
+            Some(spool) => spool,
+            None => self.spool.insert(Spool::create(start)?),
+        };
+        spool.append(chunk)
+    }
+
+    /// Lets go of what lies before this offset, by whole chunks.
+    pub(super) fn forget(&mut self, before: u64) {
+        while let Some(first) = self.chunks.front() {
+            let bytes = first.len() as u64;
+            if self.start + bytes > before {
+                return;
+            }
+            self.start += bytes;
+            self.held -= bytes;
+            self.share.give(bytes);
+            self.chunks.pop_front();
+        }
+        if before >= self.end() {
+            self.start = self.end();
+            self.spool = None;
+        }
+    }
+
+    /// All bytes together, if the whole body is in memory.
+    pub(super) fn whole(&self) -> Option<Bytes> {
+        if self.start != 0 || self.spool.is_some() {
+            return None;
+        }
+        Some(match self.chunks.len() {
+            0 => Bytes::new(),
+            1 => self.chunks.front().cloned().unwrap_or_default(),
+            _ => self.chunks.iter().flatten().copied().collect::<Vec<u8>>().into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    fn read_all(window: &mut Window, mut offset: u64) -> String {
+        let mut text = String::new();
+        while let Some(bytes) = window.read(offset).unwrap() {
+            offset += bytes.len() as u64;
+            text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+        text
+    }
+
+    #[test]
+    fn holds_spills_and_forgets() {
+        let mut window = Window::new(vec![chunk("abc")], 6, Budget::new(100));
+        assert_eq!(window.push(chunk("def")), Ok(()));
+        assert_eq!(window.push(chunk("g")), Err(Full), "over its own bound");
+        window.spill(b"ghi").unwrap();
+        window.spill(b"jkl").unwrap();
+        assert_eq!(read_all(&mut window, 0), "abcdefghijkl");
+        assert_eq!(read_all(&mut window, 4), "efghijkl");
+        assert_eq!(read_all(&mut window, 10), "kl");
+        assert_eq!((window.end(), window.spooled()), (12, 6));
+        window.forget(5);
+        assert_eq!(window.start(), 3, "by whole chunks");
+        assert_eq!(read_all(&mut window, 5), "fghijkl");
+        assert_eq!(window.whole(), None);
+    }
+
+    #[test]
+    fn the_budget_is_shared_and_given_back() {
+        let budget = Budget::new(4);
+        let mut one = Window::new(vec![], 10, budget.clone());
+        let mut two = Window::new(vec![], 10, budget.clone());
+        assert_eq!(one.push(chunk("abc")), Ok(()));
+        assert_eq!(two.push(chunk("de")), Err(Full));
+        one.forget(3);
+        assert_eq!(two.push(chunk("de")), Ok(()));
+        drop(two);
+        assert_eq!(one.push(chunk("wxyz")), Ok(()));
+    }
+}
