@@ -41,7 +41,9 @@ pub(super) fn split_qname(name: &str) -> Result<(&str, &str), String> {
         Some((prefix, local)) => (prefix, local),
         None => ("", name),
     };
-    if prefix.len() != name.len() && name.starts_with(':') || !prefix.is_empty() && !is_nc_name(prefix) {
+    if prefix.len() != name.len() && name.starts_with(':')
+        || !prefix.is_empty() && !is_nc_name(prefix)
+    {
         return Err(format!("`{}` is not a name", clip(name)));
     }
     if !is_nc_name(local) {
@@ -60,9 +62,14 @@ pub(super) fn clip(text: &str) -> String {
 
 /// The first byte that no XML document may contain, in text that is valid UTF-8.
 pub(super) fn find_forbidden(text: &[u8]) -> Option<usize> {
-    let control = text.iter().fold(false, |bad, &b| bad | ((b < 0x20) & (b != 9) & (b != 10) & (b != 13)));
-    let first_control =
-        || text.iter().position(|&b| b < 0x20 && !is_space(b)).filter(|_| control);
+    let control = text.iter().fold(false, |bad, &b| {
+        bad | ((b < 0x20) & (b != 9) & (b != 10) & (b != 13))
+    });
+    let first_control = || {
+        text.iter()
+            .position(|&b| b < 0x20 && !is_space(b))
+            .filter(|_| control)
+    };
     let noncharacter = memchr::memchr_iter(0xEF, text)
         .find(|&at| matches!(text.get(at + 1..at + 3), Some([0xBF, 0xBE | 0xBF])));
     match (first_control(), noncharacter) {
@@ -77,7 +84,14 @@ mod tests {
 
     #[test]
     fn names() {
-        for (name, good) in [("a", true), ("_a-1.", true), ("1a", false), ("", false), ("é", true), ("a:b", false)] {
+        for (name, good) in [
+            ("a", true),
+            ("_a-1.", true),
+            ("1a", false),
+            ("", false),
+            ("é", true),
+            ("a:b", false),
+        ] {
             assert_eq!(is_nc_name(name), good, "{name}");
         }
         assert_eq!(split_qname("p:a"), Ok(("p", "a")));

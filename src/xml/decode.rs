@@ -73,7 +73,12 @@ impl Decoder {
     }
 
     /// Appends the UTF-8 of `input` to `out`; an error is the sentence, and what was good is in `out`.
-    pub(super) fn decode(&mut self, charset: Charset, input: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorKind> {
+    pub(super) fn decode(
+        &mut self,
+        charset: Charset,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorKind> {
         match charset {
             Charset::Utf8 => {
                 out.extend_from_slice(input);
@@ -85,7 +90,12 @@ impl Decoder {
         }
     }
 
-    fn wide(&mut self, input: &[u8], order: fn([u8; 2]) -> u16, out: &mut Vec<u8>) -> Result<(), ErrorKind> {
+    fn wide(
+        &mut self,
+        input: &[u8],
+        order: fn([u8; 2]) -> u16,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorKind> {
         for &byte in input {
             let Some(first) = self.odd.take() else {
                 self.odd = Some(byte);
@@ -101,7 +111,9 @@ impl Decoder {
                 None => char::decode_utf16([unit]).next(),
             };
             let Some(Ok(c)) = decoded else {
-                return Err(ErrorKind::Encoding("a UTF-16 surrogate stands alone".into()));
+                return Err(ErrorKind::Encoding(
+                    "a UTF-16 surrogate stands alone".into(),
+                ));
             };
             out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
@@ -118,7 +130,9 @@ fn single(set: Single, input: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorKind>
         let c = match (set, table) {
             _ if byte < 0x80 => char::from(byte),
             (Single::Ascii, _) => {
-                return Err(ErrorKind::Encoding(format!("byte 0x{byte:02X} is not US-ASCII")));
+                return Err(ErrorKind::Encoding(format!(
+                    "byte 0x{byte:02X} is not US-ASCII"
+                )));
             }
             (_, Some(encoding)) => {
                 let (text, _) = encoding.decode_without_bom_handling(std::slice::from_ref(&byte));
@@ -149,17 +163,37 @@ mod tests {
     #[test]
     fn lone_surrogates_are_refused() {
         let mut decoder = Decoder::default();
-        assert!(decoder.decode(Charset::Utf16Le, &[0x00, 0xDC], &mut Vec::new()).is_err());
-        assert!(decoder.decode(Charset::Utf16Le, &[0x00, 0xD8, 0x41, 0x00], &mut Vec::new()).is_err());
+        assert!(
+            decoder
+                .decode(Charset::Utf16Le, &[0x00, 0xDC], &mut Vec::new())
+                .is_err()
+        );
+        assert!(
+            decoder
+                .decode(Charset::Utf16Le, &[0x00, 0xD8, 0x41, 0x00], &mut Vec::new())
+                .is_err()
+        );
     }
 
     #[test]
     fn single_bytes() {
         let mut out = Vec::new();
         let mut decoder = Decoder::default();
-        decoder.decode(Charset::Single(Single::Windows1252), &[0x80, b'a'], &mut out).unwrap();
-        decoder.decode(Charset::Single(Single::Latin1), &[0xE9], &mut out).unwrap();
+        decoder
+            .decode(
+                Charset::Single(Single::Windows1252),
+                &[0x80, b'a'],
+                &mut out,
+            )
+            .unwrap();
+        decoder
+            .decode(Charset::Single(Single::Latin1), &[0xE9], &mut out)
+            .unwrap();
         assert_eq!(out, "€aé".as_bytes());
-        assert!(decoder.decode(Charset::Single(Single::Ascii), &[0xE9], &mut out).is_err());
+        assert!(
+            decoder
+                .decode(Charset::Single(Single::Ascii), &[0xE9], &mut out)
+                .is_err()
+        );
     }
 }

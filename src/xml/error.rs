@@ -48,7 +48,9 @@ impl fmt::Display for ErrorKind {
         match self {
             Self::NotWellFormed(what) => write!(f, "the XML is not well-formed: {what}"),
             Self::Namespace(what) => write!(f, "the XML namespaces are wrong: {what}"),
-            Self::Doctype => f.write_str("a document type declaration (`<!DOCTYPE`) is not allowed in a SOAP message"),
+            Self::Doctype => f.write_str(
+                "a document type declaration (`<!DOCTYPE`) is not allowed in a SOAP message",
+            ),
             Self::ProcessingInstruction => {
                 f.write_str("a processing instruction (`<?...?>`) is not allowed in a SOAP message")
             }

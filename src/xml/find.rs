@@ -26,7 +26,8 @@ fn at_most(bytes: u8x16, max: u8) -> u8x16 {
 #[inline]
 pub(super) fn name_end(buf: &[u8], mut at: usize) -> usize {
     while let Some(bytes) = load(buf, at) {
-        let hit = at_most(bytes, b' ') | equals(bytes, b'/') | equals(bytes, b'>') | equals(bytes, b'=');
+        let hit =
+            at_most(bytes, b' ') | equals(bytes, b'/') | equals(bytes, b'>') | equals(bytes, b'=');
         let mask = hit.to_bitmask();
         if mask != 0 {
             return at + mask.trailing_zeros() as usize;
@@ -46,7 +47,8 @@ pub(super) fn name_end(buf: &[u8], mut at: usize) -> usize {
 #[inline]
 pub(super) fn value_stop(buf: &[u8], mut at: usize, quote: u8) -> usize {
     while let Some(bytes) = load(buf, at) {
-        let hit = at_most(bytes, 0x1F) | equals(bytes, quote) | equals(bytes, b'<') | equals(bytes, b'&');
+        let hit =
+            at_most(bytes, 0x1F) | equals(bytes, quote) | equals(bytes, b'<') | equals(bytes, b'&');
         let mask = hit.to_bitmask();
         if mask != 0 {
             return at + mask.trailing_zeros() as usize;
@@ -113,7 +115,12 @@ pub(super) struct Window {
 #[inline(always)]
 pub(super) fn window(buf: &[u8], at: usize) -> Option<Window> {
     let whole = buf.get(at..at + 64)?;
-    let mut window = Window { open: 0, close: 0, slash: 0, odd: 0 };
+    let mut window = Window {
+        open: 0,
+        close: 0,
+        slash: 0,
+        odd: 0,
+    };
     for lane in 0..4 {
         let bytes = load(whole, lane * 16)?;
         let shift = lane * 16;

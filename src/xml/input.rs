@@ -36,7 +36,12 @@ impl Input {
         self.first.clear();
         self.decoder.reset();
         self.history.clear();
-        (self.history_base, self.history_source, self.told_source, self.mark) = (0, 0, 0, 0);
+        (
+            self.history_base,
+            self.history_source,
+            self.told_source,
+            self.mark,
+        ) = (0, 0, 0, 0);
         self.wide = false;
         self.charset = None;
         self.from_transport = charset.is_some();
@@ -75,7 +80,9 @@ impl Input {
         if charset == Charset::Utf8 {
             return offset;
         }
-        let Some(within) = offset.checked_sub(self.history_base) else { return self.told_source };
+        let Some(within) = offset.checked_sub(self.history_base) else {
+            return self.told_source;
+        };
         let known = self.history.get(..within as usize).unwrap_or(&self.history);
         self.history_source + source_bytes(charset, known)
     }
@@ -111,7 +118,10 @@ impl Scanner {
         }
         let offset = self.input.source(self.base + self.carry.len() as u64);
         if self.input.decoder.held() > 0 {
-            return Err(Error::new(ErrorKind::Encoding("the last character is cut".into()), offset));
+            return Err(Error::new(
+                ErrorKind::Encoding("the last character is cut".into()),
+                offset,
+            ));
         }
         if self.place == Place::Epilog && self.carry.is_empty() && self.at_markup() {
             return Ok(());
@@ -127,7 +137,9 @@ impl Scanner {
         if self.input.first.is_empty() && bytes.len() >= 4 {
             return self.start(bytes, sink);
         }
-        let missing = 4_usize.saturating_sub(self.input.first.len()).min(bytes.len());
+        let missing = 4_usize
+            .saturating_sub(self.input.first.len())
+            .min(bytes.len());
         let (head, rest) = bytes.split_at(missing);
         self.input.first.extend_from_slice(head);
         if self.input.first.len() < 4 {
@@ -153,7 +165,10 @@ impl Scanner {
         self.input.mark = mark as u64;
         self.input.history_base = mark as u64;
         self.input.history_source = mark as u64;
-        Ok(behind(mark, self.feed_decoding(bytes.get(mark..).unwrap_or(&[]), sink)?))
+        Ok(behind(
+            mark,
+            self.feed_decoding(bytes.get(mark..).unwrap_or(&[]), sink)?,
+        ))
     }
 
     fn feed_decoding<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
@@ -161,14 +176,19 @@ impl Scanner {
             return self.feed_foreign(bytes, sink);
         }
         let fed = self.feed_utf8(bytes, sink)?;
-        let Fed::Stopped(taken) = fed else { return Ok(fed) };
+        let Fed::Stopped(taken) = fed else {
+            return Ok(fed);
+        };
         if self.input.charset() == Charset::Utf8 {
             return Ok(fed);
         }
         // The XML declaration named another set: the rest is read in it.
         self.input.history_base = self.base;
         self.input.history_source = self.base;
-        Ok(behind(taken, self.feed_foreign(bytes.get(taken..).unwrap_or(&[]), sink)?))
+        Ok(behind(
+            taken,
+            self.feed_foreign(bytes.get(taken..).unwrap_or(&[]), sink)?,
+        ))
     }
 
     fn feed_foreign<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
@@ -183,7 +203,8 @@ impl Scanner {
             let fed = self.feed_utf8(&decoded, sink);
             if let Ok(Fed::Stopped(read)) = fed {
                 // What was decoded and not read yet waits in the carry.
-                self.carry.extend_from_slice(decoded.get(read..).unwrap_or(&[]));
+                self.carry
+                    .extend_from_slice(decoded.get(read..).unwrap_or(&[]));
             }
             self.input.decoded = decoded;
             taken += piece.len();
@@ -198,9 +219,15 @@ impl Scanner {
     }
 
     /// Takes the encoding that the XML declaration names; `Stop` hands the rest to the decoder.
-    pub(super) fn declared_encoding(&mut self, label: &str, at: usize, next: usize) -> Result<Step, Error> {
+    pub(super) fn declared_encoding(
+        &mut self,
+        label: &str,
+        at: usize,
+        next: usize,
+    ) -> Result<Step, Error> {
         let named = decode::by_label(label).map_err(|kind| self.error(kind, at))?;
-        if self.input.from_transport || self.input.charset() != Charset::Utf8 || self.input.mark > 0 {
+        if self.input.from_transport || self.input.charset() != Charset::Utf8 || self.input.mark > 0
+        {
             // The transport or the byte order mark has said it already, and they come first.
             return Ok(Step::Next(next));
         }

@@ -41,7 +41,9 @@ pub struct Reader<'a> {
 
 impl std::fmt::Debug for Reader<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("depth", &self.depth).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("depth", &self.depth)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +55,14 @@ impl<'a> Reader<'a> {
         let config = inner.config_mut();
         config.enable_all_checks(true);
         config.expand_empty_elements = true;
-        Self { inner, text, limits: *limits, depth: 0, seen_root: false, pending: None }
+        Self {
+            inner,
+            text,
+            limits: *limits,
+            depth: 0,
+            seen_root: false,
+            pending: None,
+        }
     }
 
     /// The next event, or nothing at the end of a complete document.
@@ -73,20 +82,30 @@ impl<'a> Reader<'a> {
             };
             let next = match event {
                 Raw::Text(piece) => {
-                    text.get_or_insert_default().push_str(&self.plain(&piece.xml10_content(), at)?);
+                    text.get_or_insert_default()
+                        .push_str(&self.plain(&piece.xml10_content(), at)?);
                     continue;
                 }
                 Raw::CData(piece) if self.depth > 0 => {
-                    text.get_or_insert_default().push_str(&piece.xml10_content());
+                    text.get_or_insert_default()
+                        .push_str(&piece.xml10_content());
                     continue;
                 }
                 Raw::GeneralRef(reference) => {
-                    text.get_or_insert_default().push_str(&resolve(&reference, at)?);
+                    text.get_or_insert_default()
+                        .push_str(&resolve(&reference, at)?);
                     continue;
                 }
-                Raw::CData(_) => return Err(wrong("a CDATA section stands outside the root element", at)),
+                Raw::CData(_) => {
+                    return Err(wrong("a CDATA section stands outside the root element", at));
+                }
                 Raw::Decl(_) if at == 0 => continue,
-                Raw::Decl(_) => return Err(wrong("the XML declaration must stand at the very start", at)),
+                Raw::Decl(_) => {
+                    return Err(wrong(
+                        "the XML declaration must stand at the very start",
+                        at,
+                    ));
+                }
                 Raw::PI(_) => return Err(Error::new(ErrorKind::ProcessingInstruction, at)),
                 Raw::DocType(_) => return Err(Error::new(ErrorKind::Doctype, at)),
                 Raw::Comment(comment) => Some(Event::Comment(comment.xml10_content().into_owned())),
@@ -107,8 +126,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn after_text(&mut self, text: Option<String>, next: Option<Event>, at: u64) -> Result<Option<Event>, Error> {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(next) };
+    fn after_text(
+        &mut self,
+        text: Option<String>,
+        next: Option<Event>,
+        at: u64,
+    ) -> Result<Option<Event>, Error> {
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            return Ok(next);
+        };
         let opened_root = self.depth == 1 && matches!(next, Some(Event::Start { .. }));
         let closed_root = self.depth == 0 && matches!(next, Some(Event::End));
         let inside = (self.depth > 0 && !opened_root) || closed_root;
@@ -135,7 +161,11 @@ impl<'a> Reader<'a> {
     }
 
     fn good_chars(&self, text: &str, at: u64) -> Result<(), Error> {
-        if text.chars().all(chars::is_char) { Ok(()) } else { Err(wrong("a character is not allowed in XML", at)) }
+        if text.chars().all(chars::is_char) {
+            Ok(())
+        } else {
+            Err(wrong("a character is not allowed in XML", at))
+        }
     }
 
     fn start(&mut self, tag: &BytesStart<'static>, at: u64) -> Result<Event, Error> {
@@ -155,7 +185,11 @@ impl<'a> Reader<'a> {
                 return Err(limit("attributes_max", self.limits.attributes_max, at));
             }
             if attribute.value.len() > self.limits.attribute_bytes_max as usize {
-                return Err(limit("attribute_bytes_max", self.limits.attribute_bytes_max, at));
+                return Err(limit(
+                    "attribute_bytes_max",
+                    self.limits.attribute_bytes_max,
+                    at,
+                ));
             }
             if attribute.value.contains('<') {
                 return Err(wrong("`<` stands in an attribute's value", at));
@@ -168,7 +202,10 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let name = self.name(attribute.key, false, at)?;
-            if attributes.iter().any(|(known, _)| known.1 == name.1 && known.2 == name.2) {
+            if attributes
+                .iter()
+                .any(|(known, _)| known.1 == name.1 && known.2 == name.2)
+            {
                 return Err(wrong("an attribute stands twice in one tag", at));
             }
             attributes.push((name, value.into_owned()));
@@ -176,10 +213,18 @@ impl<'a> Reader<'a> {
         Ok(Event::Start { name, attributes })
     }
 
-    fn name(&self, name: QName<'_>, element: bool, at: u64) -> Result<(String, String, String), Error> {
+    fn name(
+        &self,
+        name: QName<'_>,
+        element: bool,
+        at: u64,
+    ) -> Result<(String, String, String), Error> {
         let resolver = self.inner.resolver();
-        let (resolved, _) =
-            if element { resolver.resolve_element(name) } else { resolver.resolve_attribute(name) };
+        let (resolved, _) = if element {
+            resolver.resolve_element(name)
+        } else {
+            resolver.resolve_attribute(name)
+        };
         let namespace = match resolved {
             ResolveResult::Bound(namespace) => namespace.0.to_owned(),
             ResolveResult::Unbound => String::new(),
@@ -188,8 +233,8 @@ impl<'a> Reader<'a> {
                 return Err(Error::new(ErrorKind::Namespace(what), at));
             }
         };
-        let (prefix, local) =
-            chars::split_qname(name.0).map_err(|what| Error::new(ErrorKind::NotWellFormed(what), at))?;
+        let (prefix, local) = chars::split_qname(name.0)
+            .map_err(|what| Error::new(ErrorKind::NotWellFormed(what), at))?;
         Ok((prefix.to_owned(), local.to_owned(), namespace))
     }
 
@@ -200,7 +245,9 @@ impl<'a> Reader<'a> {
 }
 
 fn resolve(reference: &quick_xml::events::BytesRef<'_>, at: u64) -> Result<String, Error> {
-    let found = reference.resolve_char_ref().map_err(|error| not_well_formed(&error, at))?;
+    let found = reference
+        .resolve_char_ref()
+        .map_err(|error| not_well_formed(&error, at))?;
     let c = match (found, reference.as_ref()) {
         (Some(c), _) if chars::is_char(c) => c,
         (None, "lt") => '<',
@@ -208,7 +255,12 @@ fn resolve(reference: &quick_xml::events::BytesRef<'_>, at: u64) -> Result<Strin
         (None, "amp") => '&',
         (None, "quot") => '"',
         (None, "apos") => '\'',
-        (_, name) => return Err(wrong(&format!("the reference `&{};` is unknown", chars::clip(name)), at)),
+        (_, name) => {
+            return Err(wrong(
+                &format!("the reference `&{};` is unknown", chars::clip(name)),
+                at,
+            ));
+        }
     };
     Ok(c.to_string())
 }
@@ -222,5 +274,11 @@ fn wrong(what: &str, at: u64) -> Error {
 }
 
 fn limit(name: &'static str, max: u32, at: u64) -> Error {
-    Error::new(ErrorKind::Limit { name, max: u64::from(max) }, at)
+    Error::new(
+        ErrorKind::Limit {
+            name,
+            max: u64::from(max),
+        },
+        at,
+    )
 }

@@ -132,7 +132,12 @@ impl Scanner {
 
     /// Starts a document. `charset` is what its transport says; `symbols_of` names the meaning of
     /// [`Sink::symbol`]: when it differs from the last document's, remembered symbols are forgotten.
-    pub fn begin(&mut self, limits: &Limits, charset: Option<&str>, symbols_of: u64) -> Result<(), Error> {
+    pub fn begin(
+        &mut self,
+        limits: &Limits,
+        charset: Option<&str>,
+        symbols_of: u64,
+    ) -> Result<(), Error> {
         self.limits = *limits;
         if self.symbols_of == symbols_of {
             self.scopes.begin();
@@ -199,7 +204,8 @@ impl Scanner {
         if stopped {
             return Ok(Fed::Stopped(taken + read));
         }
-        self.carry.extend_from_slice(rest.get(read..).unwrap_or(&[]));
+        self.carry
+            .extend_from_slice(rest.get(read..).unwrap_or(&[]));
         Ok(Fed::More)
     }
 
@@ -211,7 +217,9 @@ impl Scanner {
             && self.carry.first() == Some(&b'<')
             && self.carry.get(1).is_some_and(|b| !matches!(b, b'!' | b'?'));
         if !is_tag {
-            let Some(&next) = bytes.first() else { return Ok(None) };
+            let Some(&next) = bytes.first() else {
+                return Ok(None);
+            };
             self.carry.push(next);
             return Ok(Some(1));
         }
@@ -236,13 +244,21 @@ impl Scanner {
             find::tag_end(offered, 0, &mut self.carry_quote)
         };
         let added = end.map_or(offered.len(), |end| end + 1);
-        self.carry.extend_from_slice(offered.get(..added).unwrap_or(&[]));
+        self.carry
+            .extend_from_slice(offered.get(..added).unwrap_or(&[]));
         self.carry_seen = self.carry.len();
-        Ok((end.is_some() || self.carry.len() > self.limits.tag_bytes_max as usize).then_some(added))
+        Ok(
+            (end.is_some() || self.carry.len() > self.limits.tag_bytes_max as usize)
+                .then_some(added),
+        )
     }
 
     /// Scans a buffer; the answer is how many bytes are done with, and whether the sink stopped.
-    pub(super) fn scan<S: Sink>(&mut self, buf: &[u8], sink: &mut S) -> Result<(usize, bool), Error> {
+    pub(super) fn scan<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        sink: &mut S,
+    ) -> Result<(usize, bool), Error> {
         self.checked = 0;
         self.stop_at = usize::MAX;
         self.wrong = None;
@@ -302,7 +318,9 @@ impl Scanner {
         let start = self.checked;
         let mut end = buf.len().min(upto.max(start + self.block));
         self.block = BLOCK;
-        let Some(block) = buf.get(start..end) else { return };
+        let Some(block) = buf.get(start..end) else {
+            return;
+        };
         if let Err(error) = std::str::from_utf8(block) {
             let good = start + error.valid_up_to();
             if error.error_len().is_some() || (end == buf.len() && good + 4 <= end) {
@@ -316,8 +334,14 @@ impl Scanner {
         let block = buf.get(start..end).unwrap_or(&[]);
         if let Some(bad) = super::chars::find_forbidden(block) {
             let byte = block.get(bad).copied().unwrap_or(0);
-            let what = if byte < 0x20 { format!("U+{byte:04X}") } else { "U+FFFE or U+FFFF".into() };
-            self.wrong = Some(ErrorKind::NotWellFormed(format!("the character {what} is not allowed in XML")));
+            let what = if byte < 0x20 {
+                format!("U+{byte:04X}")
+            } else {
+                "U+FFFE or U+FFFF".into()
+            };
+            self.wrong = Some(ErrorKind::NotWellFormed(format!(
+                "the character {what} is not allowed in XML"
+            )));
             end = start + bad;
             self.stop_at = end;
         }
@@ -343,21 +367,38 @@ impl Scanner {
 
     #[cold]
     pub(super) fn limit(&self, name: &'static str, max: u32, at: usize) -> Error {
-        self.error(ErrorKind::Limit { name, max: u64::from(max) }, at)
+        self.error(
+            ErrorKind::Limit {
+                name,
+                max: u64::from(max),
+            },
+            at,
+        )
     }
 
     /// The name of the open element of this index, as written.
     pub(super) fn open_name(&self, index: usize) -> &str {
-        let Some(frame) = self.frames.get(index) else { return "" };
-        let end = self.frames.get(index + 1).map_or(self.names.len(), |next| next.name_start as usize);
-        let bytes = self.names.get(frame.name_start as usize..end).unwrap_or(&[]);
+        let Some(frame) = self.frames.get(index) else {
+            return "";
+        };
+        let end = self
+            .frames
+            .get(index + 1)
+            .map_or(self.names.len(), |next| next.name_start as usize);
+        let bytes = self
+            .names
+            .get(frame.name_start as usize..end)
+            .unwrap_or(&[]);
         std::str::from_utf8(bytes).unwrap_or("")
     }
 }
 
 /// A span of a tag, from indexes in the buffer.
 pub(super) fn span(from: usize, start: usize, end: usize) -> Span {
-    Span { start: (start - from) as u32, end: (end - from) as u32 }
+    Span {
+        start: (start - from) as u32,
+        end: (end - from) as u32,
+    }
 }
 
 fn is_plain(block: &[u8]) -> bool {

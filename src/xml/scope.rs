@@ -109,23 +109,37 @@ impl Scopes {
         self.text.push_str(XML_NAMESPACE);
         self.declarations.clear();
         let end = self.text.len() as u32;
-        self.declarations
-            .push(Declaration { prefix: Span { start: 0, end: 3 }, namespace: Span { start: 3, end } });
+        self.declarations.push(Declaration {
+            prefix: Span { start: 0, end: 3 },
+            namespace: Span { start: 3, end },
+        });
         self.scopes.clear();
-        self.scopes.push(Scope { serial: 1, parent: 0, hash: 0, first: 0, text_start: 0, passing: false });
+        self.scopes.push(Scope {
+            serial: 1,
+            parent: 0,
+            hash: 0,
+            first: 0,
+            text_start: 0,
+            passing: false,
+        });
         self.next_serial = 2;
         self.index.fill(0);
     }
 
     /// Makes room if the last messages filled the memory.
     pub(super) fn begin(&mut self) {
-        if self.scopes.len() >= SCOPES_MAX || self.text.len() >= TEXT_MAX || self.next_serial > u32::MAX / 2 {
+        if self.scopes.len() >= SCOPES_MAX
+            || self.text.len() >= TEXT_MAX
+            || self.next_serial > u32::MAX / 2
+        {
             self.forget();
         }
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
-        self.text.get(span.start as usize..span.end as usize).unwrap_or("")
+        self.text
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or("")
     }
 
     /// The scope inside an element that declares `declared` (prefix, namespace).
@@ -142,10 +156,20 @@ impl Scopes {
         let id = self.scopes.len() as u32;
         let passing = self.scopes.len() >= SCOPES_MAX || self.text.len() >= TEXT_MAX;
         let (first, text_start) = (self.declarations.len() as u32, self.text.len() as u32);
-        self.scopes.push(Scope { serial: self.next_serial, parent, hash, first, text_start, passing });
+        self.scopes.push(Scope {
+            serial: self.next_serial,
+            parent,
+            hash,
+            first,
+            text_start,
+            passing,
+        });
         self.next_serial = self.next_serial.wrapping_add(1);
         for (prefix, namespace) in declared {
-            let declaration = Declaration { prefix: self.keep(prefix), namespace: self.keep(namespace) };
+            let declaration = Declaration {
+                prefix: self.keep(prefix),
+                namespace: self.keep(namespace),
+            };
             self.declarations.push(declaration);
         }
         if !passing && let Some(slot) = self.index.get_mut(at) {
@@ -156,7 +180,12 @@ impl Scopes {
 
     /// Leaves the scope of a closed element, dropping it if there was no room to remember it.
     pub(super) fn leave(&mut self, id: ScopeId) {
-        if let Some(scope) = self.scopes.get(id as usize).copied().filter(|scope| scope.passing) {
+        if let Some(scope) = self
+            .scopes
+            .get(id as usize)
+            .copied()
+            .filter(|scope| scope.passing)
+        {
             self.scopes.truncate(id as usize);
             self.declarations.truncate(scope.first as usize);
             self.text.truncate(scope.text_start as usize);
@@ -199,7 +228,9 @@ impl Scopes {
             .map_err(|_| ErrorKind::Encoding("a name is not UTF-8".into()))?;
         let (prefix, local) = chars::split_qname(name).map_err(ErrorKind::NotWellFormed)?;
         if prefix == "xmlns" {
-            return Err(ErrorKind::Namespace(format!("`{name}` uses the prefix `xmlns`, which only declares")));
+            return Err(ErrorKind::Namespace(format!(
+                "`{name}` uses the prefix `xmlns`, which only declares"
+            )));
         }
         let namespace = match (prefix, attribute) {
             ("", true) => Span::default(),
@@ -216,11 +247,21 @@ impl Scopes {
             },
         };
         let symbol = sink.symbol(self.text(namespace), local);
-        let resolved = NameRef { symbol, namespace, prefix_len: prefix.len() as u16 };
+        let resolved = NameRef {
+            symbol,
+            namespace,
+            prefix_len: prefix.len() as u16,
+        };
         let mut bytes = [0; NAME_INLINE];
         if let (Some(into), Some(slot)) = (bytes.get_mut(..raw.len()), self.slots.get_mut(at)) {
             into.copy_from_slice(raw);
-            *slot = Slot { serial, attribute, length: raw.len() as u8, bytes, name: resolved };
+            *slot = Slot {
+                serial,
+                attribute,
+                length: raw.len() as u8,
+                bytes,
+                name: resolved,
+            };
         }
         Ok(resolved)
     }
@@ -228,7 +269,10 @@ impl Scopes {
     fn lookup(&self, mut id: ScopeId, prefix: &str) -> Option<Span> {
         loop {
             let scope = self.scopes.get(id as usize)?;
-            let end = self.scopes.get(id as usize + 1).map_or(self.declarations.len(), |next| next.first as usize);
+            let end = self
+                .scopes
+                .get(id as usize + 1)
+                .map_or(self.declarations.len(), |next| next.first as usize);
             let own = self.declarations.get(scope.first as usize..end)?;
             if let Some(found) = own.iter().find(|d| self.text(d.prefix) == prefix) {
                 return Some(found.namespace);
@@ -241,13 +285,23 @@ impl Scopes {
     }
 
     fn same(&self, id: ScopeId, hash: u64, parent: ScopeId, declared: &[(&str, &str)]) -> bool {
-        let Some(scope) = self.scopes.get(id as usize) else { return false };
-        let end = self.scopes.get(id as usize + 1).map_or(self.declarations.len(), |next| next.first as usize);
-        let Some(own) = self.declarations.get(scope.first as usize..end) else { return false };
+        let Some(scope) = self.scopes.get(id as usize) else {
+            return false;
+        };
+        let end = self
+            .scopes
+            .get(id as usize + 1)
+            .map_or(self.declarations.len(), |next| next.first as usize);
+        let Some(own) = self.declarations.get(scope.first as usize..end) else {
+            return false;
+        };
         scope.hash == hash
             && scope.parent == parent
             && own.len() == declared.len()
-            && own.iter().zip(declared).all(|(a, b)| self.text(a.prefix) == b.0 && self.text(a.namespace) == b.1)
+            && own
+                .iter()
+                .zip(declared)
+                .all(|(a, b)| self.text(a.prefix) == b.0 && self.text(a.namespace) == b.1)
     }
 
     fn hash(&self, parent: ScopeId, declared: &[(&str, &str)]) -> u64 {
@@ -261,7 +315,10 @@ impl Scopes {
     fn keep(&mut self, text: &str) -> Span {
         let start = self.text.len() as u32;
         self.text.push_str(text);
-        Span { start, end: self.text.len() as u32 }
+        Span {
+            start,
+            end: self.text.len() as u32,
+        }
     }
 }
 
@@ -289,9 +346,10 @@ fn name_hash(serial: u32, attribute: bool, raw: &[u8]) -> u64 {
     let (first, last) = match (raw.first_chunk::<8>(), raw.last_chunk::<8>()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
         _ => match (raw.first_chunk::<4>(), raw.last_chunk::<4>()) {
-            (Some(first), Some(last)) => {
-                (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
-            }
+            (Some(first), Some(last)) => (
+                u64::from(u32::from_le_bytes(*first)),
+                u64::from(u32::from_le_bytes(*last)),
+            ),
             _ => (raw.iter().fold(0, |word, &b| word << 8 | u64::from(b)), 0),
         },
     };

@@ -162,20 +162,26 @@ impl<'a> Tag<'a> {
     #[inline]
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
         let tag = *self;
-        self.records.iter().filter(|r| !r.declaration).map(move |record| Attribute {
-            name: expand(tag.scopes, str_of(tag.tag, record.name), record.resolved),
-            symbol: record.resolved.symbol,
-            value: tag.value(record),
-        })
+        self.records
+            .iter()
+            .filter(|r| !r.declaration)
+            .map(move |record| Attribute {
+                name: expand(tag.scopes, str_of(tag.tag, record.name), record.resolved),
+                symbol: record.resolved.symbol,
+                value: tag.value(record),
+            })
     }
 
     /// The namespace declarations: prefix (`""` for the default) and namespace.
     pub fn declarations(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let tag = *self;
-        self.records.iter().filter(|r| r.declaration).map(move |record| {
-            let name = str_of(tag.tag, record.name);
-            (name.strip_prefix("xmlns:").unwrap_or(""), tag.value(record))
-        })
+        self.records
+            .iter()
+            .filter(|r| r.declaration)
+            .map(move |record| {
+                let name = str_of(tag.tag, record.name);
+                (name.strip_prefix("xmlns:").unwrap_or(""), tag.value(record))
+            })
     }
 
     /// Whether the tag has attributes other than namespace declarations.
@@ -207,26 +213,46 @@ impl<'a> Tag<'a> {
     }
 
     fn value(&self, record: &Record) -> &'a str {
-        str_of(if record.decoded { self.values } else { self.tag }, record.value)
+        str_of(
+            if record.decoded {
+                self.values
+            } else {
+                self.tag
+            },
+            record.value,
+        )
     }
 }
 
 impl std::fmt::Debug for Tag<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tag").field("name", &self.name()).field("depth", &self.depth).finish_non_exhaustive()
+        f.debug_struct("Tag")
+            .field("name", &self.name())
+            .field("depth", &self.depth)
+            .finish_non_exhaustive()
     }
 }
 
 fn expand<'a>(scopes: &'a Scopes, raw: &'a str, name: NameRef) -> Name<'a> {
     let (prefix, local) = match name.prefix_len {
         0 => ("", raw),
-        length => (raw.get(..usize::from(length)).unwrap_or(""), raw.get(usize::from(length) + 1..).unwrap_or("")),
+        length => (
+            raw.get(..usize::from(length)).unwrap_or(""),
+            raw.get(usize::from(length) + 1..).unwrap_or(""),
+        ),
     };
-    Name { prefix, local, namespace: scopes.text(name.namespace) }
+    Name {
+        prefix,
+        local,
+        namespace: scopes.text(name.namespace),
+    }
 }
 
 /// A span of bytes that the scanner has checked to be UTF-8.
 #[inline]
 fn str_of(bytes: &[u8], span: Span) -> &str {
-    bytes.get(span.start as usize..span.end as usize).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+    bytes
+        .get(span.start as usize..span.end as usize)
+        .and_then(|b| std::str::from_utf8(b).ok())
+        .unwrap_or("")
 }

@@ -24,7 +24,12 @@ struct Balance {
 
 impl Scanner {
     /// Goes on with a skip from a token's start.
-    pub(super) fn pass_over<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
+    pub(super) fn pass_over<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) -> Result<Step, Error> {
         let (at, _) = self.pass_windows(buf, at);
         self.pass_token(buf, at, sink)
     }
@@ -34,16 +39,32 @@ impl Scanner {
         let mut at = from;
         // The start of the tag that is open at `at`, and the depth before it counted.
         let mut open_tag: Option<(usize, u32)> = None;
-        let Some(mut depth) = self.skip else { return (at, false) };
-        let room = self.limits.depth_max.saturating_sub(self.frames.len() as u32);
+        let Some(mut depth) = self.skip else {
+            return (at, false);
+        };
+        let room = self
+            .limits
+            .depth_max
+            .saturating_sub(self.frames.len() as u32);
         loop {
             if at + 64 >= self.checked {
                 self.check(buf, at + 65);
             }
             // One byte more than the window is looked at: what follows its last `<`.
-            let Some(window) = find::window(self.ready(buf), at) else { break };
-            let Some(next) = buf.get(at + 64).copied().filter(|_| at + 64 < self.checked) else { break };
-            let Some(balance) = weigh(&window, open_tag.is_some(), buf.get(at.wrapping_sub(1)), next) else { break };
+            let Some(window) = find::window(self.ready(buf), at) else {
+                break;
+            };
+            let Some(next) = buf.get(at + 64).copied().filter(|_| at + 64 < self.checked) else {
+                break;
+            };
+            let Some(balance) = weigh(
+                &window,
+                open_tag.is_some(),
+                buf.get(at.wrapping_sub(1)),
+                next,
+            ) else {
+                break;
+            };
             if balance.ends > depth || depth + balance.starts > room {
                 break;
             }
@@ -68,11 +89,18 @@ impl Scanner {
     }
 
     /// Reads tokens one by one, enough of them to leave the place where counting failed.
-    fn pass_token<S: Sink>(&mut self, buf: &[u8], from: usize, sink: &mut S) -> Result<Step, Error> {
+    fn pass_token<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        from: usize,
+        sink: &mut S,
+    ) -> Result<Step, Error> {
         let mut at = from;
         while at < from + 64 {
             let ready = self.ready(buf);
-            let Some(open) = find::less_than(ready, at) else { return Ok(Step::Incomplete(ready.len().max(at))) };
+            let Some(open) = find::less_than(ready, at) else {
+                return Ok(Step::Incomplete(ready.len().max(at)));
+            };
             at = open;
             let depth = self.skip.unwrap_or(0);
             match buf.get(at + 1) {
@@ -85,7 +113,9 @@ impl Scanner {
                 }
                 Some(_) => {}
             }
-            let Some(close) = self.pass_tag(buf, at)? else { return Ok(Step::Incomplete(at)) };
+            let Some(close) = self.pass_tag(buf, at)? else {
+                return Ok(Step::Incomplete(at));
+            };
             let is_end = buf.get(at + 1) == Some(&b'/');
             let is_empty = buf.get(close - 1) == Some(&b'/');
             if is_end {
@@ -129,7 +159,12 @@ impl Scanner {
 /// Counts a window, or nothing if its tags do not follow each other as they should.
 #[inline(always)]
 fn weigh(window: &Window, inside: bool, before: Option<&u8>, next: u8) -> Option<Balance> {
-    let Window { open, close, slash, odd } = *window;
+    let Window {
+        open,
+        close,
+        slash,
+        odd,
+    } = *window;
     // Bits from each `<` up to its `>`: the subtraction only gives that when they alternate.
     let (span, borrow) = close.overflowing_sub(open);
     let (span, borrow_too) = span.overflowing_sub(u64::from(inside));
@@ -147,13 +182,25 @@ fn weigh(window: &Window, inside: bool, before: Option<&u8>, next: u8) -> Option
     let starts = open.count_ones() - end_tags;
     let before_slash = u64::from(before == Some(&b'/') && inside);
     let empties = (close & (slash << 1 | before_slash)).count_ones();
-    Some(Balance { starts, ends: end_tags + empties, inside: borrow | borrow_too })
+    Some(Balance {
+        starts,
+        ends: end_tags + empties,
+        inside: borrow | borrow_too,
+    })
 }
 
 /// The depth before the window's last `<`, which is not closed in it.
 fn depth_before(window: &Window, next: u8, depth: u32, balance: &Balance) -> u32 {
     let last = 63 - window.open.leading_zeros();
-    let is_end = if last == 63 { next == b'/' } else { window.slash >> (last + 1) & 1 == 1 };
+    let is_end = if last == 63 {
+        next == b'/'
+    } else {
+        window.slash >> (last + 1) & 1 == 1
+    };
     let after = depth + balance.starts - balance.ends;
-    if is_end { after + 1 } else { after.saturating_sub(1) }
+    if is_end {
+        after + 1
+    } else {
+        after.saturating_sub(1)
+    }
 }

@@ -23,7 +23,12 @@ struct Read {
 
 impl Scanner {
     #[inline]
-    pub(super) fn start_tag<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
+    pub(super) fn start_tag<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) -> Result<Step, Error> {
         if self.place == Place::Epilog {
             return Err(self.malformed("a second element stands after the root element", at));
         }
@@ -53,27 +58,54 @@ impl Scanner {
         if name_end - at > self.limits.name_bytes_max as usize + 1 {
             return Err(self.limit("name_bytes_max", self.limits.name_bytes_max, at));
         }
-        let plain = Read { name_end, close: name_end, empty: false, declares: false };
+        let plain = Read {
+            name_end,
+            close: name_end,
+            empty: false,
+            declares: false,
+        };
         match (buf.get(name_end), buf.get(name_end + 1)) {
             (None, _) | (Some(b'/'), None) => Ok(None),
             (Some(b'>'), _) => Ok(Some(plain)),
-            (Some(b'/'), Some(b'>')) => Ok(Some(Read { close: name_end + 1, empty: true, ..plain })),
+            (Some(b'/'), Some(b'>')) => Ok(Some(Read {
+                close: name_end + 1,
+                empty: true,
+                ..plain
+            })),
             _ => self.read_attributes(buf, at, name_end),
         }
     }
 
-    fn read_attributes(&mut self, buf: &[u8], tag: usize, name_end: usize) -> Result<Option<Read>, Error> {
+    fn read_attributes(
+        &mut self,
+        buf: &[u8],
+        tag: usize,
+        name_end: usize,
+    ) -> Result<Option<Read>, Error> {
         let mut at = name_end;
         let mut declares = false;
         loop {
             let before = at;
             at = skip_space(buf, at);
-            let plain = Read { name_end, close: at, empty: false, declares };
+            let plain = Read {
+                name_end,
+                close: at,
+                empty: false,
+                declares,
+            };
             match (buf.get(at), buf.get(at + 1)) {
                 (None, _) | (Some(b'/'), None) => return Ok(None),
                 (Some(b'>'), _) => return Ok(Some(plain)),
-                (Some(b'/'), Some(b'>')) => return Ok(Some(Read { close: at + 1, empty: true, ..plain })),
-                (Some(b'/'), Some(_)) => return Err(self.malformed("`/` in a tag must be followed by `>`", at)),
+                (Some(b'/'), Some(b'>')) => {
+                    return Ok(Some(Read {
+                        close: at + 1,
+                        empty: true,
+                        ..plain
+                    }));
+                }
+                (Some(b'/'), Some(_)) => {
+                    return Err(self.malformed("`/` in a tag must be followed by `>`", at));
+                }
                 _ if before == at => {
                     return Err(self.malformed("white space is expected between attributes", at));
                 }
@@ -88,17 +120,24 @@ impl Scanner {
             match buf.get(at) {
                 None => return Ok(None),
                 Some(b'=') if end > start => {}
-                Some(_) => return Err(self.malformed("an attribute has the form `name=\"value\"`", start)),
+                Some(_) => {
+                    return Err(self.malformed("an attribute has the form `name=\"value\"`", start));
+                }
             }
             at = skip_space(buf, at + 1);
             let quote = match buf.get(at) {
                 None => return Ok(None),
                 Some(&quote @ (b'"' | b'\'')) => quote,
-                Some(_) => return Err(self.malformed("an attribute's value must stand in quotes", at)),
+                Some(_) => {
+                    return Err(self.malformed("an attribute's value must stand in quotes", at));
+                }
             };
-            let Some((value, decoded, close)) = self.read_value(buf, tag, at + 1, quote)? else { return Ok(None) };
+            let Some((value, decoded, close)) = self.read_value(buf, tag, at + 1, quote)? else {
+                return Ok(None);
+            };
             let name = buf.get(start..end).unwrap_or(&[]);
-            let declaration = name.starts_with(b"xmlns") && matches!(name.get(5), None | Some(b':'));
+            let declaration =
+                name.starts_with(b"xmlns") && matches!(name.get(5), None | Some(b':'));
             declares |= declaration;
             let record = Record {
                 name: span(tag, start, end),
@@ -129,28 +168,43 @@ impl Scanner {
         loop {
             at = find::value_stop(buf, at, quote);
             if at - start > longest {
-                return Err(self.limit("attribute_bytes_max", self.limits.attribute_bytes_max, start));
+                return Err(self.limit(
+                    "attribute_bytes_max",
+                    self.limits.attribute_bytes_max,
+                    start,
+                ));
             }
             match buf.get(at) {
                 None => return Ok(None),
                 Some(&byte) if byte == quote => break,
                 Some(b'<') => {
-                    return Err(self.malformed("`<` stands in an attribute's value; write `&lt;`", at));
+                    return Err(
+                        self.malformed("`<` stands in an attribute's value; write `&lt;`", at)
+                    );
                 }
                 Some(b'&') => {
                     let rest = buf.get(at..).unwrap_or(&[]);
-                    let Some((taken, c)) = self.reference(rest, at, false)? else { return Ok(None) };
-                    self.values.extend_from_slice(buf.get(from..at).unwrap_or(&[]));
-                    self.values.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                    let Some((taken, c)) = self.reference(rest, at, false)? else {
+                        return Ok(None);
+                    };
+                    self.values
+                        .extend_from_slice(buf.get(from..at).unwrap_or(&[]));
+                    self.values
+                        .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                     at += taken;
                 }
                 // XML 1.0 §3.3.3: white space becomes a space, after line ends were normalised.
                 Some(&byte) if chars::is_space(byte) => {
-                    self.values.extend_from_slice(buf.get(from..at).unwrap_or(&[]));
+                    self.values
+                        .extend_from_slice(buf.get(from..at).unwrap_or(&[]));
                     if byte == b'\r' && at + 1 == buf.len() {
                         return Ok(None);
                     }
-                    at += if byte == b'\r' && buf.get(at + 1) == Some(&b'\n') { 2 } else { 1 };
+                    at += if byte == b'\r' && buf.get(at + 1) == Some(&b'\n') {
+                        2
+                    } else {
+                        1
+                    };
                     self.values.push(b' ');
                 }
                 // A control character: the check of the block refuses it.
@@ -165,7 +219,8 @@ impl Scanner {
         if !decoded {
             return Ok(Some((span(tag, start, at), false, at)));
         }
-        self.values.extend_from_slice(buf.get(from..at).unwrap_or(&[]));
+        self.values
+            .extend_from_slice(buf.get(from..at).unwrap_or(&[]));
         Ok(Some((span(0, first, self.values.len()), true, at)))
     }
 
@@ -182,10 +237,16 @@ impl Scanner {
         }
         let tag = buf.get(at..=read.close).unwrap_or(&[]);
         let outer = self.scope();
-        let scope = if read.declares { self.declare(tag, outer, at)? } else { outer };
+        let scope = if read.declares {
+            self.declare(tag, outer, at)?
+        } else {
+            outer
+        };
         let raw = tag.get(1..read.name_end - at).unwrap_or(&[]);
-        let name =
-            self.scopes.resolve(scope, raw, false, sink).map_err(|kind| self.error(kind, at))?;
+        let name = self
+            .scopes
+            .resolve(scope, raw, false, sink)
+            .map_err(|kind| self.error(kind, at))?;
         if !self.records.is_empty() {
             self.resolve_attributes(tag, scope, at, sink)?;
         }
@@ -193,11 +254,17 @@ impl Scanner {
         let start = self.base + at as u64;
         let end = self.base + read.close as u64 + 1;
         self.told = end;
-        self.frames.push(Frame { name_start: self.names.len() as u32, scope });
+        self.frames.push(Frame {
+            name_start: self.names.len() as u32,
+            scope,
+        });
         self.names.extend_from_slice(raw);
         let depth = self.frames.len() as u32;
         let told = Tag {
-            raw: Span { start: 1, end: (read.name_end - at) as u32 },
+            raw: Span {
+                start: 1,
+                end: (read.name_end - at) as u32,
+            },
             name,
             tag,
             values: &self.values,
@@ -213,7 +280,11 @@ impl Scanner {
         let next = read.close + 1;
         if read.empty {
             let closed = self.close_element(end, end, sink);
-            return Ok(if flow == Flow::Stop || closed == Flow::Stop { Step::Stop(next) } else { Step::Next(next) });
+            return Ok(if flow == Flow::Stop || closed == Flow::Stop {
+                Step::Stop(next)
+            } else {
+                Step::Next(next)
+            });
         }
         match flow {
             Flow::Continue => Ok(Step::Next(next)),
@@ -235,7 +306,10 @@ impl Scanner {
         let mut declared: SmallVec<[(&str, &str); 16]> = SmallVec::new();
         for record in self.records.iter().filter(|record| record.declaration) {
             let name = text_of(tag, record.name);
-            let value = text_of(if record.decoded { &self.values } else { tag }, record.value);
+            let value = text_of(
+                if record.decoded { &self.values } else { tag },
+                record.value,
+            );
             let prefix = name.strip_prefix("xmlns:").unwrap_or("");
             check_declaration(name, prefix, value).map_err(|kind| self.error(kind, at))?;
             if declared.iter().any(|&(known, _)| known == prefix) {
@@ -258,20 +332,30 @@ impl Scanner {
     ) -> Result<(), Error> {
         let mut others = 0;
         for index in 0..self.records.len() {
-            let Some(record) = self.records.get(index).copied().filter(|r| !r.declaration) else { continue };
+            let Some(record) = self.records.get(index).copied().filter(|r| !r.declaration) else {
+                continue;
+            };
             others += 1;
             let raw = bytes_of(tag, record.name);
             let prefixed = raw.contains(&b':');
             // A name without prefix means the same in every scope.
             let within = if prefixed { scope } else { 0 };
-            let resolved = self.scopes.resolve(within, raw, true, sink).map_err(|kind| self.error(kind, at))?;
+            let resolved = self
+                .scopes
+                .resolve(within, raw, true, sink)
+                .map_err(|kind| self.error(kind, at))?;
             if let Some(record) = self.records.get_mut(index) {
                 record.resolved = resolved;
             }
         }
-        if others > 1 && let Some(name) = self.repeated(tag) {
+        if others > 1
+            && let Some(name) = self.repeated(tag)
+        {
             let name = chars::clip(&name);
-            return Err(self.malformed(format!("the attribute `{name}` stands twice in one tag"), at));
+            return Err(self.malformed(
+                format!("the attribute `{name}` stands twice in one tag"),
+                at,
+            ));
         }
         Ok(())
     }
@@ -286,19 +370,29 @@ impl Scanner {
         let attributes = || self.records.iter().filter(|record| !record.declaration);
         if self.records.len() <= PAIRWISE_MAX {
             let twice = attributes().enumerate().find(|(index, record)| {
-                attributes().take(*index).any(|before| before.resolved.symbol == record.resolved.symbol && key(before) == key(record))
+                attributes().take(*index).any(|before| {
+                    before.resolved.symbol == record.resolved.symbol && key(before) == key(record)
+                })
             });
             return twice.map(|(_, record)| text_of(tag, record.name).to_owned());
         }
-        let mut sorted: SmallVec<[(&str, &str, Span); 64]> =
-            attributes().map(|record| (key(record).0, key(record).1, record.name)).collect();
+        let mut sorted: SmallVec<[(&str, &str, Span); 64]> = attributes()
+            .map(|record| (key(record).0, key(record).1, record.name))
+            .collect();
         sorted.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-        let pair = sorted.windows(2).find(|pair| matches!(pair, [a, b] if a.0 == b.0 && a.1 == b.1))?;
+        let pair = sorted
+            .windows(2)
+            .find(|pair| matches!(pair, [a, b] if a.0 == b.0 && a.1 == b.1))?;
         pair.last().map(|found| text_of(tag, found.2).to_owned())
     }
 
     #[inline]
-    pub(super) fn end_tag<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
+    pub(super) fn end_tag<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) -> Result<Step, Error> {
         let open = match self.frames.last() {
             Some(frame) => self.names.get(frame.name_start as usize..).unwrap_or(&[]),
             None => &[],
@@ -320,7 +414,11 @@ impl Scanner {
         let (start, end) = (self.base + at as u64, self.base + close as u64 + 1);
         self.told = end;
         let flow = self.close_element(start, end, sink);
-        Ok(if flow == Flow::Stop { Step::Stop(close + 1) } else { Step::Next(close + 1) })
+        Ok(if flow == Flow::Stop {
+            Step::Stop(close + 1)
+        } else {
+            Step::Next(close + 1)
+        })
     }
 
     /// White space before `>`, another name than expected, or an end that has not come yet.
@@ -328,7 +426,9 @@ impl Scanner {
     fn end_tag_slow(&self, buf: &[u8], at: usize) -> Result<Option<usize>, Error> {
         let longest = self.limits.tag_bytes_max as usize;
         let bounded = buf.get(..(at + longest).min(buf.len())).unwrap_or(buf);
-        let Some(close) = memchr::memchr(b'>', bounded.get(at..).unwrap_or(&[])).map(|found| at + found) else {
+        let Some(close) =
+            memchr::memchr(b'>', bounded.get(at..).unwrap_or(&[])).map(|found| at + found)
+        else {
             if buf.len() - at >= longest {
                 return Err(self.limit("tag_bytes_max", self.limits.tag_bytes_max, at));
             }
@@ -344,7 +444,10 @@ impl Scanner {
         // `trim_ascii_end` also takes form feeds, which no tag may contain; the block check refuses them.
         if name != open.as_bytes() {
             let open = chars::clip(open);
-            return Err(self.malformed(format!("the end tag `</{shown}>` does not match `<{open}>`"), at));
+            return Err(self.malformed(
+                format!("the end tag `</{shown}>` does not match `<{open}>`"),
+                at,
+            ));
         }
         Ok(Some(close))
     }
@@ -352,9 +455,16 @@ impl Scanner {
     #[inline]
     fn close_element<S: Sink>(&mut self, start: u64, end: u64, sink: &mut S) -> Flow {
         let depth = self.frames.len() as u32;
-        let Some(frame) = self.frames.pop() else { return Flow::Continue };
+        let Some(frame) = self.frames.pop() else {
+            return Flow::Continue;
+        };
         let from = frame.name_start as usize;
-        let told = EndTag { raw: self.names.get(from..).unwrap_or(&[]), depth, start, end };
+        let told = EndTag {
+            raw: self.names.get(from..).unwrap_or(&[]),
+            depth,
+            start,
+            end,
+        };
         let flow = sink.end(&told);
         self.names.truncate(from);
         if frame.scope != self.scope() {
@@ -375,15 +485,19 @@ fn check_declaration(name: &str, prefix: &str, value: &str) -> Result<(), ErrorK
     }
     match prefix {
         "xmlns" => wrong("the prefix `xmlns` cannot be declared".into()),
-        "xml" if value != XML_NAMESPACE => wrong("the prefix `xml` cannot mean another namespace".into()),
+        "xml" if value != XML_NAMESPACE => {
+            wrong("the prefix `xml` cannot mean another namespace".into())
+        }
         "xml" => Ok(()),
-        _ if value == XML_NAMESPACE || value == XMLNS_NAMESPACE => {
-            wrong(format!("`{}` cannot be declared as `{value}`", chars::clip(name)))
-        }
+        _ if value == XML_NAMESPACE || value == XMLNS_NAMESPACE => wrong(format!(
+            "`{}` cannot be declared as `{value}`",
+            chars::clip(name)
+        )),
         "" => Ok(()),
-        _ if value.is_empty() => {
-            wrong(format!("`{}=\"\"` undeclares a prefix, which XML 1.0 does not allow", chars::clip(name)))
-        }
+        _ if value.is_empty() => wrong(format!(
+            "`{}=\"\"` undeclares a prefix, which XML 1.0 does not allow",
+            chars::clip(name)
+        )),
         _ => Ok(()),
     }
 }
@@ -396,7 +510,9 @@ fn skip_space(buf: &[u8], mut at: usize) -> usize {
 }
 
 fn bytes_of(bytes: &[u8], span: Span) -> &[u8] {
-    bytes.get(span.start as usize..span.end as usize).unwrap_or(&[])
+    bytes
+        .get(span.start as usize..span.end as usize)
+        .unwrap_or(&[])
 }
 
 fn text_of(bytes: &[u8], span: Span) -> &str {

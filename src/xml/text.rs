@@ -12,14 +12,21 @@ const REFERENCE_BYTES_MAX: usize = 32;
 impl Scanner {
     /// A run of text up to the next `<` or the end of what is checked.
     #[inline]
-    pub(super) fn text<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
+    pub(super) fn text<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) -> Result<Step, Error> {
         let ready = self.ready(buf);
         let end = find::less_than(ready, at);
         let run = ready.get(at..end.unwrap_or(ready.len())).unwrap_or(&[]);
         if self.place != Place::Content {
             return self.outside(run, at, end);
         }
-        if self.plain && let Some(end) = end {
+        if self.plain
+            && let Some(end) = end
+        {
             if sink.wants_text() {
                 sink.text(std::str::from_utf8(run).unwrap_or(""));
             }
@@ -30,7 +37,11 @@ impl Scanner {
 
     fn outside(&mut self, run: &[u8], at: usize, end: Option<usize>) -> Result<Step, Error> {
         if let Some(found) = run.iter().position(|&b| !chars::is_space(b)) {
-            let place = if self.place == Place::Epilog { "after" } else { "before" };
+            let place = if self.place == Place::Epilog {
+                "after"
+            } else {
+                "before"
+            };
             return Err(self.malformed(format!("text stands {place} the root element"), at + found));
         }
         Ok(end.map_or(Step::Incomplete(at + run.len()), Step::Next))
@@ -56,11 +67,15 @@ impl Scanner {
                 },
                 Some(b'\r') => match rest.get(1) {
                     Some(b'\n') => (2, '\n'),
-                    None if end.is_none() => return Ok(self.told_up_to(plain, at + special, wanted, sink)),
+                    None if end.is_none() => {
+                        return Ok(self.told_up_to(plain, at + special, wanted, sink));
+                    }
                     _ => (1, '\n'),
                 },
                 _ if rest.starts_with(b"]]>") => {
-                    return Err(self.malformed("`]]>` stands in text; write `]]&gt;`", at + special));
+                    return Err(
+                        self.malformed("`]]>` stands in text; write `]]&gt;`", at + special)
+                    );
                 }
                 _ if end.is_none() && b"]]>".starts_with(rest) => {
                     return Ok(self.told_up_to(plain, at + special, wanted, sink));
@@ -91,16 +106,27 @@ impl Scanner {
         at: usize,
         whole: bool,
     ) -> Result<Option<(usize, char)>, Error> {
-        let bounded = rest.get(..REFERENCE_BYTES_MAX.min(rest.len())).unwrap_or(&[]);
-        let stop = bounded.iter().skip(1).position(|&b| !(b.is_ascii_alphanumeric() || b == b'#'));
+        let bounded = rest
+            .get(..REFERENCE_BYTES_MAX.min(rest.len()))
+            .unwrap_or(&[]);
+        let stop = bounded
+            .iter()
+            .skip(1)
+            .position(|&b| !(b.is_ascii_alphanumeric() || b == b'#'));
         let Some(stop) = stop.map(|stop| stop + 1) else {
             if bounded.len() < REFERENCE_BYTES_MAX && !whole {
                 return Ok(None);
             }
-            return Err(self.malformed("`&` begins a reference that is not closed by `;`; write `&amp;`", at));
+            return Err(self.malformed(
+                "`&` begins a reference that is not closed by `;`; write `&amp;`",
+                at,
+            ));
         };
         if bounded.get(stop) != Some(&b';') {
-            return Err(self.malformed("`&` begins a reference that is not closed by `;`; write `&amp;`", at));
+            return Err(self.malformed(
+                "`&` begins a reference that is not closed by `;`; write `&amp;`",
+                at,
+            ));
         }
         let name = std::str::from_utf8(bounded.get(1..stop).unwrap_or(&[])).unwrap_or("");
         let c = match name {
@@ -112,7 +138,8 @@ impl Scanner {
             _ => match character(name) {
                 Some(c) => c,
                 None if name.starts_with('#') => {
-                    let what = format!("the reference `&{name};` means no character that XML allows");
+                    let what =
+                        format!("the reference `&{name};` means no character that XML allows");
                     return Err(self.error(ErrorKind::NotWellFormed(what), at));
                 }
                 None => {
@@ -145,7 +172,9 @@ fn next_special(run: &[u8], from: usize) -> Option<usize> {
 fn character(name: &str) -> Option<char> {
     let digits = name.strip_prefix('#')?;
     let code = match digits.strip_prefix('x') {
-        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => u32::from_str_radix(hex, 16).ok()?,
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            u32::from_str_radix(hex, 16).ok()?
+        }
         None if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
         _ => return None,
     };

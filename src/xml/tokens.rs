@@ -12,7 +12,12 @@ const DECLARATION_BYTES_MAX: usize = 1 << 10;
 
 impl Scanner {
     #[inline]
-    pub(super) fn token<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
+    pub(super) fn token<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) -> Result<Step, Error> {
         match self.mode {
             Mode::Markup if self.skip.is_some() => self.pass_over(buf, at, sink),
             Mode::Markup if buf.get(at) == Some(&b'<') => self.markup(buf, at, sink),
@@ -23,7 +28,12 @@ impl Scanner {
     }
 
     #[inline]
-    pub(super) fn markup<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
+    pub(super) fn markup<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) -> Result<Step, Error> {
         match buf.get(at + 1) {
             None => Ok(Step::Incomplete(at)),
             Some(b'/') => self.end_tag(buf, at, sink),
@@ -58,7 +68,10 @@ impl Scanner {
         if known.iter().any(|whole| whole.starts_with(rest)) {
             return Ok(Step::Incomplete(at));
         }
-        Err(self.malformed("after `<!` a comment (`<!--`) or `<![CDATA[` is expected", at))
+        Err(self.malformed(
+            "after `<!` a comment (`<!--`) or `<![CDATA[` is expected",
+            at,
+        ))
     }
 
     fn comment<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
@@ -104,8 +117,12 @@ impl Scanner {
         let ready = self.ready(buf).get(at..).unwrap_or(&[]);
         let wanted = self.skip.is_none() && sink.wants_text();
         let Some(found) = memchr::memmem::find(ready, b"]]>") else {
-            let held = if ready.ends_with(b"]]") { 2 } else { usize::from(ready.ends_with(b"]")) }
-                .max(usize::from(ready.ends_with(b"\r")));
+            let held = if ready.ends_with(b"]]") {
+                2
+            } else {
+                usize::from(ready.ends_with(b"]"))
+            }
+            .max(usize::from(ready.ends_with(b"\r")));
             let piece = ready.get(..ready.len() - held).unwrap_or(&[]);
             if wanted {
                 super::text::tell_lines(piece, sink);
@@ -135,7 +152,9 @@ impl Scanner {
         if self.place != Place::Prolog || self.base + at as u64 != self.start_offset() {
             return Err(self.malformed("the XML declaration must stand at the very start", at));
         }
-        let bounded = rest.get(..DECLARATION_BYTES_MAX.min(rest.len())).unwrap_or(&[]);
+        let bounded = rest
+            .get(..DECLARATION_BYTES_MAX.min(rest.len()))
+            .unwrap_or(&[]);
         let Some(end) = memchr::memmem::find(bounded, b"?>") else {
             if bounded.len() < DECLARATION_BYTES_MAX {
                 return Ok(Step::Incomplete(at));
@@ -151,7 +170,11 @@ impl Scanner {
     }
 
     fn start_offset(&self) -> u64 {
-        if self.input.mark == 3 { 3 } else { self.input.mark }
+        if self.input.mark == 3 {
+            3
+        } else {
+            self.input.mark
+        }
     }
 }
 
@@ -167,10 +190,14 @@ fn xml_declaration(mut rest: &str) -> Result<Option<&str>, String> {
         if trimmed.len() == rest.len() {
             return Err("white space is expected in the XML declaration".into());
         }
-        let (name, value, after) = pseudo_attribute(trimmed)
-            .ok_or_else(|| "the XML declaration has the form `<?xml version=\"1.0\" encoding=\"...\"?>`".to_owned())?;
+        let (name, value, after) = pseudo_attribute(trimmed).ok_or_else(|| {
+            "the XML declaration has the form `<?xml version=\"1.0\" encoding=\"...\"?>`".to_owned()
+        })?;
         let Some(place) = expected.iter().position(|&known| known == name) else {
-            return Err(format!("`{}` is not expected here in the XML declaration", chars::clip(name)));
+            return Err(format!(
+                "`{}` is not expected here in the XML declaration",
+                chars::clip(name)
+            ));
         };
         if expected.first() == Some(&"version") && place != 0 {
             return Err("the XML declaration begins with `version`".into());
@@ -178,10 +205,16 @@ fn xml_declaration(mut rest: &str) -> Result<Option<&str>, String> {
         expected = expected.get(place + 1..).unwrap_or(&[]);
         match name {
             "version" if value != "1.0" => {
-                return Err(format!("XML version `{}` is not supported, `1.0` is", chars::clip(value)));
+                return Err(format!(
+                    "XML version `{}` is not supported, `1.0` is",
+                    chars::clip(value)
+                ));
             }
             "encoding" if !is_encoding_name(value) => {
-                return Err(format!("`{}` is not the name of an encoding", chars::clip(value)));
+                return Err(format!(
+                    "`{}` is not the name of an encoding",
+                    chars::clip(value)
+                ));
             }
             "encoding" => encoding = Some(value),
             "standalone" if value != "yes" && value != "no" => {
@@ -208,5 +241,7 @@ fn pseudo_attribute(text: &str) -> Option<(&str, &str, &str)> {
 
 fn is_encoding_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }

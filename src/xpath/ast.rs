@@ -241,13 +241,20 @@ impl Axis {
     ];
 
     pub(super) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, axis)| *axis == self).map_or("child", |(name, _)| name)
+        Self::ALL
+            .iter()
+            .find(|(_, axis)| *axis == self)
+            .map_or("child", |(name, _)| name)
     }
 
     pub(super) fn is_reverse(self) -> bool {
         matches!(
             self,
-            Self::Parent | Self::Ancestor | Self::PrecedingSibling | Self::Preceding | Self::AncestorOrSelf
+            Self::Parent
+                | Self::Ancestor
+                | Self::PrecedingSibling
+                | Self::Preceding
+                | Self::AncestorOrSelf
         )
     }
 }
@@ -274,12 +281,19 @@ pub(super) struct NameTest {
 
 impl NameTest {
     pub(super) fn any() -> Self {
-        Self { prefix: "".into(), uris: None, local: None }
+        Self {
+            prefix: "".into(),
+            uris: None,
+            local: None,
+        }
     }
 
     pub(super) fn matches(&self, namespace: &str, local: &str) -> bool {
         self.local.as_deref().is_none_or(|wanted| wanted == local)
-            && self.uris.as_ref().is_none_or(|uris| uris.iter().any(|uri| **uri == *namespace))
+            && self
+                .uris
+                .as_ref()
+                .is_none_or(|uris| uris.iter().any(|uri| **uri == *namespace))
     }
 }
 
@@ -297,7 +311,10 @@ impl fmt::Display for NameTest {
 impl Path {
     /// `self::node()`.
     pub(super) fn here() -> Self {
-        Self { start: Start::Here, steps: Vec::new() }
+        Self {
+            start: Start::Here,
+            steps: Vec::new(),
+        }
     }
 }
 
@@ -305,7 +322,9 @@ impl Node {
     pub(super) fn kind(&self) -> Type {
         match self {
             Self::Or(_) | Self::And(_) | Self::Compare(..) => Type::Boolean,
-            Self::Arithmetic(..) | Self::Negate(_) | Self::Number(_) | Self::Native(..) => Type::Number,
+            Self::Arithmetic(..) | Self::Negate(_) | Self::Number(_) | Self::Native(..) => {
+                Type::Number
+            }
             Self::Union(_) | Self::Path(_) | Self::Filter(..) => Type::NodeSet,
             Self::Literal(_) => Type::String,
             Self::Call(function, _) => function.result(),
@@ -327,18 +346,29 @@ impl Node {
                     Start::Node(node) => Some(&**node),
                     _ => None,
                 };
-                head.into_iter().chain(path.steps.iter().flat_map(|step| &step.predicates)).collect()
+                head.into_iter()
+                    .chain(path.steps.iter().flat_map(|step| &step.predicates))
+                    .collect()
             }
-            Self::Literal(_) | Self::Number(_) | Self::External(_) | Self::Parameter(..) => Vec::new(),
+            Self::Literal(_) | Self::Number(_) | Self::External(_) | Self::Parameter(..) => {
+                Vec::new()
+            }
         }
     }
 
     /// Whether the value may depend on the context node, position or size.
     pub(super) fn needs_context(&self) -> bool {
         match self {
-            Self::Path(Path { start: Start::Here, .. }) => true,
-            Self::Path(Path { start: Start::Root, .. }) => false,
-            Self::Path(Path { start: Start::Node(head), .. }) => head.needs_context(),
+            Self::Path(Path {
+                start: Start::Here, ..
+            }) => true,
+            Self::Path(Path {
+                start: Start::Root, ..
+            }) => false,
+            Self::Path(Path {
+                start: Start::Node(head),
+                ..
+            }) => head.needs_context(),
             Self::Filter(head, _) => head.needs_context(),
             Self::Call(Function::Position | Function::Last | Function::Lang, _) => true,
             _ => self.parts().into_iter().any(Self::needs_context),

@@ -31,7 +31,10 @@ impl Namespaces {
 
     /// Binds a prefix that matches each of several namespaces.
     pub fn bind_any(&mut self, prefix: &str, uris: &[&str]) -> &mut Self {
-        self.bound.insert(prefix.to_owned(), uris.iter().map(|uri| Arc::from(*uri)).collect());
+        self.bound.insert(
+            prefix.to_owned(),
+            uris.iter().map(|uri| Arc::from(*uri)).collect(),
+        );
         self
     }
 
@@ -67,7 +70,10 @@ pub(super) enum Custom {
 impl Environment {
     /// An environment with these prefixes and nothing else.
     pub fn new(namespaces: Namespaces) -> Self {
-        Self { namespaces, ..Self::default() }
+        Self {
+            namespaces,
+            ..Self::default()
+        }
     }
 
     /// Declares a string that comes with each message. In macro bodies it is written `$name`; the
@@ -83,7 +89,11 @@ impl Environment {
 
     fn external(&mut self, name: &str, kind: Type) -> usize {
         let index = self.externals.len();
-        self.externals.push(External { name: name.into(), index, kind });
+        self.externals.push(External {
+            name: name.into(),
+            index,
+            kind,
+        });
         index
     }
 
@@ -102,28 +112,56 @@ impl Environment {
         body: &str,
         body_namespaces: &Namespaces,
     ) -> Result<(), SyntaxError> {
-        let node = parser::parse_macro(body, self, body_namespaces, parameters, &ParseLimits::default())?;
-        let custom = Custom::Macro { parameters: parameters.to_vec(), body: node };
-        self.functions.insert((namespace.to_owned(), local.to_owned()), custom);
+        let node = parser::parse_macro(
+            body,
+            self,
+            body_namespaces,
+            parameters,
+            &ParseLimits::default(),
+        )?;
+        let custom = Custom::Macro {
+            parameters: parameters.to_vec(),
+            body: node,
+        };
+        self.functions
+            .insert((namespace.to_owned(), local.to_owned()), custom);
         Ok(())
     }
 
     /// Defines a function of strings that gives a number; it must depend on nothing but its arguments.
-    pub fn define_native(&mut self, namespace: &str, local: &str, arguments: usize, call: fn(&[&str]) -> f64) {
-        let native = Native { name: format!("{{{namespace}}}{local}").into(), call };
-        self.functions.insert((namespace.to_owned(), local.to_owned()), Custom::Native { arguments, native });
+    pub fn define_native(
+        &mut self,
+        namespace: &str,
+        local: &str,
+        arguments: usize,
+        call: fn(&[&str]) -> f64,
+    ) {
+        let native = Native {
+            name: format!("{{{namespace}}}{local}").into(),
+            call,
+        };
+        self.functions.insert(
+            (namespace.to_owned(), local.to_owned()),
+            Custom::Native { arguments, native },
+        );
     }
 
     pub(super) fn function(&self, namespace: &str, local: &str) -> Option<&Custom> {
-        self.functions.get(&(namespace.to_owned(), local.to_owned()))
+        self.functions
+            .get(&(namespace.to_owned(), local.to_owned()))
     }
 
     pub(super) fn functions_of(&self, namespace: &str) -> impl Iterator<Item = &str> {
-        self.functions.keys().filter(move |(uri, _)| uri == namespace).map(|(_, local)| local.as_str())
+        self.functions
+            .keys()
+            .filter(move |(uri, _)| uri == namespace)
+            .map(|(_, local)| local.as_str())
     }
 
     pub(super) fn external_named(&self, name: &str) -> Option<&External> {
-        self.externals.iter().find(|external| *external.name == *name)
+        self.externals
+            .iter()
+            .find(|external| *external.name == *name)
     }
 
     pub(super) fn all_externals(&self) -> impl Iterator<Item = &str> {

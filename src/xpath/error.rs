@@ -20,7 +20,12 @@ pub struct SyntaxError {
 impl SyntaxError {
     /// An error for the bytes `start..end` of `text`.
     pub(super) fn at(text: &str, start: usize, end: usize, message: impl Into<String>) -> Self {
-        let chars = |bytes: usize| text.get(..bytes.min(text.len())).unwrap_or(text).chars().count();
+        let chars = |bytes: usize| {
+            text.get(..bytes.min(text.len()))
+                .unwrap_or(text)
+                .chars()
+                .count()
+        };
         let column = chars(start) + 1;
         Self {
             column,
@@ -59,22 +64,31 @@ impl fmt::Display for SyntaxError {
 impl std::error::Error for SyntaxError {}
 
 /// The known word closest to a wrong one, as a hint.
-pub(super) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(super) fn did_you_mean<'a>(
+    wrong: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Option<String> {
     let allowed = 1 + wrong.chars().count() / 4;
-    let best = known.map(|word| (distance(wrong, word), word)).filter(|(d, _)| *d <= allowed).min()?;
+    let best = known
+        .map(|word| (distance(wrong, word), word))
+        .filter(|(d, _)| *d <= allowed)
+        .min()?;
     Some(format!("did you mean `{}`?", best.1))
 }
 
 /// Edit distance with neighbours exchanged as one edit; words are short.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let (a, b): (Vec<char>, Vec<char>) =
+        (a.chars().take(64).collect(), b.chars().take(64).collect());
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.iter().enumerate() {
         let mut next = vec![i + 1];
         for (j, cb) in b.iter().enumerate() {
             let cell = |r: &[usize], at: usize| r.get(at).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (cell(&row, j) + usize::from(ca != cb)).min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1);
+            let mut best = (cell(&row, j) + usize::from(ca != cb))
+                .min(cell(&row, j + 1) + 1)
+                .min(cell(&next, j) + 1);
             let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(cb) && b.get(j - 1) == Some(ca);
             if swapped && ca != cb {
                 best = best.min(cell(&before, j - 1) + 1);
@@ -93,7 +107,10 @@ mod tests {
     #[test]
     fn near_words() {
         let known = ["contains", "count", "concat"];
-        assert_eq!(did_you_mean("contians", known.into_iter()), Some("did you mean `contains`?".into()));
+        assert_eq!(
+            did_you_mean("contians", known.into_iter()),
+            Some("did you mean `contains`?".into())
+        );
         assert_eq!(did_you_mean("zzz", known.into_iter()), None);
     }
 

@@ -51,14 +51,22 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) const ROOT: Self = Self { node: 0, position: 1, size: 1 };
+    pub(super) const ROOT: Self = Self {
+        node: 0,
+        position: 1,
+        size: 1,
+    };
 }
 
 type Answer<T> = Result<T, TooCostly>;
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(tree: &'a Tree, externals: &'a [Given]) -> Self {
-        Self { tree, externals, visits: Cell::new(0) }
+        Self {
+            tree,
+            externals,
+            visits: Cell::new(0),
+        }
     }
 
     /// The boolean value at the root, as a filter means it.
@@ -71,8 +79,12 @@ impl<'a> Evaluator<'a> {
         Ok(match node {
             Node::Or(parts) => Value::Boolean(self.any(parts, at)?),
             Node::And(parts) => Value::Boolean(self.all(parts, at)?),
-            Node::Compare(op, a, b) => Value::Boolean(self.compare(*op, &self.eval(a, at)?, &self.eval(b, at)?)?),
-            Node::Arithmetic(op, a, b) => Value::Number(op.apply(self.number(a, at)?, self.number(b, at)?)),
+            Node::Compare(op, a, b) => {
+                Value::Boolean(self.compare(*op, &self.eval(a, at)?, &self.eval(b, at)?)?)
+            }
+            Node::Arithmetic(op, a, b) => {
+                Value::Number(op.apply(self.number(a, at)?, self.number(b, at)?))
+            }
             Node::Negate(a) => Value::Number(-self.number(a, at)?),
             Node::Union(parts) => {
                 let mut all = Vec::new();
@@ -99,7 +111,10 @@ impl<'a> Evaluator<'a> {
                 None => Value::Text(String::new()),
             },
             Node::Native(native, arguments) => {
-                let texts = arguments.iter().map(|a| self.text(a, at)).collect::<Answer<Vec<_>>>()?;
+                let texts = arguments
+                    .iter()
+                    .map(|a| self.text(a, at))
+                    .collect::<Answer<Vec<_>>>()?;
                 let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
                 Value::Number((native.call)(&texts))
             }
@@ -138,7 +153,9 @@ impl<'a> Evaluator<'a> {
 
     pub(super) fn text_of(&self, value: &Value) -> String {
         match value {
-            Value::Nodes(nodes) => nodes.first().map_or_else(String::new, |&first| self.tree.string(first)),
+            Value::Nodes(nodes) => nodes
+                .first()
+                .map_or_else(String::new, |&first| self.tree.string(first)),
             Value::Boolean(truth) => truth.to_string(),
             Value::Number(number) => value::text(*number),
             Value::Text(text) => text.clone(),
@@ -156,7 +173,11 @@ impl<'a> Evaluator<'a> {
     fn visit(&self, nodes: usize) -> Answer<()> {
         let visits = self.visits.get() + nodes as u64;
         self.visits.set(visits);
-        if visits > VISITS_MAX { Err(TooCostly) } else { Ok(()) }
+        if visits > VISITS_MAX {
+            Err(TooCostly)
+        } else {
+            Ok(())
+        }
     }
 
     // --- operators, §3.4 -----------------------------------------------------------------------
@@ -195,7 +216,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn compare_set(&self, op: Comparison, nodes: &[Id], other: &Value, equality: bool) -> Answer<bool> {
+    fn compare_set(
+        &self,
+        op: Comparison,
+        nodes: &[Id],
+        other: &Value,
+        equality: bool,
+    ) -> Answer<bool> {
         if let Value::Boolean(truth) = other {
             let here = !nodes.is_empty();
             return Ok(match equality {
@@ -217,20 +244,38 @@ impl<'a> Evaluator<'a> {
         Ok(false)
     }
 
-    fn compare_sets(&self, op: Comparison, left: &[Id], right: &[Id], equality: bool) -> Answer<bool> {
+    fn compare_sets(
+        &self,
+        op: Comparison,
+        left: &[Id],
+        right: &[Id],
+        equality: bool,
+    ) -> Answer<bool> {
         self.visit(left.len() + right.len())?;
-        let texts = |ids: &[Id]| ids.iter().map(|&id| self.tree.string(id)).collect::<Vec<_>>();
+        let texts = |ids: &[Id]| {
+            ids.iter()
+                .map(|&id| self.tree.string(id))
+                .collect::<Vec<_>>()
+        };
         let (left, right) = (texts(left), texts(right));
         if equality {
             let known: std::collections::HashSet<&str> = right.iter().map(String::as_str).collect();
             return Ok(match op {
                 Comparison::Equal => left.iter().any(|text| known.contains(text.as_str())),
                 // Some pair differs, unless all values of both sides are one.
-                _ => left.iter().any(|text| known.len() > 1 || known.len() == 1 && !known.contains(text.as_str())),
+                _ => left.iter().any(|text| {
+                    known.len() > 1 || known.len() == 1 && !known.contains(text.as_str())
+                }),
             });
         }
         // Some pair is in order if the best of each side is.
-        let numbers = |texts: &[String]| texts.iter().map(|t| value::number(t)).filter(|n| !n.is_nan()).collect::<Vec<_>>();
+        let numbers = |texts: &[String]| {
+            texts
+                .iter()
+                .map(|t| value::number(t))
+                .filter(|n| !n.is_nan())
+                .collect::<Vec<_>>()
+        };
         let (left, right) = (numbers(&left), numbers(&right));
         let least = |n: &[f64]| n.iter().copied().reduce(f64::min);
         let most = |n: &[f64]| n.iter().copied().reduce(f64::max);
@@ -276,7 +321,11 @@ impl<'a> Evaluator<'a> {
         let mut out = Vec::new();
         for (index, node) in nodes.into_iter().enumerate() {
             self.visit(1)?;
-            let at = Context { node, position: index + 1, size };
+            let at = Context {
+                node,
+                position: index + 1,
+                size,
+            };
             let keep = match predicate.kind() {
                 Type::Number => self.number(predicate, at)? == at.position as f64,
                 _ => self.boolean(predicate, at)?,
@@ -296,7 +345,9 @@ impl<'a> Evaluator<'a> {
         match axis {
             Axis::Child => tree.children(node),
             Axis::Descendant => tree.descendants(node).collect(),
-            Axis::DescendantOrSelf => std::iter::once(node).chain(tree.descendants(node)).collect(),
+            Axis::DescendantOrSelf => std::iter::once(node)
+                .chain(tree.descendants(node))
+                .collect(),
             Axis::Itself => vec![node],
             Axis::Parent => tree.parent(node).into_iter().collect(),
             Axis::Ancestor => ancestors(node).collect(),
@@ -305,11 +356,15 @@ impl<'a> Evaluator<'a> {
             Axis::Namespace => tree.attributes(node, Kind::Namespace).collect(),
             Axis::FollowingSibling | Axis::PrecedingSibling if is_leaf => Vec::new(),
             Axis::FollowingSibling => {
-                let siblings = tree.parent(node).map_or_else(Vec::new, |parent| tree.children(parent));
+                let siblings = tree
+                    .parent(node)
+                    .map_or_else(Vec::new, |parent| tree.children(parent));
                 siblings.into_iter().filter(|&id| id > node).collect()
             }
             Axis::PrecedingSibling => {
-                let siblings = tree.parent(node).map_or_else(Vec::new, |parent| tree.children(parent));
+                let siblings = tree
+                    .parent(node)
+                    .map_or_else(Vec::new, |parent| tree.children(parent));
                 siblings.into_iter().filter(|&id| id < node).rev().collect()
             }
             Axis::Following => {
@@ -341,7 +396,9 @@ impl<'a> Evaluator<'a> {
     }
 
     fn named(&self, id: Id, test: &NameTest) -> bool {
-        self.tree.name(id).is_some_and(|name| test.matches(&name.namespace, &name.local))
+        self.tree
+            .name(id)
+            .is_some_and(|name| test.matches(&name.namespace, &name.local))
     }
 
     // --- functions, §4 --------------------------------------------------------------------------
@@ -368,21 +425,39 @@ impl<'a> Evaluator<'a> {
                 Value::Text(name.map_or_else(String::new, |name| name_part(function, name)))
             }
             F::String => Value::Text(text(0)?),
-            F::Concat => {
-                Value::Text(arguments.iter().map(|a| self.text(a, at)).collect::<Answer<Vec<_>>>()?.concat())
-            }
+            F::Concat => Value::Text(
+                arguments
+                    .iter()
+                    .map(|a| self.text(a, at))
+                    .collect::<Answer<Vec<_>>>()?
+                    .concat(),
+            ),
             F::StartsWith => Value::Boolean(text(0)?.starts_with(&text(1)?)),
             F::Contains => Value::Boolean(text(0)?.contains(&text(1)?)),
             F::SubstringBefore => {
                 let (whole, part) = (text(0)?, text(1)?);
-                Value::Text(whole.split_once(&part).map_or("", |(before, _)| before).to_owned())
+                Value::Text(
+                    whole
+                        .split_once(&part)
+                        .map_or("", |(before, _)| before)
+                        .to_owned(),
+                )
             }
             F::SubstringAfter => {
                 let (whole, part) = (text(0)?, text(1)?);
-                Value::Text(whole.split_once(&part).map_or("", |(_, after)| after).to_owned())
+                Value::Text(
+                    whole
+                        .split_once(&part)
+                        .map_or("", |(_, after)| after)
+                        .to_owned(),
+                )
             }
             F::Substring => {
-                let length = if arguments.len() > 2 { Some(number(2)?) } else { None };
+                let length = if arguments.len() > 2 {
+                    Some(number(2)?)
+                } else {
+                    None
+                };
                 Value::Text(value::substring(&text(0)?, number(1)?, length).to_owned())
             }
             F::StringLength => Value::Number(text(0)?.chars().count() as f64),
@@ -397,7 +472,13 @@ impl<'a> Evaluator<'a> {
             F::Sum => {
                 let nodes = self.nodes(argument(0), at)?;
                 self.visit(nodes.len())?;
-                Value::Number(nodes.into_iter().map(|id| value::number(&self.tree.string(id))).sum::<f64>() + 0.0)
+                Value::Number(
+                    nodes
+                        .into_iter()
+                        .map(|id| value::number(&self.tree.string(id)))
+                        .sum::<f64>()
+                        + 0.0,
+                )
             }
             F::Floor => Value::Number(number(0)?.floor()),
             F::Ceiling => Value::Number(number(0)?.ceil()),
@@ -411,7 +492,9 @@ impl<'a> Evaluator<'a> {
 
     fn speaks(&self, node: Id, wanted: &str) -> bool {
         let chain = std::iter::successors(Some(node), |&id| self.tree.parent(id));
-        let is_language = |name: &super::tree::Name| name.local == "lang" && name.namespace == crate::xml::XML_NAMESPACE;
+        let is_language = |name: &super::tree::Name| {
+            name.local == "lang" && name.namespace == crate::xml::XML_NAMESPACE
+        };
         let language = chain
             .flat_map(|id| self.tree.attributes(id, Kind::Attribute))
             .find(|&id| self.tree.name(id).is_some_and(is_language));

@@ -64,11 +64,22 @@ const fn signature(
     argument: Argument,
     result: Type,
 ) -> Signature {
-    Signature { name, function, min, max, argument, result, defaults_to_context: false }
+    Signature {
+        name,
+        function,
+        min,
+        max,
+        argument,
+        result,
+        defaults_to_context: false,
+    }
 }
 
 const fn or_context(signature: Signature) -> Signature {
-    Signature { defaults_to_context: true, ..signature }
+    Signature {
+        defaults_to_context: true,
+        ..signature
+    }
 }
 
 use Argument::{Any, NodeSet};
@@ -81,7 +92,13 @@ pub(super) static SIGNATURES: [Signature; 28] = [
     signature("count", F::Count, (1, 1), NodeSet, N),
     signature("id", F::Id, (1, 1), Any, Ns),
     or_context(signature("local-name", F::LocalName, (0, 1), NodeSet, S)),
-    or_context(signature("namespace-uri", F::NamespaceUri, (0, 1), NodeSet, S)),
+    or_context(signature(
+        "namespace-uri",
+        F::NamespaceUri,
+        (0, 1),
+        NodeSet,
+        S,
+    )),
     or_context(signature("name", F::Name, (0, 1), NodeSet, S)),
     or_context(signature("string", F::String, (0, 1), Any, S)),
     signature("concat", F::Concat, (2, usize::MAX), Any, S),
@@ -91,7 +108,13 @@ pub(super) static SIGNATURES: [Signature; 28] = [
     signature("substring-after", F::SubstringAfter, (2, 2), Any, S),
     signature("substring", F::Substring, (2, 3), Any, S),
     or_context(signature("string-length", F::StringLength, (0, 1), Any, N)),
-    or_context(signature("normalize-space", F::NormalizeSpace, (0, 1), Any, S)),
+    or_context(signature(
+        "normalize-space",
+        F::NormalizeSpace,
+        (0, 1),
+        Any,
+        S,
+    )),
     signature("translate", F::Translate, (3, 3), Any, S),
     signature("boolean", F::Boolean, (1, 1), Any, B),
     signature("not", F::Not, (1, 1), Any, B),
@@ -108,7 +131,9 @@ pub(super) static SIGNATURES: [Signature; 28] = [
 
 impl Function {
     pub(super) fn signature(self) -> Option<&'static Signature> {
-        SIGNATURES.iter().find(|signature| signature.function == self)
+        SIGNATURES
+            .iter()
+            .find(|signature| signature.function == self)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -116,6 +141,7 @@ impl Function {
     }
 
     pub(super) fn result(self) -> Type {
-        self.signature().map_or(Type::Boolean, |signature| signature.result)
+        self.signature()
+            .map_or(Type::Boolean, |signature| signature.result)
     }
 }

@@ -28,7 +28,8 @@ pub(super) enum Kind<'t> {
 }
 
 const SYMBOLS: [&str; 20] = [
-    "::", "//", "..", "!=", "<=", ">=", "(", ")", "[", "]", ".", "@", ",", "/", "|", "+", "-", "=", "<", ">",
+    "::", "//", "..", "!=", "<=", ">=", "(", ")", "[", "]", ".", "@", ",", "/", "|", "+", "-", "=",
+    "<", ">",
 ];
 
 /// All tokens, ended by one `End`.
@@ -43,7 +44,11 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, SyntaxError> {
             None => (Kind::End, 0),
             Some(first) => token(text, at, trimmed, first, out.last())?,
         };
-        out.push(Token { kind, start: at, end: at + length });
+        out.push(Token {
+            kind,
+            start: at,
+            end: at + length,
+        });
         if kind == Kind::End {
             return Ok(out);
         }
@@ -65,16 +70,28 @@ fn token<'t>(
     if first == '"' || first == '\'' {
         let inside = rest.get(1..).unwrap_or("");
         let Some(end) = inside.find(first) else {
-            return Err(SyntaxError::at(text, at, text.len(), "the string is not closed").expected(format!("`{first}`")));
+            return Err(
+                SyntaxError::at(text, at, text.len(), "the string is not closed")
+                    .expected(format!("`{first}`")),
+            );
         };
         return Ok((Kind::Literal(inside.get(..end).unwrap_or("")), end + 2));
     }
     if first == '*' {
-        return Ok((if operator_place(before) { Kind::Symbol("*") } else { Kind::Star }, 1));
+        return Ok((
+            if operator_place(before) {
+                Kind::Symbol("*")
+            } else {
+                Kind::Star
+            },
+            1,
+        ));
     }
     if first == '$' {
         let name = rest.get(1..).unwrap_or("");
-        let length = name.find(|c| !is_name_char(c) && c != ':').unwrap_or(name.len());
+        let length = name
+            .find(|c| !is_name_char(c) && c != ':')
+            .unwrap_or(name.len());
         return Ok((Kind::Variable(name.get(..length).unwrap_or("")), length + 1));
     }
     if let Some(symbol) = SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
@@ -92,7 +109,9 @@ fn token<'t>(
     let (prefix, local, length) = name(rest);
     if prefix.is_empty()
         && operator_place(before)
-        && let Some(word) = ["and", "or", "mod", "div"].into_iter().find(|word| *word == local)
+        && let Some(word) = ["and", "or", "mod", "div"]
+            .into_iter()
+            .find(|word| *word == local)
     {
         return Ok((Kind::Symbol(word), length));
     }
@@ -109,11 +128,15 @@ fn operator_place(before: Option<&Token<'_>>) -> bool {
 }
 
 fn number(rest: &str) -> (Kind<'_>, usize) {
-    let whole = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let whole = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     let mut length = whole;
     if rest.get(whole..).is_some_and(|tail| tail.starts_with('.')) {
         let fraction = rest.get(whole + 1..).unwrap_or("");
-        length += 1 + fraction.find(|c: char| !c.is_ascii_digit()).unwrap_or(fraction.len());
+        length += 1 + fraction
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(fraction.len());
     }
     let digits = rest.get(..length).unwrap_or("");
     (Kind::Number(digits.parse().unwrap_or(f64::NAN)), length)
@@ -125,13 +148,20 @@ fn name(rest: &str) -> (&str, &str, usize) {
     let first = part(rest);
     let prefix = rest.get(..first).unwrap_or("");
     let after = rest.get(first..).unwrap_or("");
-    if let Some(local) = after.strip_prefix(':').filter(|local| !local.starts_with(':')) {
+    if let Some(local) = after
+        .strip_prefix(':')
+        .filter(|local| !local.starts_with(':'))
+    {
         if local.starts_with('*') {
             return (prefix, "*", first + 2);
         }
         if local.starts_with(is_name_start) {
             let length = part(local);
-            return (prefix, local.get(..length).unwrap_or(""), first + 1 + length);
+            return (
+                prefix,
+                local.get(..length).unwrap_or(""),
+                first + 1 + length,
+            );
         }
     }
     ("", prefix, first)
@@ -143,7 +173,13 @@ mod tests {
 
     #[test]
     fn operators_and_names() {
-        let kinds = |text| tokens(text).unwrap().into_iter().map(|t| t.kind).collect::<Vec<_>>();
+        let kinds = |text| {
+            tokens(text)
+                .unwrap()
+                .into_iter()
+                .map(|t| t.kind)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
             kinds("div div * div *"),
             [
@@ -155,7 +191,15 @@ mod tests {
                 Kind::End
             ]
         );
-        assert_eq!(kinds("child::a"), [Kind::Name("", "child"), Kind::Symbol("::"), Kind::Name("", "a"), Kind::End]);
+        assert_eq!(
+            kinds("child::a"),
+            [
+                Kind::Name("", "child"),
+                Kind::Symbol("::"),
+                Kind::Name("", "a"),
+                Kind::End
+            ]
+        );
         assert_eq!(kinds("p:*"), [Kind::Name("p", "*"), Kind::End]);
         assert_eq!(kinds("4."), [Kind::Number(4.0), Kind::End]);
         assert!(tokens("'a").is_err());

@@ -16,10 +16,36 @@
 //! paths start there. A prefix may mean several namespaces: a name test then matches any of them.
 //!
 //! **Invariant:** no file here knows SOAP, HTTP, time or files; `sxd_*` is named in `fallback.rs` only.
-#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod ast;
+mod tally;
+mod stream;
+mod facts;
+mod trie;
+mod states;
+mod scalar;
+mod program;
+mod locate;
+mod index;
+mod flat;
+mod compute;
+mod compile;
+mod arrange;
 mod environment;
 mod error;
 mod eval;

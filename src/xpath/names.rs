@@ -18,10 +18,13 @@ impl Parser<'_> {
         if self.accept("@") {
             return Ok(Axis::Attribute);
         }
-        let (Kind::Name(prefix, local), Kind::Symbol("::")) = (self.peek(), self.peek_second()) else {
+        let (Kind::Name(prefix, local), Kind::Symbol("::")) = (self.peek(), self.peek_second())
+        else {
             return Ok(Axis::Child);
         };
-        let found = Axis::ALL.iter().find(|(name, _)| prefix.is_empty() && *name == local);
+        let found = Axis::ALL
+            .iter()
+            .find(|(name, _)| prefix.is_empty() && *name == local);
         let Some(&(_, axis)) = found else {
             let hint = did_you_mean(local, Axis::ALL.iter().map(|(name, _)| *name));
             return Err(self.wrong(format!("`{local}` is not an axis")).hint(hint));
@@ -54,7 +57,9 @@ impl Parser<'_> {
         let kinds = ["node", "text", "comment", "processing-instruction"];
         if !kinds.contains(&local) {
             let hint = did_you_mean(local, kinds.into_iter());
-            return Err(self.wrong(format!("the function `{local}` cannot be a step of a path")).hint(hint));
+            return Err(self
+                .wrong(format!("the function `{local}` cannot be a step of a path"))
+                .hint(hint));
         }
         self.advance();
         self.advance();
@@ -77,10 +82,18 @@ impl Parser<'_> {
             "" => smallvec!["".into()],
             _ => self.uris(prefix, axis)?,
         };
-        Ok(NameTest { prefix: prefix.into(), uris: Some(uris), local: (local != "*").then(|| local.into()) })
+        Ok(NameTest {
+            prefix: prefix.into(),
+            uris: Some(uris),
+            local: (local != "*").then(|| local.into()),
+        })
     }
 
-    fn uris(&self, prefix: &str, axis: Axis) -> Result<SmallVec<[std::sync::Arc<str>; 2]>, SyntaxError> {
+    fn uris(
+        &self,
+        prefix: &str,
+        axis: Axis,
+    ) -> Result<SmallVec<[std::sync::Arc<str>; 2]>, SyntaxError> {
         if let Some(uris) = self.namespaces.get(prefix) {
             return Ok(uris.iter().cloned().collect());
         }
@@ -103,7 +116,10 @@ impl Parser<'_> {
         }
         let hint = match known.is_empty() {
             true => format!("declare it: `{prefix}: <namespace>` under `namespaces`"),
-            false => format!("declare it under `namespaces`; defined are: {}", known.join(", ")),
+            false => format!(
+                "declare it under `namespaces`; defined are: {}",
+                known.join(", ")
+            ),
         };
         error.hint(Some(hint))
     }
@@ -114,14 +130,27 @@ impl Parser<'_> {
                 .wrong(format!("`${name}` is a variable; no variables exist here"))
                 .hint(Some("write the value itself, or a path to it".into())));
         };
-        let index = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let index = name
+            .parse::<usize>()
+            .ok()
+            .and_then(|number| number.checked_sub(1));
         let node = match index {
-            Some(index) => parameters.get(index).map(|kind| Node::Parameter(index, *kind)),
-            None => self.environment.external_named(name).cloned().map(Node::External),
+            Some(index) => parameters
+                .get(index)
+                .map(|kind| Node::Parameter(index, *kind)),
+            None => self
+                .environment
+                .external_named(name)
+                .cloned()
+                .map(Node::External),
         };
         let Some(node) = node else {
             let hint = did_you_mean(name, self.environment.all_externals());
-            return Err(self.wrong(format!("`${name}` is neither a parameter nor an external value")).hint(hint));
+            return Err(self
+                .wrong(format!(
+                    "`${name}` is neither a parameter nor an external value"
+                ))
+                .hint(hint));
         };
         self.advance();
         Ok(node.into())
@@ -155,23 +184,39 @@ impl Parser<'_> {
     fn target(&self, prefix: &str, local: &str) -> Result<Target, SyntaxError> {
         if prefix.is_empty() {
             let in_macro = self.parameters.is_some();
-            let known = || SIGNATURES.iter().filter(move |s| in_macro || s.function != Function::FirstNonEmpty);
+            let known = || {
+                SIGNATURES
+                    .iter()
+                    .filter(move |s| in_macro || s.function != Function::FirstNonEmpty)
+            };
             if let Some(signature) = known().find(|signature| signature.name == local) {
                 return Ok(Target::Core(signature));
             }
             let hint = did_you_mean(local, known().map(|signature| signature.name));
-            return Err(self.wrong(format!("the function `{local}` is unknown")).hint(hint));
+            return Err(self
+                .wrong(format!("the function `{local}` is unknown"))
+                .hint(hint));
         }
         let uris = self.uris(prefix, Axis::Child)?;
-        let found = uris.iter().find_map(|uri| self.environment.function(uri, local));
+        let found = uris
+            .iter()
+            .find_map(|uri| self.environment.function(uri, local));
         found.cloned().map(Target::Custom).ok_or_else(|| {
-            let known = uris.iter().flat_map(|uri| self.environment.functions_of(uri));
+            let known = uris
+                .iter()
+                .flat_map(|uri| self.environment.functions_of(uri));
             let hint = did_you_mean(local, known);
-            self.wrong(format!("the function `{prefix}:{local}` is unknown")).hint(hint)
+            self.wrong(format!("the function `{prefix}:{local}` is unknown"))
+                .hint(hint)
         })
     }
 
-    fn core(&self, signature: &Signature, mut arguments: Vec<Node>, from: usize) -> Result<Node, SyntaxError> {
+    fn core(
+        &self,
+        signature: &Signature,
+        mut arguments: Vec<Node>,
+        from: usize,
+    ) -> Result<Node, SyntaxError> {
         let count = arguments.len();
         if count < signature.min || count > signature.max {
             let expected = match (signature.min, signature.max) {
@@ -184,8 +229,16 @@ impl Parser<'_> {
             let message = format!("`{}()` is called with {count} arguments", signature.name);
             return Err(self.wrong_since(from, message).expected(expected));
         }
-        if let Some(wrong) = arguments.iter().find(|a| a.kind() != Type::NodeSet).filter(|_| signature.argument == Argument::NodeSet) {
-            let message = format!("`{}()` needs a node-set, this is a {}", signature.name, wrong.kind());
+        if let Some(wrong) = arguments
+            .iter()
+            .find(|a| a.kind() != Type::NodeSet)
+            .filter(|_| signature.argument == Argument::NodeSet)
+        {
+            let message = format!(
+                "`{}()` needs a node-set, this is a {}",
+                signature.name,
+                wrong.kind()
+            );
             return Err(self.wrong_since(from, message));
         }
         if arguments.is_empty() && signature.defaults_to_context {
@@ -194,14 +247,22 @@ impl Parser<'_> {
         Ok(Node::Call(signature.function, arguments))
     }
 
-    fn custom(&self, custom: &Custom, local: &str, arguments: Vec<Node>, from: usize) -> Result<Node, SyntaxError> {
+    fn custom(
+        &self,
+        custom: &Custom,
+        local: &str,
+        arguments: Vec<Node>,
+        from: usize,
+    ) -> Result<Node, SyntaxError> {
         let wanted = match custom {
             Custom::Macro { parameters, .. } => parameters.len(),
             Custom::Native { arguments, .. } => *arguments,
         };
         if arguments.len() != wanted {
             let message = format!("`{local}()` is called with {} arguments", arguments.len());
-            return Err(self.wrong_since(from, message).expected(format!("{wanted}")));
+            return Err(self
+                .wrong_since(from, message)
+                .expected(format!("{wanted}")));
         }
         let (parameters, body) = match custom {
             Custom::Native { native, .. } => return Ok(Node::Native(native.clone(), arguments)),
@@ -216,13 +277,19 @@ impl Parser<'_> {
                 Type::Number => Node::Call(Function::Number, vec![argument]),
                 Type::Boolean => Node::Call(Function::Boolean, vec![argument]),
                 Type::NodeSet => {
-                    return Err(self.wrong_since(from, format!("`{local}()` needs a node-set, this is a {have}")));
+                    return Err(self.wrong_since(
+                        from,
+                        format!("`{local}()` needs a node-set, this is a {have}"),
+                    ));
                 }
             });
         }
         expand(body, &given, false).ok_or_else(|| {
-            self.wrong_since(from, format!("the argument of `{local}()` must not depend on the context"))
-                .hint(Some("use a string or an absolute path".into()))
+            self.wrong_since(
+                from,
+                format!("the argument of `{local}()` must not depend on the context"),
+            )
+            .hint(Some("use a string or an absolute path".into()))
         })
     }
 }
@@ -234,8 +301,18 @@ enum Target {
 
 /// Puts arguments in the place of parameters; nothing if one would get another context.
 fn expand(node: &Node, given: &[Node], moved: bool) -> Option<Node> {
-    let all = |nodes: &[Node]| nodes.iter().map(|node| expand(node, given, moved)).collect::<Option<Vec<_>>>();
-    let inner = |nodes: &[Node]| nodes.iter().map(|node| expand(node, given, true)).collect::<Option<Vec<_>>>();
+    let all = |nodes: &[Node]| {
+        nodes
+            .iter()
+            .map(|node| expand(node, given, moved))
+            .collect::<Option<Vec<_>>>()
+    };
+    let inner = |nodes: &[Node]| {
+        nodes
+            .iter()
+            .map(|node| expand(node, given, true))
+            .collect::<Option<Vec<_>>>()
+    };
     let one = |node: &Node| expand(node, given, moved).map(Box::new);
     Some(match node {
         Node::Parameter(index, _) => {
@@ -272,7 +349,10 @@ fn expand(node: &Node, given: &[Node], moved: bool) -> Option<Node> {
                         first.steps.append(&mut steps);
                         Node::Path(first)
                     }
-                    other => Node::Path(Path { start: Start::Node(Box::new(other)), steps }),
+                    other => Node::Path(Path {
+                        start: Start::Node(Box::new(other)),
+                        steps,
+                    }),
                 },
                 start => Node::Path(Path { start, steps }),
             }

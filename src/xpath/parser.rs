@@ -24,7 +24,11 @@ pub struct ParseLimits {
 
 impl Default for ParseLimits {
     fn default() -> Self {
-        Self { nesting_max: 64, length_max: 64 << 10, steps_max: 1024 }
+        Self {
+            nesting_max: 64,
+            length_max: 64 << 10,
+            steps_max: 1024,
+        }
     }
 }
 
@@ -35,9 +39,16 @@ const HEIGHT_MAX: u32 = 256;
 ///
 /// # Errors
 /// When it is not XPath 1.0, refers to something unknown, or passes a limit.
-pub fn parse(text: &str, environment: &Environment, limits: &ParseLimits) -> Result<Expr, SyntaxError> {
+pub fn parse(
+    text: &str,
+    environment: &Environment,
+    limits: &ParseLimits,
+) -> Result<Expr, SyntaxError> {
     let node = Parser::new(text, environment, &environment.namespaces, None, limits)?.whole()?;
-    Ok(Expr { source: text.into(), node: Arc::new(node) })
+    Ok(Expr {
+        source: text.into(),
+        node: Arc::new(node),
+    })
 }
 
 /// Parses the body of a function; parameters and externals are variables in it.
@@ -87,20 +98,39 @@ impl<'t> Parser<'t> {
     ) -> Result<Self, SyntaxError> {
         if text.len() > limits.length_max {
             let message = format!("the expression is longer than {} bytes", limits.length_max);
-            return Err(SyntaxError::at(text, limits.length_max, limits.length_max, message));
+            return Err(SyntaxError::at(
+                text,
+                limits.length_max,
+                limits.length_max,
+                message,
+            ));
         }
         let tokens = lexer::tokens(text)?;
-        Ok(Self { text, tokens, at: 0, environment, namespaces, parameters, limits, depth: 0, steps: 0 })
+        Ok(Self {
+            text,
+            tokens,
+            at: 0,
+            environment,
+            namespaces,
+            parameters,
+            limits,
+            depth: 0,
+            steps: 0,
+        })
     }
 
     fn whole(mut self) -> Result<Node, SyntaxError> {
         if self.peek() == Kind::End {
-            return Err(self.wrong("the expression is empty").expected("a path, a comparison or a function call"));
+            return Err(self
+                .wrong("the expression is empty")
+                .expected("a path, a comparison or a function call"));
         }
         let part = self.expression()?;
         if self.peek() != Kind::End {
             let found = self.shown();
-            return Err(self.wrong(format!("{found} does not continue the expression")).expected("an operator or the end"));
+            return Err(self
+                .wrong(format!("{found} does not continue the expression"))
+                .expected("an operator or the end"));
         }
         Ok(part.node)
     }
@@ -108,11 +138,15 @@ impl<'t> Parser<'t> {
     // --- tokens -------------------------------------------------------------------------------
 
     pub(super) fn peek(&self) -> Kind<'t> {
-        self.tokens.get(self.at).map_or(Kind::End, |token| token.kind)
+        self.tokens
+            .get(self.at)
+            .map_or(Kind::End, |token| token.kind)
     }
 
     pub(super) fn peek_second(&self) -> Kind<'t> {
-        self.tokens.get(self.at + 1).map_or(Kind::End, |token| token.kind)
+        self.tokens
+            .get(self.at + 1)
+            .map_or(Kind::End, |token| token.kind)
     }
 
     pub(super) fn advance(&mut self) {
@@ -136,19 +170,28 @@ impl<'t> Parser<'t> {
             return Ok(());
         }
         let found = self.shown();
-        Err(self.wrong(format!("{found} stands where {why}")).expected(format!("`{symbol}`")))
+        Err(self
+            .wrong(format!("{found} stands where {why}"))
+            .expected(format!("`{symbol}`")))
     }
 
     /// An error at the token in hand.
     pub(super) fn wrong(&self, message: impl Into<String>) -> SyntaxError {
-        let (start, end) = self.tokens.get(self.at).map_or((0, 0), |token| (token.start, token.end));
+        let (start, end) = self
+            .tokens
+            .get(self.at)
+            .map_or((0, 0), |token| (token.start, token.end));
         SyntaxError::at(self.text, start, end, message)
     }
 
     /// An error from the token at `from` up to the last one taken.
     pub(super) fn wrong_since(&self, from: usize, message: impl Into<String>) -> SyntaxError {
         let start = self.tokens.get(from).map_or(0, |token| token.start);
-        let end = self.at.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(start, |token| token.end);
+        let end = self
+            .at
+            .checked_sub(1)
+            .and_then(|last| self.tokens.get(last))
+            .map_or(start, |token| token.end);
         SyntaxError::at(self.text, start, end, message)
     }
 
@@ -170,10 +213,15 @@ impl<'t> Parser<'t> {
     pub(super) fn expression(&mut self) -> Parsed {
         self.depth += 1;
         if self.depth > self.limits.nesting_max {
-            let message = format!("the expression is nested deeper than {}", self.limits.nesting_max);
+            let message = format!(
+                "the expression is nested deeper than {}",
+                self.limits.nesting_max
+            );
             return Err(self.wrong(message));
         }
-        let parsed = self.flat("or", Node::Or, |parser| parser.flat("and", Node::And, Self::equality));
+        let parsed = self.flat("or", Node::Or, |parser| {
+            parser.flat("and", Node::And, Self::equality)
+        });
         self.depth -= 1;
         parsed
     }
@@ -201,9 +249,14 @@ impl<'t> Parser<'t> {
 
     fn grown(&self, node: Node, below: u32) -> Parsed {
         if below >= HEIGHT_MAX {
-            return Err(self.wrong(format!("more than {HEIGHT_MAX} operators follow from each other")));
+            return Err(self.wrong(format!(
+                "more than {HEIGHT_MAX} operators follow from each other"
+            )));
         }
-        Ok(Part { node, height: below + 1 })
+        Ok(Part {
+            node,
+            height: below + 1,
+        })
     }
 
     fn equality(&mut self) -> Parsed {
@@ -223,11 +276,17 @@ impl<'t> Parser<'t> {
 
     fn additive(&mut self) -> Parsed {
         let known = [("+", Operator::Add), ("-", Operator::Subtract)];
-        self.chain(&known, Self::multiplicative, |op, a, b| Node::Arithmetic(op, a, b))
+        self.chain(&known, Self::multiplicative, |op, a, b| {
+            Node::Arithmetic(op, a, b)
+        })
     }
 
     fn multiplicative(&mut self) -> Parsed {
-        let known = [("*", Operator::Multiply), ("div", Operator::Divide), ("mod", Operator::Remainder)];
+        let known = [
+            ("*", Operator::Multiply),
+            ("div", Operator::Divide),
+            ("mod", Operator::Remainder),
+        ];
         self.chain(&known, Self::unary, |op, a, b| Node::Arithmetic(op, a, b))
     }
 
@@ -243,7 +302,10 @@ impl<'t> Parser<'t> {
             self.advance();
             let right = operand(self)?;
             let below = left.height.max(right.height);
-            left = self.grown(join(operator, Box::new(left.node), Box::new(right.node)), below)?;
+            left = self.grown(
+                join(operator, Box::new(left.node), Box::new(right.node)),
+                below,
+            )?;
         }
         Ok(left)
     }
@@ -257,16 +319,21 @@ impl<'t> Parser<'t> {
         match signs {
             0 => Ok(part),
             // Two signs cancel, but still make a number.
-            _ if signs % 2 == 0 => {
-                self.grown(Node::Negate(Box::new(Node::Negate(Box::new(part.node)))), part.height + 1)
-            }
+            _ if signs % 2 == 0 => self.grown(
+                Node::Negate(Box::new(Node::Negate(Box::new(part.node)))),
+                part.height + 1,
+            ),
             _ => self.grown(Node::Negate(Box::new(part.node)), part.height),
         }
     }
 
     fn path_of_union(&mut self) -> Parsed {
         let from = self.place();
-        let joined = from > 0 && self.tokens.get(from - 1).is_some_and(|t| t.kind == Kind::Symbol("|"));
+        let joined = from > 0
+            && self
+                .tokens
+                .get(from - 1)
+                .is_some_and(|t| t.kind == Kind::Symbol("|"));
         let part = self.path()?;
         if (joined || self.is("|")) && part.node.kind() != Type::NodeSet {
             let message = format!("`|` joins node-sets, this is a {}", part.node.kind());
@@ -283,7 +350,11 @@ impl<'t> Parser<'t> {
         }
         if self.accept("/") {
             if !self.starts_step() {
-                return Ok(Node::Path(Path { start: Start::Root, steps: Vec::new() }).into());
+                return Ok(Node::Path(Path {
+                    start: Start::Root,
+                    steps: Vec::new(),
+                })
+                .into());
             }
             return self.steps(Start::Root, Vec::new(), 0);
         }
@@ -304,14 +375,21 @@ impl<'t> Parser<'t> {
             Kind::Literal(_) | Kind::Number(_) | Kind::Variable(_) | Kind::Symbol("(") => true,
             Kind::Name(prefix, local) => {
                 self.peek_second() == Kind::Symbol("(")
-                    && !(prefix.is_empty() && matches!(local, "node" | "text" | "comment" | "processing-instruction"))
+                    && !(prefix.is_empty()
+                        && matches!(
+                            local,
+                            "node" | "text" | "comment" | "processing-instruction"
+                        ))
             }
             _ => false,
         }
     }
 
     fn starts_step(&self) -> bool {
-        matches!(self.peek(), Kind::Name(..) | Kind::Star | Kind::Symbol("." | ".." | "@"))
+        matches!(
+            self.peek(),
+            Kind::Name(..) | Kind::Star | Kind::Symbol("." | ".." | "@")
+        )
     }
 
     fn filter(&mut self) -> Parsed {
@@ -320,7 +398,10 @@ impl<'t> Parser<'t> {
         let (predicates, below) = self.predicates(part.height)?;
         let kind = part.node.kind();
         if kind != Type::NodeSet && !predicates.is_empty() {
-            return Err(self.wrong_since(from, format!("a predicate needs a node-set, this is a {kind}")));
+            return Err(self.wrong_since(
+                from,
+                format!("a predicate needs a node-set, this is a {kind}"),
+            ));
         }
         if !predicates.is_empty() {
             part = self.grown(Node::Filter(Box::new(part.node), predicates), below)?;
@@ -329,9 +410,16 @@ impl<'t> Parser<'t> {
             return Ok(part);
         }
         if kind != Type::NodeSet {
-            return Err(self.wrong_since(from, format!("`/` needs a node-set before it, this is a {kind}")));
+            return Err(self.wrong_since(
+                from,
+                format!("`/` needs a node-set before it, this is a {kind}"),
+            ));
         }
-        let before = if self.is("//") { vec![any_depth()] } else { Vec::new() };
+        let before = if self.is("//") {
+            vec![any_depth()]
+        } else {
+            Vec::new()
+        };
         self.advance();
         self.steps(Start::Node(Box::new(part.node)), before, part.height)
     }
@@ -359,7 +447,10 @@ impl<'t> Parser<'t> {
                     head.steps.append(&mut steps);
                     head
                 }
-                other => Path { start: Start::Node(Box::new(other)), steps },
+                other => Path {
+                    start: Start::Node(Box::new(other)),
+                    steps,
+                },
             },
             start => Path { start, steps },
         };
@@ -369,7 +460,10 @@ impl<'t> Parser<'t> {
     fn step(&mut self) -> Result<(Step, u32), SyntaxError> {
         self.steps += 1;
         if self.steps > self.limits.steps_max {
-            return Err(self.wrong(format!("the expression has more than {} steps", self.limits.steps_max)));
+            return Err(self.wrong(format!(
+                "the expression has more than {} steps",
+                self.limits.steps_max
+            )));
         }
         for (symbol, axis) in [(".", Axis::Itself), ("..", Axis::Parent)] {
             if self.accept(symbol) {
@@ -379,13 +473,27 @@ impl<'t> Parser<'t> {
                         .wrong(format!("`{symbol}` takes no predicate"))
                         .hint(Some(format!("write `{whole}[...]`"))));
                 }
-                return Ok((Step { axis, test: Test::Node, predicates: Vec::new() }, 0));
+                return Ok((
+                    Step {
+                        axis,
+                        test: Test::Node,
+                        predicates: Vec::new(),
+                    },
+                    0,
+                ));
             }
         }
         let axis = self.axis()?;
         let test = self.node_test(axis)?;
         let (predicates, below) = self.predicates(0)?;
-        Ok((Step { axis, test, predicates }, below))
+        Ok((
+            Step {
+                axis,
+                test,
+                predicates,
+            },
+            below,
+        ))
     }
 
     fn predicates(&mut self, below: u32) -> Result<(Vec<Node>, u32), SyntaxError> {
@@ -429,5 +537,9 @@ impl<'t> Parser<'t> {
 
 /// What `//` stands for.
 fn any_depth() -> Step {
-    Step { axis: Axis::DescendantOrSelf, test: Test::Node, predicates: Vec::new() }
+    Step {
+        axis: Axis::DescendantOrSelf,
+        test: Test::Node,
+        predicates: Vec::new(),
+    }
 }

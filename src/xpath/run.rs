@@ -1,9 +1,13 @@
 //! The state of one message on its way through a set.
 
-use crate::xml::{self, Fed, Flow, Observer, Scanner, Sink, Tag, EndTag};
+use std::sync::Arc;
+
+use crate::xml::{self, Fed, Observer, Scanner};
 
 use super::eval::{Evaluator, Given};
 use super::set::{AtomId, Set};
+use super::stream::{Pass, Stream};
+use super::tally::{PHASE_TREE, Plan};
 use super::tree::Tree;
 
 /// A value that comes with the message, in the order the environment declared them.
@@ -65,34 +69,14 @@ pub enum TreeError {
 #[derive(Debug, Default)]
 pub struct Run {
     scanner: Scanner,
-    whole: Vec<u8>,
+    stream: Stream,
     limits: xml::Limits,
     charset: Option<String>,
-    given: Vec<Given>,
-    states: Vec<Option<bool>>,
-    matched: Vec<AtomId>,
-    levels: Vec<u32>,
-    pause: Pause,
-    decided_at: u64,
-}
-
-struct Watch<'o, O>(&'o mut O);
-
-impl<O: Observer> Sink for Watch<'_, O> {
-    fn symbol(&mut self, _: &str, _: &str) -> u64 {
-        0
-    }
-    fn start(&mut self, tag: &Tag<'_>) -> Flow {
-        if tag.depth() <= self.0.depth_max() { self.0.start(tag) } else { Flow::Continue }
-    }
-    fn wants_text(&self) -> bool {
-        false
-    }
-    fn text(&mut self, _: &str) {}
-    fn comment(&mut self, _: &str, _: bool) {}
-    fn end(&mut self, tag: &EndTag<'_>) -> Flow {
-        if tag.depth <= self.0.depth_max() { self.0.end(tag) } else { Flow::Continue }
-    }
+    check_all: bool,
+    trees_done: bool,
+    /// The plan of the set this message runs through, and the set's number.
+    plan: Arc<Plan>,
+    plan_of: u64,
 }
 
 impl Run {
@@ -112,23 +96,50 @@ impl Run {
         limits: &xml::Limits,
         charset: Option<&str>,
     ) -> Result<(), xml::Error> {
-        self.whole.clear();
         self.limits = *limits;
-        self.charset = charset.map(str::to_owned);
-        self.given.clear();
-        self.given.extend(externals.iter().map(|external| external.keep()));
-        self.states.clear();
-        self.states.resize(set.len(), None);
-        self.levels.clear();
-        self.levels.extend(set.atoms.iter().map(|atom| atom.level));
-        self.matched.clear();
-        self.decided_at = 0;
+        self.trees_done = false;
+        if self.plan_of != set.id {
+            self.plan = set.tally.clone();
+            self.plan_of = set.id;
+        }
+        match (charset, &mut self.charset) {
+            (Some(new), Some(kept)) => {
+                kept.clear();
+                kept.push_str(new);
+            }
+            (new, kept) => *kept = new.map(str::to_owned),
+        }
+        self.keep(externals);
+        self.stream.begin(&set.program, set.id);
+        self.stream.news(&set.tally);
         self.scanner.begin(limits, charset, set.id)
+    }
+
+    /// Keeps the external values, in the strings of the last message where there are such.
+    fn keep(&mut self, externals: &[External<'_>]) {
+        let given = &mut self.stream.facts.given;
+        given.truncate(externals.len());
+        for (index, external) in externals.iter().enumerate() {
+            match (given.get_mut(index), external) {
+                (Some(Given::Text(kept)), External::Text(text)) => {
+                    kept.clear();
+                    kept.push_str(text);
+                }
+                (Some(kept), other) => *kept = other.keep(),
+                (None, other) => given.push(other.keep()),
+            }
+        }
     }
 
     /// When [`Run::feed`] returns early; kept over messages.
     pub fn set_pause(&mut self, pause: Pause) {
-        self.pause = pause;
+        self.stream.pause = pause;
+    }
+
+    /// Whether content that no expression looks at is checked like the rest instead of passed over
+    /// for balance only; kept over messages.
+    pub fn set_check_all(&mut self, check_all: bool) {
+        self.check_all = check_all;
     }
 
     /// Reads more of the message.
@@ -136,14 +147,11 @@ impl Run {
     /// # Errors
     /// When the message is not well-formed, is refused, or passes a limit.
     pub fn feed<O: Observer>(&mut self, set: &Set, bytes: &[u8], observer: &mut O) -> Result<Progress, xml::Error> {
-        let _ = set;
-        let fed = self.scanner.feed(bytes, &mut Watch(observer))?;
-        let taken = match fed {
-            Fed::More => bytes.len(),
-            Fed::Stopped(taken) => taken,
-        };
-        self.whole.extend_from_slice(bytes.get(..taken).unwrap_or(&[]));
-        Ok(if fed == Fed::More { Progress::More } else { Progress::Paused(taken) })
+        let mut pass = pass(&mut self.stream, set, observer, self.scanner.depth(), self.check_all);
+        Ok(match self.scanner.feed(bytes, &mut pass)? {
+            Fed::More => Progress::More,
+            Fed::Stopped(taken) => Progress::Paused(taken),
+        })
     }
 
     /// Ends the message; everything that streams is decided now.
@@ -151,48 +159,72 @@ impl Run {
     /// # Errors
     /// As [`Run::feed`], and when the message is cut.
     pub fn finish<O: Observer>(&mut self, set: &Set, observer: &mut O) -> Result<(), xml::Error> {
-        let _ = set;
-        self.scanner.finish(&mut Watch(observer))
+        let mut pass = pass(&mut self.stream, set, observer, self.scanner.depth(), self.check_all);
+        self.scanner.finish(&mut pass)?;
+        self.stream.end_document(&set.program, &set.tally, self.scanner.offset());
+        Ok(())
     }
 
     /// What is known of an expression.
     pub fn state(&self, atom: AtomId) -> Option<bool> {
-        self.states.get(atom.0 as usize).copied().flatten()
+        let facts = &self.stream.facts;
+        let serial = facts.insts.first().map(|document| document.serial);
+        if facts.atom_stamps.get(atom.0 as usize).copied() == serial {
+            return Some(true);
+        }
+        let (_, phase) = self.plan.atoms.get(atom.0 as usize)?;
+        let over = self.trees_done || *phase != PHASE_TREE && *phase < facts.phase && !facts.spilled;
+        over.then_some(false)
     }
 
     /// Those that are true, in the order they were decided.
     pub fn matched(&self) -> &[AtomId] {
-        &self.matched
+        &self.stream.facts.matched
     }
 
     /// Whether an expression of this level is undecided.
     pub fn open(&self, level: u32) -> bool {
-        self.levels.iter().zip(&self.states).any(|(of, state)| *of == level && state.is_none())
+        let below = level.checked_sub(1).map_or(0, |before| self.count_open(before));
+        self.count_open(level) > below
     }
 
     /// Whether an expression of this level or one before it is undecided.
     pub fn open_at_or_above(&self, level: u32) -> bool {
-        self.levels.iter().zip(&self.states).any(|(of, state)| *of <= level && state.is_none())
+        self.count_open(level) > 0
+    }
+
+    fn count_open(&self, level: u32) -> u32 {
+        let facts = &self.stream.facts;
+        if facts.spilled {
+            let all = self.plan.atoms.iter().zip(0..);
+            let open = all.filter(|((rank, _), atom)| {
+                self.plan.levels.get(*rank as usize).is_some_and(|of| *of <= level) && self.state(AtomId(*atom)).is_none()
+            });
+            return open.count() as u32;
+        }
+        self.stream.tally.open_upto(&self.plan, &facts.matched, level, !self.trees_done)
     }
 
     /// Whether reading on can decide nothing more; expressions that need a tree may be open.
     pub fn settled(&self) -> bool {
-        self.states.iter().all(Option::is_some)
+        self.stream.tally.settled
     }
 
     /// Offset behind the tag or text at which the last decision fell.
     pub fn decided_at(&self) -> u64 {
-        self.decided_at
+        self.stream.decided_at
     }
 
-    /// Bytes of the message that were looked at so far.
+    /// Offset behind the last tag that was read.
     pub fn offset(&self) -> u64 {
         self.scanner.offset()
     }
 
     /// Whether expressions are open that only a tree of the whole message can decide.
     pub fn needs_tree(&self) -> bool {
-        self.states.iter().any(Option::is_none)
+        let facts = &self.stream.facts;
+        let spilled = || (0..self.plan.atoms.len() as u32).any(|atom| self.state(AtomId(atom)).is_none());
+        !self.trees_done && (self.plan.trees() > 0 || facts.spilled && spilled())
     }
 
     /// Decides what is open on a tree of the whole message.
@@ -201,19 +233,39 @@ impl Run {
     /// When the message is not well-formed or an evaluation costs too much; nothing is decided then.
     pub fn evaluate_trees(&mut self, set: &Set, whole: &[u8]) -> Result<(), TreeError> {
         let tree = Tree::read(whole, &self.limits, self.charset.as_deref(), true)?;
-        let evaluator = Evaluator::new(&tree, &self.given);
-        for (index, atom) in set.atoms.iter().enumerate() {
-            let Some(state) = self.states.get_mut(index).filter(|state| state.is_none()) else { continue };
+        let evaluator = Evaluator::new(&tree, &self.stream.facts.given);
+        let mut holding = Vec::new();
+        for (number, atom) in (0_u32..).zip(&set.atoms) {
+            if self.state(AtomId(number)).is_some() {
+                continue;
+            }
             let holds = evaluator.holds(&atom.expr.node).map_err(|_| TreeError::TooCostly {
                 expression: atom.expr.source().to_owned(),
                 max: super::eval::VISITS_MAX,
             })?;
-            *state = Some(holds);
             if holds {
-                self.matched.push(AtomId(index as u32));
+                holding.push(number);
             }
         }
-        self.decided_at = whole.len() as u64;
+        let facts = &mut self.stream.facts;
+        let serial = facts.insts.first().map_or(0, |document| document.serial);
+        for atom in holding {
+            facts.atom_stamps.get_mut(atom as usize).into_iter().for_each(|stamp| *stamp = serial);
+            facts.matched.push(AtomId(atom));
+        }
+        self.trees_done = true;
+        self.stream.decided_at = whole.len() as u64;
         Ok(())
     }
+}
+
+fn pass<'p, O: Observer>(
+    stream: &'p mut Stream,
+    set: &'p Set,
+    observer: &'p mut O,
+    depth: u32,
+    check_all: bool,
+) -> Pass<'p, O> {
+    let observes = observer.depth_max();
+    Pass { stream, program: &set.program, tally: &set.tally, observer, observes, depth, check_all }
 }

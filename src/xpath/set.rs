@@ -1,8 +1,12 @@
 //! Many expressions compiled into one immutable thing.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ast::Expr;
+use super::compile::Compiler;
+use super::program::{PHASE_ROOT, Phase, Program};
+use super::tally::{PHASE_TREE, Plan};
 
 /// Number of an expression in its set: its place in the list given to [`Set::compile`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,14 +53,26 @@ pub enum Strategy {
 pub struct Set {
     pub(super) id: u64,
     pub(super) atoms: Vec<Atom>,
+    pub(super) program: Program,
+    pub(super) tally: Arc<Plan>,
 }
 
 impl Set {
     /// Compiles; never fails, since expressions were checked when they were parsed.
     pub fn compile(atoms: Vec<Atom>, landmarks: &Landmarks) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(2);
-        let _ = landmarks;
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), atoms }
+        let mut compiler = Compiler::new(landmarks);
+        let number = |index: usize| index as u32;
+        let plans: Vec<Result<Phase, String>> =
+            atoms.iter().enumerate().map(|(index, atom)| compiler.atom(number(index), atom)).collect();
+        let program = compiler.program(plans);
+        let phases: Vec<(u32, Phase)> = atoms
+            .iter()
+            .zip(&program.plans)
+            .map(|(atom, plan)| (atom.level, plan.as_ref().copied().unwrap_or(PHASE_TREE)))
+            .collect();
+        let tally = Arc::new(Plan::new(&phases, program.phase_ends.len()));
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), atoms, program, tally }
     }
 
     /// How many expressions there are.
@@ -76,16 +92,19 @@ impl Set {
 
     /// How an expression is decided; `None` for a number that is not in the set.
     pub fn strategy(&self, atom: AtomId) -> Option<Strategy> {
-        self.atoms.get(atom.0 as usize).map(|_| Strategy::Tree { why: "the streaming engine is not built in yet".into() })
+        Some(match self.program.plans.get(atom.0 as usize)? {
+            Ok(phase) => Strategy::Streaming { header_only: *phase <= PHASE_ROOT + 1 },
+            Err(why) => Strategy::Tree { why: why.clone() },
+        })
     }
 
     /// Whether every expression is decided by the end of the first section.
     pub fn header_only(&self) -> bool {
-        self.atoms.is_empty()
+        self.program.plans.iter().all(|plan| plan.as_ref().is_ok_and(|phase| *phase <= PHASE_ROOT + 1))
     }
 
     /// Whether any expression needs the whole message as a tree.
     pub fn may_need_tree(&self) -> bool {
-        !self.atoms.is_empty()
+        self.tally.trees() > 0
     }
 }

@@ -48,6 +48,11 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// A document without anything in it.
+    pub(super) fn empty() -> Self {
+        Builder::new(false).finished()
+    }
+
     /// Reads a whole message; `namespaces` adds the nodes of the namespace axis.
     pub(super) fn read(
         bytes: &[u8],
@@ -80,7 +85,10 @@ impl Tree {
     }
 
     pub(super) fn children(&self, id: Id) -> Vec<Id> {
-        let Some(node) = self.node(id).filter(|node| matches!(node.kind, Kind::Root | Kind::Element)) else {
+        let Some(node) = self
+            .node(id)
+            .filter(|node| matches!(node.kind, Kind::Root | Kind::Element))
+        else {
             return Vec::new();
         };
         let mut out = Vec::new();
@@ -98,21 +106,30 @@ impl Tree {
     }
 
     pub(super) fn attributes(&self, id: Id, kind: Kind) -> impl Iterator<Item = Id> + '_ {
-        let range = self.node(id).filter(|node| node.kind == Kind::Element).map_or(0..0, |node| id + 1..node.content);
+        let range = self
+            .node(id)
+            .filter(|node| node.kind == Kind::Element)
+            .map_or(0..0, |node| id + 1..node.content);
         range.filter(move |&at| self.kind(at) == kind)
     }
 
     /// All nodes below that are neither attributes nor namespaces.
     pub(super) fn descendants(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
-        (id + 1..self.end(id)).filter(|&at| !matches!(self.kind(at), Kind::Attribute | Kind::Namespace))
+        (id + 1..self.end(id))
+            .filter(|&at| !matches!(self.kind(at), Kind::Attribute | Kind::Namespace))
     }
 
     /// The string-value of XPath 1.0 §5.
     pub(super) fn string(&self, id: Id) -> String {
         match self.node(id) {
             Some(node) if matches!(node.kind, Kind::Root | Kind::Element) => {
-                let texts = self.descendants(id).filter(|&at| self.kind(at) == Kind::Text);
-                texts.filter_map(|at| self.node(at)).map(|node| node.value.as_str()).collect()
+                let texts = self
+                    .descendants(id)
+                    .filter(|&at| self.kind(at) == Kind::Text);
+                texts
+                    .filter_map(|at| self.node(at))
+                    .map(|node| node.value.as_str())
+                    .collect()
             }
             Some(node) => node.value.clone(),
             None => String::new(),
@@ -120,7 +137,9 @@ impl Tree {
     }
 
     pub(super) fn name(&self, id: Id) -> Option<&Name> {
-        let named = |node: &&TreeNode| matches!(node.kind, Kind::Element | Kind::Attribute | Kind::Namespace);
+        let named = |node: &&TreeNode| {
+            matches!(node.kind, Kind::Element | Kind::Attribute | Kind::Namespace)
+        };
         self.node(id).filter(named).map(|node| &node.name)
     }
 }
@@ -145,19 +164,33 @@ impl Builder {
             value: String::new(),
         };
         let xml = HashMap::from([("xml".to_owned(), XML_NAMESPACE.to_owned())]);
-        Self { nodes: vec![root], open: vec![0], scopes: namespaces.then(|| vec![xml]), joining: false }
+        Self {
+            nodes: vec![root],
+            open: vec![0],
+            scopes: namespaces.then(|| vec![xml]),
+            joining: false,
+        }
     }
 
     fn push(&mut self, kind: Kind, name: Name, value: String) -> Id {
         let id = self.nodes.len();
         let parent = self.open.last().copied().unwrap_or(0);
-        self.nodes.push(TreeNode { kind, parent, end: id + 1, content: id + 1, name, value });
+        self.nodes.push(TreeNode {
+            kind,
+            parent,
+            end: id + 1,
+            content: id + 1,
+            name,
+            value,
+        });
         self.joining = matches!(kind, Kind::Text | Kind::Comment);
         id
     }
 
     fn namespaces(&mut self, tag: &Tag<'_>) {
-        let Some(scopes) = &mut self.scopes else { return };
+        let Some(scopes) = &mut self.scopes else {
+            return;
+        };
         let mut scope = scopes.last().cloned().unwrap_or_default();
         for (prefix, namespace) in tag.declarations() {
             if namespace.is_empty() {
@@ -170,7 +203,14 @@ impl Builder {
         sorted.sort();
         scopes.push(scope);
         for (prefix, namespace) in sorted {
-            self.push(Kind::Namespace, Name { local: prefix, ..Name::default() }, namespace);
+            self.push(
+                Kind::Namespace,
+                Name {
+                    local: prefix,
+                    ..Name::default()
+                },
+                namespace,
+            );
         }
     }
 
@@ -189,7 +229,11 @@ impl Builder {
 }
 
 fn owned(name: xml::Name<'_>) -> Name {
-    Name { prefix: name.prefix.into(), local: name.local.into(), namespace: name.namespace.into() }
+    Name {
+        prefix: name.prefix.into(),
+        local: name.local.into(),
+        namespace: name.namespace.into(),
+    }
 }
 
 impl Sink for Builder {
@@ -202,7 +246,11 @@ impl Sink for Builder {
         self.open.push(id);
         self.namespaces(tag);
         for attribute in tag.attributes() {
-            self.push(Kind::Attribute, owned(attribute.name), attribute.value.to_owned());
+            self.push(
+                Kind::Attribute,
+                owned(attribute.name),
+                attribute.value.to_owned(),
+            );
         }
         let content = self.nodes.len();
         if let Some(node) = self.nodes.get_mut(id) {
@@ -220,7 +268,11 @@ impl Sink for Builder {
         if text.is_empty() {
             return;
         }
-        match self.nodes.last_mut().filter(|node| self.joining && node.kind == Kind::Text) {
+        match self
+            .nodes
+            .last_mut()
+            .filter(|node| self.joining && node.kind == Kind::Text)
+        {
             Some(node) => node.value.push_str(text),
             None => {
                 self.push(Kind::Text, Name::default(), text.to_owned());
@@ -229,7 +281,11 @@ impl Sink for Builder {
     }
 
     fn comment(&mut self, text: &str, last: bool) {
-        match self.nodes.last_mut().filter(|node| self.joining && node.kind == Kind::Comment) {
+        match self
+            .nodes
+            .last_mut()
+            .filter(|node| self.joining && node.kind == Kind::Comment)
+        {
             Some(node) => node.value.push_str(text),
             None => {
                 self.push(Kind::Comment, Name::default(), text.to_owned());

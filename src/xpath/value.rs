@@ -17,7 +17,11 @@ pub(super) fn number(text: &str) -> f64 {
     let is_decimal = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
         && digits.bytes().filter(|&b| b == b'.').count() <= 1
         && digits.bytes().any(|b| b.is_ascii_digit());
-    if is_decimal { text.parse().unwrap_or(f64::NAN) } else { f64::NAN }
+    if is_decimal {
+        text.parse().unwrap_or(f64::NAN)
+    } else {
+        f64::NAN
+    }
 }
 
 /// `string(number)`: plain decimal without exponent, `0` for both zeros.
@@ -32,7 +36,11 @@ pub(super) fn write_text(number: f64, out: &mut String) {
     if number.is_nan() {
         out.push_str("NaN");
     } else if number.is_infinite() {
-        out.push_str(if number > 0.0 { "Infinity" } else { "-Infinity" });
+        out.push_str(if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        });
     } else if number == 0.0 {
         out.push('0');
     } else {
@@ -55,7 +63,11 @@ pub(super) fn round(number: f64) -> f64 {
         return -0.0;
     }
     let floor = number.floor();
-    if number - floor >= 0.5 { floor + 1.0 } else { floor }
+    if number - floor >= 0.5 {
+        floor + 1.0
+    } else {
+        floor
+    }
 }
 
 /// `substring()` by characters; positions are rounded as the specification says.
@@ -74,7 +86,9 @@ pub(super) fn substring(text: &str, start: f64, length: Option<f64>) -> &str {
             break;
         }
     }
-    range.and_then(|(from, to)| text.get(from..to)).unwrap_or("")
+    range
+        .and_then(|(from, to)| text.get(from..to))
+        .unwrap_or("")
 }
 
 /// `normalize-space()`, borrowing when nothing changes.
@@ -101,13 +115,17 @@ pub(super) fn translate(text: &str, from: &str, to: &str) -> String {
     for (index, c) in from.chars().enumerate() {
         map.entry(c).or_insert_with(|| to.get(index).copied());
     }
-    text.chars().filter_map(|c| map.get(&c).map_or(Some(c), |mapped| *mapped)).collect()
+    text.chars()
+        .filter_map(|c| map.get(&c).map_or(Some(c), |mapped| *mapped))
+        .collect()
 }
 
 /// `lang()` on the value of `xml:lang` in force.
 pub(super) fn speaks(language: &str, wanted: &str) -> bool {
     let (language, wanted) = (language.to_ascii_lowercase(), wanted.to_ascii_lowercase());
-    language.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    language
+        .strip_prefix(wanted.as_str())
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 #[cfg(test)]
@@ -116,17 +134,31 @@ mod tests {
 
     #[test]
     fn numbers_from_text() {
-        for (text, value) in [("1", 1.0), (" -1.5 ", -1.5), (".5", 0.5), ("5.", 5.0), ("-.5", -0.5)] {
+        for (text, value) in [
+            ("1", 1.0),
+            (" -1.5 ", -1.5),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("-.5", -0.5),
+        ] {
             assert_eq!(number(text), value, "{text}");
         }
-        for bad in ["", " ", "+1", "1e3", "1.2.3", "-", ".", "- 1", "0x1", "Infinity", "--1"] {
+        for bad in [
+            "", " ", "+1", "1e3", "1.2.3", "-", ".", "- 1", "0x1", "Infinity", "--1",
+        ] {
             assert!(number(bad).is_nan(), "{bad}");
         }
     }
 
     #[test]
     fn text_from_numbers() {
-        let cases = [(1.0, "1"), (-0.0, "0"), (1e21, "1000000000000000000000"), (0.1, "0.1"), (1e-7, "0.0000001")];
+        let cases = [
+            (1.0, "1"),
+            (-0.0, "0"),
+            (1e21, "1000000000000000000000"),
+            (0.1, "0.1"),
+            (1e-7, "0.0000001"),
+        ];
         for (value, shown) in cases {
             assert_eq!(text(value), shown);
         }
@@ -148,7 +180,12 @@ mod tests {
 
     #[test]
     fn rounding() {
-        for (value, rounded) in [(2.5, 3.0), (-2.5, -2.0), (0.499_999_999_999_999_94, 0.0), (1.4, 1.0)] {
+        for (value, rounded) in [
+            (2.5, 3.0),
+            (-2.5, -2.0),
+            (0.499_999_999_999_999_94, 0.0),
+            (1.4, 1.0),
+        ] {
             assert_eq!(round(value), rounded, "{value}");
         }
         assert!(round(-0.2).is_sign_negative());

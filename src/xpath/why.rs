@@ -37,5 +37,8 @@ pub fn why(
         max: super::eval::VISITS_MAX,
     };
     let holds = evaluator.holds(&expr.node).map_err(costly)?;
-    Ok(Diagnosis { holds, why: format!("the expression is {holds}") })
+    Ok(Diagnosis {
+        holds,
+        why: format!("the expression is {holds}"),
+    })
 }

@@ -26,7 +26,10 @@ fn table() {
         ("//o:Order[o:Qty > 100 and Name]", true),
         ("contains(//Name, 'Muster')", true),
         ("normalize-space(//Name) = 'Max Muster'", true),
-        ("//*[local-name()='Order' and namespace-uri()='urn:o']", true),
+        (
+            "//*[local-name()='Order' and namespace-uri()='urn:o']",
+            true,
+        ),
         ("//o:Qty[2] = '120'", true),
         ("//o:Qty[last()] = '120'", true),
         ("//o:Qty[position() < 2] = '120'", false),

@@ -1,8 +1,10 @@
 //! Tests of the engine (`xml` and `xpath`) through its public face.
 //!
 //! `scanner`: what is told and refused, against quick-xml. `chunks`: the same however the input is
-//! cut. `answers`: expressions and what they mean.
+//! cut. `answers`: expressions and what they mean. `streaming`: one pass against the tree.
 
 mod answers;
+mod generate;
 mod scanner;
+mod streaming;
 mod support;

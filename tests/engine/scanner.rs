@@ -108,10 +108,20 @@ fn read(text: &str) -> (Vec<String>, bool) {
 fn same_however_cut(bytes: &[u8], charset: Option<&str>) -> (Log, bool) {
     let whole = scan(bytes, &[usize::MAX], charset);
     for size in [1, 2, 3, 7] {
-        assert_eq!(scan(bytes, &[size], charset), whole, "{size}: {}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            scan(bytes, &[size], charset),
+            whole,
+            "{size}: {}",
+            String::from_utf8_lossy(bytes)
+        );
     }
     for cut in 0..bytes.len() {
-        assert_eq!(scan(bytes, &[cut, usize::MAX], charset), whole, "cut {cut}: {}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            scan(bytes, &[cut, usize::MAX], charset),
+            whole,
+            "cut {cut}: {}",
+            String::from_utf8_lossy(bytes)
+        );
     }
     let good = whole.1.is_ok();
     (whole.0, good)
@@ -121,7 +131,11 @@ fn same_however_cut(bytes: &[u8], charset: Option<&str>) -> (Log, bool) {
 fn good_documents() {
     for text in GOOD {
         let (log, good) = same_however_cut(text.as_bytes(), None);
-        assert!(good, "{text}: {:?}", scan(text.as_bytes(), &[usize::MAX], None).1);
+        assert!(
+            good,
+            "{text}: {:?}",
+            scan(text.as_bytes(), &[usize::MAX], None).1
+        );
         assert_eq!((log.lines, true), read(text), "{text}");
     }
 }
@@ -164,7 +178,13 @@ fn declared_latin1() {
 fn offsets_are_of_the_bytes_received() {
     let error = scan(b"<a>\n</b>", &[1], None).1.unwrap_err();
     assert_eq!(error.offset, 4);
-    assert!(error.to_string().contains("`</b>` does not match `<a>`"), "{error}");
-    let wide: Vec<u8> = "<a>é</b>".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    assert!(
+        error.to_string().contains("`</b>` does not match `<a>`"),
+        "{error}"
+    );
+    let wide: Vec<u8> = "<a>é</b>"
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes)
+        .collect();
     assert_eq!(scan(&wide, &[3], None).1.unwrap_err().offset, 8);
 }

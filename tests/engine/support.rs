@@ -31,7 +31,10 @@ impl Sink for Log {
         let name = tag.name();
         let mut line = format!("start {{{}}}{}", name.namespace, name.local);
         for attribute in tag.attributes() {
-            line += &format!(" {{{}}}{}={:?}", attribute.name.namespace, attribute.name.local, attribute.value);
+            line += &format!(
+                " {{{}}}{}={:?}",
+                attribute.name.namespace, attribute.name.local, attribute.value
+            );
         }
         self.lines.push(line);
         Flow::Continue
@@ -58,7 +61,11 @@ impl Sink for Log {
 }
 
 /// Scans in pieces of the given sizes, repeated.
-pub(crate) fn scan(bytes: &[u8], sizes: &[usize], charset: Option<&str>) -> (Log, Result<(), xml::Error>) {
+pub(crate) fn scan(
+    bytes: &[u8],
+    sizes: &[usize],
+    charset: Option<&str>,
+) -> (Log, Result<(), xml::Error>) {
     let mut log = Log::default();
     let mut scanner = Scanner::new();
     let result = (|| {
@@ -68,7 +75,11 @@ pub(crate) fn scan(bytes: &[u8], sizes: &[usize], charset: Option<&str>) -> (Log
         while !rest.is_empty() {
             let take = sizes.next().unwrap_or(usize::MAX).clamp(1, rest.len());
             let fed = scanner.feed(&rest[..take], &mut log)?;
-            let taken = if let Fed::Stopped(taken) = fed { taken } else { take };
+            let taken = if let Fed::Stopped(taken) = fed {
+                taken
+            } else {
+                take
+            };
             rest = &rest[taken..];
         }
         scanner.finish(&mut log)
@@ -84,40 +95,75 @@ pub(crate) const SOAP12: &str = "http://www.w3.org/2003/05/soap-envelope";
 
 pub(crate) fn environment() -> Environment {
     let mut namespaces = Namespaces::new();
-    namespaces.bind_any("soap", &[SOAP11, SOAP12]).bind("s11", SOAP11).bind("s12", SOAP12);
+    namespaces
+        .bind_any("soap", &[SOAP11, SOAP12])
+        .bind("s11", SOAP11)
+        .bind("s12", SOAP12).bind("s", SOAP11);
     namespaces.bind("o", "urn:o").bind("p", "urn:p");
     Environment::new(namespaces)
 }
 
 pub(crate) fn landmarks() -> Landmarks {
-    let both = |local: &str| vec![(SOAP11.to_owned(), local.to_owned()), (SOAP12.to_owned(), local.to_owned())];
-    Landmarks { root: both("Envelope"), sections: vec![both("Header"), both("Body")] }
+    let both = |local: &str| {
+        vec![
+            (SOAP11.to_owned(), local.to_owned()),
+            (SOAP12.to_owned(), local.to_owned()),
+        ]
+    };
+    Landmarks {
+        root: both("Envelope"),
+        sections: vec![both("Header"), both("Body")],
+    }
 }
 
 pub(crate) fn expr(text: &str) -> Expr {
-    parse(text, &environment(), &ParseLimits::default()).unwrap_or_else(|error| panic!("{text}: {error}"))
+    parse(text, &environment(), &ParseLimits::default())
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+pub(crate) fn set_of(texts: &[&str]) -> Set {
+    let atoms = texts.iter().map(|text| Atom { expr: expr(text), level: 0 }).collect();
+    Set::compile(atoms, &landmarks())
 }
 
 /// The answers of a set, streaming first and then on a tree where needed.
 pub(crate) fn ask_all(texts: &[&str], message: &[u8], size: usize) -> Result<Vec<bool>, String> {
-    let atoms = texts.iter().map(|text| Atom { expr: expr(text), level: 0 }).collect();
+    let atoms = texts
+        .iter()
+        .map(|text| Atom {
+            expr: expr(text),
+            level: 0,
+        })
+        .collect();
     let set = Set::compile(atoms, &landmarks());
     let mut run = Run::new();
-    run.begin(&set, &[], &Limits::default(), None).map_err(|e| e.to_string())?;
+    run.begin(&set, &[], &Limits::default(), None)
+        .map_err(|e| e.to_string())?;
     let mut rest = message;
     while !rest.is_empty() {
         let take = size.clamp(1, rest.len());
-        let progress = run.feed(&set, &rest[..take], &mut xml::Nobody).map_err(|e| e.to_string())?;
-        let taken = if let soap_router::xpath::Progress::Paused(taken) = progress { taken } else { take };
+        let progress = run
+            .feed(&set, &rest[..take], &mut xml::Nobody)
+            .map_err(|e| e.to_string())?;
+        let taken = if let soap_router::xpath::Progress::Paused(taken) = progress {
+            taken
+        } else {
+            take
+        };
         rest = &rest[taken..];
     }
-    run.finish(&set, &mut xml::Nobody).map_err(|e| e.to_string())?;
+    run.finish(&set, &mut xml::Nobody)
+        .map_err(|e| e.to_string())?;
     if run.needs_tree() {
-        run.evaluate_trees(&set, message).map_err(|e| e.to_string())?;
+        run.evaluate_trees(&set, message)
+            .map_err(|e| e.to_string())?;
     }
-    Ok((0..texts.len()).map(|index| run.state(AtomId(index as u32)).expect("decided")).collect())
+    Ok((0..texts.len())
+        .map(|index| run.state(AtomId(index as u32)).expect("decided"))
+        .collect())
 }
 
 pub(crate) fn ask(text: &str, message: &str) -> bool {
-    ask_all(&[text], message.as_bytes(), usize::MAX).unwrap_or_else(|error| panic!("{text}: {error}"))[0]
+    ask_all(&[text], message.as_bytes(), usize::MAX)
+        .unwrap_or_else(|error| panic!("{text}: {error}"))[0]
 }

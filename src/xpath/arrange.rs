@@ -1,0 +1,281 @@
+//! The compiler's last pass: tests into indexes, logic into rules, and each rule behind its rarest
+//! condition.
+
+use super::compile::Compiler;
+use super::eval::Given;
+use super::index::{Index, Memo, VALUE_BYTES_MAX};
+use super::program::{CondId, FormulaId, Logic, PhaseEnd, Phase, Program, Rule, RuleId, SlotKind};
+use super::scalar::{Scalar, Slots};
+use super::trie::NodeId;
+
+/// Alternatives a formula is split into; beyond, it is kept whole and looked at when its anchor ends.
+const ALTERNATIVES_MAX: usize = 256;
+/// Conditions of one alternative; a longer one is kept whole too.
+const LITERALS_MAX: usize = 64;
+
+impl Compiler {
+    /// Makes the program; `plans` are the answers of [`Compiler::atom`] in order.
+    pub(super) fn program(mut self, plans: Vec<Result<Phase, String>>) -> Program {
+        let indexes: Vec<Index> = self.tests.iter().map(Index::build).collect();
+        let last = super::program::PHASE_ROOT + self.sections + 1;
+        let mut ends: Vec<PhaseEnd> = (0..=last).map(|_| PhaseEnd::default()).collect();
+        self.arrange_scalars(&indexes, &mut ends);
+        let rules = self.rules(&mut ends);
+        let access = self.access(&rules);
+        let useful = self.useful(&plans);
+        let mut places: Vec<Option<Box<super::program::Place>>> = Vec::new();
+        places.resize_with(self.trie.nodes.len(), || None);
+        for (node, place) in self.places {
+            if let Some(slot) = places.get_mut(node as usize) {
+                *slot = Some(Box::new(place));
+            }
+        }
+        Program {
+            symbols: self.symbols,
+            trie: self.trie,
+            places,
+            useful,
+            conds: self.conds,
+            access,
+            rules,
+            formulas: self.formulas.into_iter().map(|(formula, _)| formula).collect(),
+            indexes,
+            scalars: self.scalars,
+            root_slots: self.root_slots,
+            phase_ends: ends,
+            plans,
+            sections: self.sections,
+        }
+    }
+
+    /// Decides for each scalar when it is computed.
+    fn arrange_scalars(&mut self, indexes: &[Index], ends: &mut [PhaseEnd]) {
+        for id in 0..self.scalars.len() {
+            let Some(info) = self.scalars.get(id) else { continue };
+            let (anchor, phase) = (info.anchor, info.phase);
+            let slots = info.scalar.slots();
+            let plain_count = matches!(info.scalar, Scalar::Count(_));
+            let Some(index) = indexes.get(info.index as usize) else { continue };
+            let whole = matches!(info.scalar, Scalar::Text(_));
+            let need = if whole { index.need } else { VALUE_BYTES_MAX };
+            let is_text = |slot: &u32| self.slot_kind(anchor, *slot).is_some_and(|kind| !matches!(kind, SlotKind::Count | SlotKind::Sum));
+            let early = match slots.as_slice() {
+                [only] if is_text(only) => Some(*only),
+                _ => None,
+            };
+            let fires_empty = info.scalar.uses_external() || early.is_none() || fires_on_nothing(&info.scalar, index);
+            if let Some(info) = self.scalars.get_mut(id) {
+                info.early = early;
+                info.slots.clone_from(&slots);
+            }
+            for slot in &slots {
+                let Some(slot) = self.slot_mut(anchor, *slot) else { continue };
+                slot.need = slot.need.max(need);
+                if early.is_some() {
+                    slot.scalars.push(id as u32);
+                }
+                if plain_count && slot.kind == SlotKind::Count {
+                    slot.counts.push(id as u32);
+                }
+            }
+            if !fires_empty {
+                continue;
+            }
+            if anchor == 0 {
+                ends.get_mut(usize::from(phase)).into_iter().for_each(|end| end.scalars.push(id as u32));
+            } else if let Some(anchor) = self.places.get_mut(&anchor).and_then(|place| place.anchor.as_mut()) {
+                anchor.scalars_at_end.push(id as u32);
+            }
+        }
+    }
+
+    fn slot_kind(&self, anchor: NodeId, slot: u32) -> Option<SlotKind> {
+        let slots = if anchor == 0 { &self.root_slots } else { &self.places.get(&anchor)?.anchor.as_ref()?.slots };
+        slots.get(slot as usize).map(|slot| slot.kind)
+    }
+
+    fn slot_mut(&mut self, anchor: NodeId, slot: u32) -> Option<&mut super::program::Slot> {
+        if anchor == 0 {
+            return self.root_slots.get_mut(slot as usize);
+        }
+        self.places.get_mut(&anchor)?.anchor.as_mut()?.slots.get_mut(slot as usize)
+    }
+
+    /// Splits formulas into rules.
+    fn rules(&mut self, ends: &mut [PhaseEnd]) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        for id in 0..self.formulas.len() {
+            let Some((formula, logic)) = self.formulas.get(id) else { continue };
+            if formula.effects.is_empty() {
+                continue;
+            }
+            let anchor = formula.anchor;
+            match alternatives(logic, false) {
+                Some(parts) => {
+                    for (positive, negative) in parts {
+                        self.rule(id as FormulaId, anchor, positive, negative, &mut rules, ends);
+                    }
+                }
+                None => self.general(id, anchor, ends),
+            }
+        }
+        rules
+    }
+
+    fn rule(
+        &mut self,
+        formula: FormulaId,
+        anchor: NodeId,
+        positive: Vec<CondId>,
+        negative: Vec<CondId>,
+        rules: &mut Vec<Rule>,
+        ends: &mut [PhaseEnd],
+    ) {
+        let info = |cond: &CondId| self.conds.get(*cond as usize);
+        let negative_at_start = negative.iter().all(|cond| info(cond).is_some_and(|info| info.at_start));
+        let phase = negative.iter().filter_map(|cond| info(cond).map(|info| info.phase)).max().unwrap_or(0);
+        let id = rules.len() as RuleId;
+        if positive.is_empty() {
+            if anchor == 0 {
+                ends.get_mut(usize::from(phase)).into_iter().for_each(|end| end.rules.push(id));
+            } else if let Some(anchor) = self.places.get_mut(&anchor).and_then(|place| place.anchor.as_mut()) {
+                let due = if negative_at_start { &mut anchor.rules_at_start } else { &mut anchor.rules_at_end };
+                due.push(id);
+            }
+        }
+        rules.push(Rule { formula, positive, negative, negative_at_start, phase });
+    }
+
+    fn general(&mut self, id: usize, anchor: NodeId, ends: &mut [PhaseEnd]) {
+        let Some((formula, logic)) = self.formulas.get_mut(id) else { return };
+        formula.general = Some(logic.clone());
+        let phase = logic_phase(logic, &self.conds);
+        if anchor == 0 {
+            ends.get_mut(usize::from(phase)).into_iter().for_each(|end| end.general.push(id as FormulaId));
+        } else if let Some(anchor) = self.places.get_mut(&anchor).and_then(|place| place.anchor.as_mut()) {
+            anchor.general_at_end.push(id as FormulaId);
+        }
+    }
+
+    /// Puts each rule behind the condition that fewest rules need.
+    fn access(&mut self, rules: &[Rule]) -> Vec<Vec<RuleId>> {
+        let mut uses = vec![0_u32; self.conds.len()];
+        for cond in rules.iter().flat_map(|rule| &rule.positive) {
+            uses.get_mut(*cond as usize).into_iter().for_each(|count| *count += 1);
+        }
+        let mut access: Vec<Vec<RuleId>> = vec![Vec::new(); self.conds.len()];
+        for (id, rule) in rules.iter().enumerate() {
+            let rarest = rule.positive.iter().min_by_key(|cond| uses.get(**cond as usize).copied().unwrap_or(0));
+            let Some(&rarest) = rarest else { continue };
+            access.get_mut(rarest as usize).into_iter().for_each(|rules| rules.push(id as RuleId));
+            for cond in rule.positive.iter().filter(|cond| **cond != rarest) {
+                self.conds.get_mut(*cond as usize).into_iter().for_each(|info| info.joins = true);
+            }
+        }
+        access
+    }
+
+    /// Which trie nodes lead to something that listens.
+    fn useful(&self, plans: &[Result<Phase, String>]) -> Vec<bool> {
+        let last = super::program::PHASE_ROOT + self.sections + 1;
+        let sections_matter = plans.iter().flatten().any(|phase| *phase > super::program::PHASE_ROOT && *phase < last);
+        let mut useful = vec![false; self.trie.nodes.len()];
+        for (node, place) in &self.places {
+            let listens = !place.element.is_empty()
+                || !place.attributes.is_empty()
+                || !place.texts.is_empty()
+                || !place.comments.is_empty()
+                || place.anchor.is_some()
+                || place.section.is_some() && sections_matter;
+            if !listens {
+                continue;
+            }
+            let mut at = *node;
+            loop {
+                match useful.get_mut(at as usize) {
+                    Some(known) if !*known => *known = true,
+                    _ => break,
+                }
+                at = self.trie.node(at).map_or(0, |step| step.parent);
+            }
+        }
+        useful
+    }
+}
+
+fn logic_phase(logic: &Logic, conds: &[super::program::CondInfo]) -> Phase {
+    match logic {
+        Logic::Const(_) => 0,
+        Logic::Cond(cond) => conds.get(*cond as usize).map_or(0, |info| info.phase),
+        Logic::Not(inner) => logic_phase(inner, conds),
+        Logic::And(parts) | Logic::Or(parts) => parts.iter().map(|part| logic_phase(part, conds)).max().unwrap_or(0),
+    }
+}
+
+/// A conjunction: what must be true, and what must not.
+type Alternative = (Vec<CondId>, Vec<CondId>);
+
+/// The disjunction of conjunctions that a logic is, unless it is too large.
+fn alternatives(logic: &Logic, negated: bool) -> Option<Vec<Alternative>> {
+    let out = match (logic, negated) {
+        (Logic::Const(truth), _) if *truth != negated => vec![(Vec::new(), Vec::new())],
+        (Logic::Const(_), _) => Vec::new(),
+        (Logic::Cond(cond), false) => vec![(vec![*cond], Vec::new())],
+        (Logic::Cond(cond), true) => vec![(Vec::new(), vec![*cond])],
+        (Logic::Not(inner), _) => alternatives(inner, !negated)?,
+        (Logic::Or(parts), false) | (Logic::And(parts), true) => {
+            let mut all = Vec::new();
+            for part in parts {
+                all.append(&mut alternatives(part, negated)?);
+            }
+            all
+        }
+        (Logic::And(parts), false) | (Logic::Or(parts), true) => {
+            let mut all: Vec<Alternative> = vec![(Vec::new(), Vec::new())];
+            for part in parts {
+                let factors = alternatives(part, negated)?;
+                if all.len() * factors.len() > ALTERNATIVES_MAX && factors.len() > 1 {
+                    return None;
+                }
+                all = all.iter().flat_map(|a| factors.iter().map(|b| joined(a, b))).collect();
+            }
+            all
+        }
+    };
+    let short = out.iter().all(|(positive, negative)| positive.len() + negative.len() <= LITERALS_MAX);
+    let consistent = |alternative: &Alternative| !alternative.0.iter().any(|cond| alternative.1.contains(cond));
+    short.then(|| out.into_iter().filter(consistent).collect())
+}
+
+fn joined(a: &Alternative, b: &Alternative) -> Alternative {
+    let union = |a: &[CondId], b: &[CondId]| {
+        let mut all: Vec<CondId> = a.iter().chain(b).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    };
+    (union(&a.0, &b.0), union(&a.1, &b.1))
+}
+
+/// Slots that nothing came into.
+struct Nothing;
+
+impl Slots for Nothing {
+    fn text(&self, _: u32) -> &str {
+        ""
+    }
+    fn number(&self, _: u32) -> f64 {
+        0.0
+    }
+    fn external(&self, _: usize) -> Option<&Given> {
+        None
+    }
+}
+
+fn fires_on_nothing(scalar: &Scalar, index: &Index) -> bool {
+    let mut fires = false;
+    scalar.with(&Nothing, &mut String::new(), |found| {
+        index.test(found, &mut Memo::default(), 1, |_| fires = true);
+    });
+    fires
+}

@@ -1,0 +1,217 @@
+//! Node-set expressions as lists of plain paths, rewritten so that more of them stream.
+//!
+//! Unions and parentheses are opened, `self` steps and name predicates become name tests, a step
+//! down and up again becomes a predicate. What is said here holds for existence and for comparisons
+//! that any node may satisfy; every rewrite keeps the node-set.
+
+use super::ast::{Axis, Comparison, NameTest, Node, Path, Start, Step, Test, Type};
+use super::functions::Function;
+
+/// A path without anything before its first step.
+#[derive(Debug, Clone)]
+pub(super) struct FlatPath {
+    pub(super) absolute: bool,
+    pub(super) steps: Vec<Step>,
+}
+
+/// The paths whose nodes together are the node-set; the error says what is in the way.
+pub(super) fn paths(node: &Node) -> Result<Vec<FlatPath>, String> {
+    let mut out = Vec::new();
+    collect(node, &mut out)?;
+    for path in &mut out {
+        tidy(path)?;
+    }
+    Ok(out)
+}
+
+fn collect(node: &Node, out: &mut Vec<FlatPath>) -> Result<(), String> {
+    match node {
+        Node::Union(parts) => parts.iter().try_for_each(|part| collect(part, out)),
+        Node::Path(Path { start: Start::Root, steps }) => {
+            out.push(FlatPath { absolute: true, steps: steps.clone() });
+            Ok(())
+        }
+        Node::Path(Path { start: Start::Here, steps }) => {
+            out.push(FlatPath { absolute: false, steps: steps.clone() });
+            Ok(())
+        }
+        Node::Path(Path { start: Start::Node(head), steps }) => {
+            for mut path in paths(head)? {
+                path.steps.extend(steps.iter().cloned());
+                out.push(path);
+            }
+            Ok(())
+        }
+        Node::Filter(head, predicates) => {
+            if predicates.iter().any(is_positional) {
+                return Err("a position in a parenthesised node-set".into());
+            }
+            for mut path in paths(head)? {
+                match path.steps.last_mut() {
+                    Some(step) => step.predicates.extend(predicates.iter().cloned()),
+                    None => path.steps.push(Step {
+                        axis: Axis::Itself,
+                        test: Test::Node,
+                        predicates: predicates.clone(),
+                    }),
+                }
+                out.push(path);
+            }
+            Ok(())
+        }
+        // Without a DTD it is empty.
+        Node::Call(Function::Id, arguments) if arguments.iter().all(|a| a.parts().is_empty()) => Ok(()),
+        _ => Err(match node {
+            Node::Call(function, _) => format!("`{}()`", function.name()),
+            _ => "an unusual node-set".into(),
+        }),
+    }
+}
+
+/// Whether a predicate may ask for the position.
+pub(super) fn is_positional(predicate: &Node) -> bool {
+    predicate.kind() == Type::Number || asks_position(predicate)
+}
+
+/// Whether `position()` or `last()` of this very context is asked for.
+pub(super) fn asks_position(node: &Node) -> bool {
+    match node {
+        Node::Call(Function::Position | Function::Last, _) => true,
+        // The predicates of a path have a context of their own; its head does not.
+        Node::Path(Path { start: Start::Node(head), .. }) | Node::Filter(head, _) => asks_position(head),
+        Node::Path(_) => false,
+        _ => node.parts().into_iter().any(asks_position),
+    }
+}
+
+/// Folds what can be folded.
+fn tidy(path: &mut FlatPath) -> Result<(), String> {
+    let mut steps: Vec<Step> = Vec::new();
+    for mut step in std::mem::take(&mut path.steps) {
+        name_predicates(&mut step);
+        match step.axis {
+            Axis::Itself => fold_self(step, &mut steps),
+            Axis::Parent if step.test == Test::Node => fold_parent(&step, &mut steps)?,
+            _ => steps.push(step),
+        }
+    }
+    path.steps = steps;
+    Ok(())
+}
+
+/// `a/self::b[c]` is `a[self::b][c]`: joined into the step before where that is a name test.
+fn fold_self(step: Step, steps: &mut Vec<Step>) {
+    let Some(last) = steps.last_mut() else {
+        if step.test != Test::Node || !step.predicates.is_empty() {
+            steps.push(step);
+        }
+        return;
+    };
+    let positional = step.predicates.iter().chain(&last.predicates).any(is_positional);
+    let joined = match (&last.test, &step.test) {
+        (_, Test::Node) => Some(last.test.clone()),
+        (Test::Node, Test::Name(name)) if last.axis != Axis::Attribute => Some(Test::Name(name.clone())),
+        (Test::Name(a), Test::Name(b)) if last.axis != Axis::Attribute => both(a, b).map(Test::Name),
+        _ => None,
+    };
+    match joined {
+        Some(_) if step.test == Test::Node && step.predicates.is_empty() => {}
+        Some(test) if !positional => {
+            last.test = test;
+            last.predicates.extend(step.predicates);
+        }
+        _ => steps.push(step),
+    }
+}
+
+/// `a/b/..` is `a[b]`.
+fn fold_parent(step: &Step, steps: &mut Vec<Step>) -> Result<(), String> {
+    let refuse = || Err("the axis `parent`".to_owned());
+    if step.predicates.iter().any(is_positional) {
+        return refuse();
+    }
+    let Some(down) = steps.pop() else { return refuse() };
+    let is_down = matches!(down.axis, Axis::Child | Axis::Attribute);
+    let Some(before) = steps.last_mut().filter(|_| is_down) else { return refuse() };
+    if before.axis == Axis::DescendantOrSelf && before.test == Test::Node && down.axis == Axis::Child {
+        // The parent of the root element is no element; only elements are kept here.
+        return refuse();
+    }
+    before.predicates.push(Node::Path(Path { start: Start::Here, steps: vec![down] }));
+    before.predicates.extend(step.predicates.iter().cloned());
+    Ok(())
+}
+
+/// The name test that both name tests pass, unless they exclude each other.
+fn both(a: &NameTest, b: &NameTest) -> Option<NameTest> {
+    let local = match (&a.local, &b.local) {
+        (Some(a), Some(b)) if a != b => return None,
+        (Some(local), _) | (None, Some(local)) => Some(local.clone()),
+        (None, None) => None,
+    };
+    let uris = match (&a.uris, &b.uris) {
+        (Some(a), Some(b)) => {
+            let shared: smallvec::SmallVec<_> = a.iter().filter(|uri| b.contains(uri)).cloned().collect();
+            if shared.is_empty() {
+                return None;
+            }
+            Some(shared)
+        }
+        (Some(uris), None) | (None, Some(uris)) => Some(uris.clone()),
+        (None, None) => None,
+    };
+    Some(NameTest { prefix: "".into(), uris, local })
+}
+
+/// Turns `*[local-name()='x' and namespace-uri()='u']` into a name test.
+fn name_predicates(step: &mut Step) {
+    let is_element_axis = matches!(step.axis, Axis::Child | Axis::Descendant | Axis::DescendantOrSelf | Axis::Itself | Axis::Attribute);
+    if !is_element_axis || step.predicates.iter().any(is_positional) {
+        return;
+    }
+    let mut parts = Vec::new();
+    for predicate in std::mem::take(&mut step.predicates) {
+        match predicate {
+            Node::And(all) => parts.extend(all),
+            other => parts.push(other),
+        }
+    }
+    for part in parts {
+        let folded = name_condition(&part).and_then(|wanted| match &step.test {
+            Test::Name(test) => both(test, &wanted),
+            // Only elements have a local name that is not empty.
+            Test::Node if wanted.local.is_some() && step.axis != Axis::Attribute => Some(wanted),
+            _ => None,
+        });
+        match folded {
+            Some(test) => step.test = Test::Name(test),
+            None => step.predicates.push(part),
+        }
+    }
+}
+
+/// The name test that `local-name() = 'x'` or `namespace-uri() = 'u'` is.
+fn name_condition(node: &Node) -> Option<NameTest> {
+    if let Node::Path(Path { start: Start::Here, steps }) = node
+        && let [Step { axis: Axis::Itself, test: Test::Name(test), predicates }] = steps.as_slice()
+        && predicates.is_empty()
+    {
+        return Some(test.clone());
+    }
+    let Node::Compare(Comparison::Equal, a, b) = node else { return None };
+    let (function, arguments, literal) = match (&**a, &**b) {
+        (Node::Call(function, arguments), Node::Literal(literal))
+        | (Node::Literal(literal), Node::Call(function, arguments)) => (function, arguments, literal),
+        _ => return None,
+    };
+    if !matches!(arguments.as_slice(), [Node::Path(Path { start: Start::Here, steps })] if steps.is_empty()) {
+        return None;
+    }
+    match function {
+        Function::LocalName if !literal.is_empty() => {
+            Some(NameTest { local: Some(literal.clone()), ..NameTest::any() })
+        }
+        Function::NamespaceUri => Some(NameTest { uris: Some(smallvec::smallvec![literal.clone()]), ..NameTest::any() }),
+        _ => None,
+    }
+}

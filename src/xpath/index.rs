@@ -1,0 +1,307 @@
+//! All tests on the values of one place, so that a value meets its tests without trying each.
+//!
+//! Equality is one hash probe, ranges are sorted, prefixes are probed by length, `contains` runs one
+//! automaton over all its words. Testing costs what it finds, not what there is.
+
+use std::collections::HashMap;
+
+use aho_corasick::AhoCorasick;
+
+use super::ast::Comparison;
+use super::program::CondId;
+use super::value;
+
+/// Longest value that is kept for tests that need all of it. 64 KiB: longer ones go to the tree.
+pub(super) const VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// One test on a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum ValueTest {
+    Equal(String),
+    Differs(String),
+    /// The number's bits, so that tests can be compared; never NaN.
+    Number(Comparison, u64),
+    StartsWith(String),
+    Contains(String),
+    /// Not empty, for text; neither zero nor NaN, for numbers; true, for booleans.
+    Truth,
+}
+
+/// A value on its way through an index.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Found<'v> {
+    /// Text, and whether it was cut at what the index needs.
+    Text(&'v str, bool),
+    Number(f64),
+    Boolean(bool),
+}
+
+/// What an index remembers of the values one instance has shown it; differs per run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memo {
+    serial: u32,
+    /// The literal that a first value spared in `differs`: 0 none yet, 1 all done, else its number + 2.
+    spared: u32,
+    /// How far the sorted bounds have fired.
+    above: u32,
+    below: u32,
+}
+
+/// The tests of one place.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    equal: HashMap<Box<str>, Vec<CondId>, Hashing>,
+    differs: HashMap<Box<str>, (u32, Vec<CondId>), Hashing>,
+    number_equal: HashMap<u64, Vec<CondId>, Hashing>,
+    number_differs: Vec<(f64, CondId)>,
+    /// `>` and `>=` by bound, ascending; `>=` first among equal bounds.
+    above: Vec<(f64, bool, CondId)>,
+    /// `<` and `<=` by bound, descending; `<=` first among equal bounds.
+    below: Vec<(f64, bool, CondId)>,
+    prefixes: Vec<(usize, HashMap<Box<str>, Vec<CondId>, Hashing>)>,
+    contains: Option<(AhoCorasick, Vec<CondId>)>,
+    truth: Vec<CondId>,
+    /// Bytes of text that suffice for every test.
+    pub(super) need: usize,
+    /// Whether a cut value leaves a test open.
+    needs_all: bool,
+    numeric: bool,
+}
+
+impl Index {
+    pub(super) fn build(tests: &HashMap<ValueTest, CondId>) -> Self {
+        let mut index = Self::default();
+        let mut words: Vec<(String, CondId)> = Vec::new();
+        let mut sorted: Vec<_> = tests.iter().collect();
+        sorted.sort_unstable_by_key(|(_, cond)| **cond);
+        for (test, &cond) in sorted {
+            match test {
+                ValueTest::Equal(text) => {
+                    index.need = index.need.max(text.len() + 1);
+                    index.equal.entry(text.as_str().into()).or_default().push(cond);
+                }
+                ValueTest::Differs(text) => {
+                    index.need = index.need.max(text.len() + 1);
+                    let next = index.differs.len() as u32;
+                    index.differs.entry(text.as_str().into()).or_insert((next, Vec::new())).1.push(cond);
+                }
+                ValueTest::StartsWith(text) => index.prefix(text, cond),
+                ValueTest::Contains(text) => words.push((text.clone(), cond)),
+                ValueTest::Truth => {
+                    index.need = index.need.max(1);
+                    index.truth.push(cond);
+                }
+                ValueTest::Number(op, bits) => index.bound(*op, f64::from_bits(*bits), cond),
+            }
+        }
+        index.above.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        index.below.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+        index.prefixes.sort_unstable_by_key(|(length, _)| *length);
+        if !words.is_empty() {
+            index.needs_all = true;
+            let automaton = AhoCorasick::new(words.iter().map(|(word, _)| word.as_bytes()));
+            // Words are short and within the length an expression may have, far below what it refuses.
+            index.contains = automaton.ok().map(|built| (built, words.iter().map(|(_, cond)| *cond).collect()));
+        }
+        index.needs_all |= index.numeric;
+        if index.needs_all {
+            index.need = VALUE_BYTES_MAX;
+        }
+        index
+    }
+
+    fn prefix(&mut self, text: &str, cond: CondId) {
+        self.need = self.need.max(text.len());
+        let at = match self.prefixes.iter().position(|(length, _)| *length == text.len()) {
+            Some(at) => at,
+            None => {
+                self.prefixes.push((text.len(), HashMap::default()));
+                self.prefixes.len() - 1
+            }
+        };
+        if let Some((_, table)) = self.prefixes.get_mut(at) {
+            table.entry(text.into()).or_default().push(cond);
+        }
+    }
+
+    fn bound(&mut self, op: Comparison, number: f64, cond: CondId) {
+        self.numeric = true;
+        match op {
+            Comparison::Equal => self.number_equal.entry(key(number)).or_default().push(cond),
+            Comparison::NotEqual => self.number_differs.push((number, cond)),
+            Comparison::Greater => self.above.push((number, false, cond)),
+            Comparison::GreaterEqual => self.above.push((number, true, cond)),
+            Comparison::Less => self.below.push((number, false, cond)),
+            Comparison::LessEqual => self.below.push((number, true, cond)),
+        }
+    }
+
+    /// Tells every condition that holds of the value. False when the value was cut too short to say.
+    #[inline]
+    pub(super) fn test(&self, found: Found<'_>, memo: &mut Memo, serial: u32, mut tell: impl FnMut(CondId)) -> bool {
+        if memo.serial != serial {
+            *memo = Memo { serial, ..Memo::default() };
+        }
+        match found {
+            Found::Text(text, cut) => {
+                if cut && self.needs_all {
+                    return false;
+                }
+                self.test_text(text, cut, memo, &mut tell);
+                if self.numeric {
+                    self.test_number(value::number(text), memo, &mut tell);
+                }
+            }
+            Found::Number(number) => {
+                if value::truth(number) {
+                    self.truth.iter().copied().for_each(&mut tell);
+                }
+                self.test_number(number, memo, &mut tell);
+                if !self.equal.is_empty() || !self.differs.is_empty() {
+                    self.test_text(&value::text(number), false, memo, &mut tell);
+                }
+            }
+            Found::Boolean(truth) => {
+                if truth {
+                    self.truth.iter().copied().for_each(&mut tell);
+                }
+            }
+        }
+        true
+    }
+
+    #[inline]
+    fn test_text(&self, text: &str, cut: bool, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
+        if !cut && !self.equal.is_empty() && let Some(conds) = self.equal.get(text) {
+            conds.iter().copied().for_each(&mut *tell);
+        }
+        if !text.is_empty() {
+            self.truth.iter().copied().for_each(&mut *tell);
+        }
+        for (length, table) in &self.prefixes {
+            let Some(head) = text.as_bytes().get(..*length) else { break };
+            // A cut inside a character is no prefix of the table.
+            let Ok(head) = std::str::from_utf8(head) else { continue };
+            if let Some(conds) = table.get(head) {
+                conds.iter().copied().for_each(&mut *tell);
+            }
+        }
+        if let Some((automaton, conds)) = &self.contains {
+            for found in automaton.find_overlapping_iter(text.as_bytes()) {
+                conds.get(found.pattern().as_usize()).copied().into_iter().for_each(&mut *tell);
+            }
+        }
+        if !self.differs.is_empty() {
+            self.test_differs(if cut { None } else { Some(text) }, memo, tell);
+        }
+    }
+
+    /// The first value settles all but the literal it equals; a second, other value settles that too.
+    fn test_differs(&self, text: Option<&str>, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
+        let equal = text.and_then(|text| self.differs.get(text)).map(|(number, _)| number + 2);
+        match memo.spared {
+            1 => {}
+            0 => {
+                for (number, conds) in self.differs.values() {
+                    if equal != Some(number + 2) {
+                        conds.iter().copied().for_each(&mut *tell);
+                    }
+                }
+                memo.spared = equal.unwrap_or(1);
+            }
+            spared if equal == Some(spared) => {}
+            spared => {
+                let left = self.differs.values().find(|(number, _)| number + 2 == spared);
+                left.iter().flat_map(|(_, conds)| conds).copied().for_each(&mut *tell);
+                memo.spared = 1;
+            }
+        }
+    }
+
+    fn test_number(&self, number: f64, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
+        for (bound, cond) in &self.number_differs {
+            if number != *bound {
+                tell(*cond);
+            }
+        }
+        if number.is_nan() {
+            return;
+        }
+        if let Some(conds) = self.number_equal.get(&key(number)) {
+            conds.iter().copied().for_each(&mut *tell);
+        }
+        self.test_above(number, memo, &mut *tell);
+        while let Some((bound, inclusive, cond)) = self.below.get(memo.below as usize) {
+            if !(number < *bound || *inclusive && number == *bound) {
+                break;
+            }
+            tell(*cond);
+            memo.below += 1;
+        }
+    }
+
+    /// The bounds a growing number has passed; each fires once an instance.
+    pub(super) fn test_above(&self, number: f64, memo: &mut Memo, mut tell: impl FnMut(CondId)) {
+        while let Some((bound, inclusive, cond)) = self.above.get(memo.above as usize) {
+            if !(number > *bound || *inclusive && number == *bound) {
+                break;
+            }
+            tell(*cond);
+            memo.above += 1;
+        }
+    }
+
+    /// [`Index::test_above`] for a count that is not final.
+    pub(super) fn test_growing(&self, number: f64, memo: &mut Memo, serial: u32, tell: impl FnMut(CondId)) {
+        if memo.serial != serial {
+            *memo = Memo { serial, ..Memo::default() };
+        }
+        self.test_above(number, memo, tell);
+    }
+}
+
+/// Both zeros are equal.
+fn key(number: f64) -> u64 {
+    (number + 0.0).to_bits()
+}
+
+/// A fast hash for tables whose keys come from the configuration; probing values cannot make it slow.
+pub(super) type Hashing = std::hash::BuildHasherDefault<Mixing>;
+
+/// Multiply and fold, eight bytes at a time.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Mixing(u64);
+
+impl std::hash::Hasher for Mixing {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            if let Some(into) = word.get_mut(..chunk.len()) {
+                into.copy_from_slice(chunk);
+            }
+            self.write_u64(u64::from_le_bytes(word) ^ (chunk.len() as u64) << 56);
+        }
+    }
+
+    #[inline]
+    fn write_u8(&mut self, byte: u8) {
+        self.0 ^= u64::from(byte);
+    }
+
+    #[inline]
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        let wide = u128::from(self.0 ^ word ^ 0x9E37_79B9_7F4A_7C15) * 0xD6E8_FEB8_6659_FD93_u128;
+        self.0 = (wide as u64) ^ ((wide >> 64) as u64);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,204 @@
+//! The compiled form of a set: who listens where, and what follows from what.
+//!
+//! A *condition* is a fact about one *anchor* instance (an element that matched a node with
+//! predicates, or the document). A *rule* is a conjunction of conditions of one anchor; when it
+//! holds, its *formula* does, and that decides an expression or is a condition of an outer anchor.
+//! Built by `compile.rs`, run by `stream.rs` and `facts.rs`.
+
+use std::collections::HashMap;
+
+use super::ast::Comparison;
+use super::index::Index;
+use super::scalar::Scalar;
+use super::trie::{NodeId, SymbolTest, Symbols, Trie};
+
+pub(super) type CondId = u32;
+pub(super) type FormulaId = u32;
+pub(super) type RuleId = u32;
+
+/// When what happens to conditions of the document is known: at the begin, behind the root's start
+/// tag, behind each section, at the end.
+pub(super) type Phase = u8;
+pub(super) const PHASE_BEGIN: Phase = 0;
+pub(super) const PHASE_ROOT: Phase = 1;
+
+/// What one place tells to the instances of one anchor.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Listener {
+    pub(super) anchor: NodeId,
+    /// Levels from the place's element up to the anchor; `None` when that differs.
+    pub(super) up: Option<u32>,
+    pub(super) exists: Vec<CondId>,
+    pub(super) index: Option<u32>,
+    /// Slots of the anchor that take the first value, the name, or count.
+    pub(super) slots: Vec<u32>,
+}
+
+/// Who listens at one trie node.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub(super) element: Vec<Listener>,
+    pub(super) attributes: Vec<(SymbolTest, Vec<Listener>)>,
+    /// Places in `attributes` by local name; `None` for tests that take any.
+    pub(super) attributes_by_name: HashMap<Option<u32>, Vec<u32>>,
+    pub(super) texts: Vec<Listener>,
+    pub(super) comments: Vec<Listener>,
+    /// Tests on the position among siblings, of this node's own instances.
+    pub(super) positions: Vec<(Comparison, f64, CondId)>,
+    pub(super) anchor: Option<Anchor>,
+    pub(super) section: Option<u8>,
+}
+
+/// What an anchor's instances keep.
+#[derive(Debug, Default)]
+pub(super) struct Anchor {
+    pub(super) slots: Vec<Slot>,
+    /// Scalars to compute when the instance ends.
+    pub(super) scalars_at_end: Vec<u32>,
+    /// Rules without a condition that must come true: looked at when the start tag is done, or at the end.
+    pub(super) rules_at_start: Vec<RuleId>,
+    pub(super) rules_at_end: Vec<RuleId>,
+    pub(super) general_at_end: Vec<FormulaId>,
+}
+
+/// What a slot keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum SlotKind {
+    Text,
+    Name,
+    LocalName,
+    NamespaceUri,
+    Count,
+    Sum,
+}
+
+/// A value of an anchor's instance.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) kind: SlotKind,
+    /// Scalars that can be computed as soon as this slot is final.
+    pub(super) scalars: Vec<u32>,
+    /// Scalars that are this count.
+    pub(super) counts: Vec<u32>,
+    /// Bytes of text that suffice for everything computed from it.
+    pub(super) need: usize,
+}
+
+/// A computed value and its tests.
+#[derive(Debug)]
+pub(super) struct ScalarInfo {
+    pub(super) anchor: NodeId,
+    pub(super) scalar: Scalar,
+    pub(super) index: u32,
+    pub(super) phase: Phase,
+    /// The one slot it is computed from as soon as that is final.
+    pub(super) early: Option<u32>,
+    /// All it is computed from.
+    pub(super) slots: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CondInfo {
+    pub(super) phase: Phase,
+    /// Known as soon as the anchor's start tag is done.
+    pub(super) at_start: bool,
+    /// Member of a rule that another condition opens.
+    pub(super) joins: bool,
+}
+
+/// A conjunction.
+#[derive(Debug, Default)]
+pub(super) struct Rule {
+    pub(super) formula: FormulaId,
+    pub(super) positive: Vec<CondId>,
+    pub(super) negative: Vec<CondId>,
+    /// All negatives are known when the anchor's start tag is done.
+    pub(super) negative_at_start: bool,
+    /// The last phase of the negatives, for rules of the document.
+    pub(super) phase: Phase,
+}
+
+/// What a formula's truth leads to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Effect {
+    Atom(u32),
+    /// A condition of an outer anchor.
+    Cond(CondId, NodeId, Option<u32>),
+    /// One more in a slot of an outer anchor.
+    Count(u32, NodeId, Option<u32>),
+}
+
+/// A boolean combination of conditions of one anchor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Logic {
+    Const(bool),
+    Cond(CondId),
+    Not(Box<Logic>),
+    And(Vec<Logic>),
+    Or(Vec<Logic>),
+}
+
+#[derive(Debug)]
+pub(super) struct Formula {
+    pub(super) anchor: NodeId,
+    pub(super) effects: Vec<Effect>,
+    /// Set when the formula was told of an instance, where telling twice would matter.
+    pub(super) once: Option<CondId>,
+    /// Kept whole when it has too many alternatives.
+    pub(super) general: Option<Logic>,
+}
+
+/// What is due when a phase of the document ends.
+#[derive(Debug, Default)]
+pub(super) struct PhaseEnd {
+    pub(super) scalars: Vec<u32>,
+    pub(super) rules: Vec<RuleId>,
+    pub(super) general: Vec<FormulaId>,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) symbols: Symbols,
+    pub(super) trie: Trie,
+    /// By trie node.
+    pub(super) places: Vec<Option<Box<Place>>>,
+    /// Trie nodes at or below which something listens.
+    pub(super) useful: Vec<bool>,
+    pub(super) conds: Vec<CondInfo>,
+    /// Rules that a condition opens, by condition.
+    pub(super) access: Vec<Vec<RuleId>>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) formulas: Vec<Formula>,
+    pub(super) indexes: Vec<Index>,
+    pub(super) scalars: Vec<ScalarInfo>,
+    pub(super) root_slots: Vec<Slot>,
+    pub(super) phase_ends: Vec<PhaseEnd>,
+    /// For each expression: its phase, or why it needs a tree.
+    pub(super) plans: Vec<Result<Phase, String>>,
+    pub(super) sections: u8,
+}
+
+impl Program {
+    /// The phase of the document's end.
+    pub(super) fn last_phase(&self) -> Phase {
+        PHASE_ROOT + self.sections + 1
+    }
+
+    #[inline]
+    pub(super) fn place(&self, node: NodeId) -> Option<&Place> {
+        self.places.get(node as usize)?.as_deref()
+    }
+
+    #[inline]
+    pub(super) fn anchor(&self, node: NodeId) -> Option<&Anchor> {
+        self.place(node)?.anchor.as_ref()
+    }
+
+    pub(super) fn slots(&self, anchor: NodeId) -> &[Slot] {
+        if anchor == 0 {
+            return &self.root_slots;
+        }
+        self.anchor(anchor).map_or(&[], |anchor| &anchor.slots)
+    }
+}

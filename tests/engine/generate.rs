@@ -1,0 +1,186 @@
+//! Random documents and expressions over a small world of names, so that they meet often.
+
+use proptest::prelude::*;
+
+const NAMES: [&str; 6] = ["a", "b", "o:a", "o:b", "p:a", "c"];
+const VALUES: [&str; 10] = ["x", "1", "2", "10", "abc", " x ", "", "xy", "-1.5", "y z"];
+
+/// Content of an element as text.
+fn content(depth: u32) -> BoxedStrategy<String> {
+    let text = prop_oneof![
+        8 => prop::sample::select(&VALUES[..]).prop_map(str::to_owned),
+        1 => Just("&lt;x&#49;".to_owned()),
+        1 => Just("<![CDATA[x]]>".to_owned()),
+        1 => Just("<!-- x -->".to_owned()),
+        1 => Just("1<!--c-->0".to_owned()),
+        1 => Just("x\r\ny".to_owned()),
+        1 => Just("a>b".to_owned()),
+    ];
+    if depth == 0 {
+        return text.boxed();
+    }
+    let part = prop_oneof![2 => text, 3 => element(depth - 1)];
+    prop::collection::vec(part, 0..5).prop_map(|parts| parts.concat()).boxed()
+}
+
+fn attributes() -> impl Strategy<Value = String> {
+    let one = |name: &'static str| {
+        prop::option::weighted(0.3, prop::sample::select(&VALUES[..]))
+            .prop_map(move |value| value.map_or(String::new(), |value| format!(" {name}='{value}'")))
+    };
+    let space = prop_oneof![
+        10 => Just(""),
+        1 => Just(" xmlns:o='urn:p'"),
+        1 => Just(" xmlns='urn:o'"),
+        1 => Just(" xmlns=''"),
+    ];
+    (one("i"), one("j"), one("o:i"), space).prop_map(|(a, b, c, d)| format!("{a}{d}{b}{c}"))
+}
+
+fn element(depth: u32) -> BoxedStrategy<String> {
+    (prop::sample::select(&NAMES[..]), attributes(), content(depth))
+        .prop_map(|(name, attributes, content)| {
+            if content.is_empty() {
+                format!("<{name}{attributes}/>")
+            } else {
+                format!("<{name}{attributes}>{content}</{name}>")
+            }
+        })
+        .boxed()
+}
+
+/// A document: an envelope, or any root.
+pub(crate) fn document() -> impl Strategy<Value = String> {
+    let soap = "http://schemas.xmlsoap.org/soap/envelope/";
+    let envelope = (attributes(), prop::option::of(content(3)), content(4)).prop_map(move |(i, header, body)| {
+        let header = header.map_or(String::new(), |header| format!("<s:Header>{header}</s:Header>"));
+        format!("<s:Envelope xmlns:s='{soap}' xmlns:o='urn:o' xmlns:p='urn:p'{}>{header}<s:Body>{body}</s:Body></s:Envelope>", i.replace("xmlns:o='urn:p'", ""))
+    });
+    let any = (prop::sample::select(&NAMES[..]), content(4))
+        .prop_map(|(name, content)| format!("<{name} xmlns:o='urn:o' xmlns:p='urn:p'>{content}</{name}>"));
+    prop_oneof![2 => envelope.boxed(), 1 => any.boxed()]
+}
+
+fn literal() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => prop::sample::select(&VALUES[..]).prop_map(|value| format!("'{value}'")),
+        2 => prop::sample::select(&["0", "1", "2", "1.5", "10", "-1", "3"][..]).prop_map(str::to_owned),
+    ]
+}
+
+fn operator() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&["=", "=", "=", "!=", "<", "<=", ">", ">="][..])
+}
+
+fn step(depth: u32) -> BoxedStrategy<String> {
+    let test = prop::sample::select(
+        &["a", "b", "c", "o:a", "o:b", "p:a", "*", "o:*", "*[local-name()='a']", "*[local-name()='b' and namespace-uri()='urn:o']"][..],
+    );
+    if depth == 0 {
+        return test.prop_map(str::to_owned).boxed();
+    }
+    let predicate = prop_oneof![
+        6 => Just(String::new()),
+        2 => boolean(depth - 1, true).prop_map(|p| format!("[{p}]")),
+        1 => prop::sample::select(&["[1]", "[2]", "[position()<3]", "[position()!=1]"][..]).prop_map(str::to_owned),
+        1 => literal().prop_map(|l| format!("[.={l}]")),
+    ];
+    (test, predicate).prop_map(|(test, predicate)| format!("{test}{predicate}")).boxed()
+}
+
+fn last_step(depth: u32) -> BoxedStrategy<String> {
+    prop_oneof![
+        8 => step(depth),
+        2 => prop::sample::select(&["@i", "@j", "@o:i", "@*", "text()", "text()[.='x']", "@i[.='1']", "comment()", "node()"][..]).prop_map(str::to_owned),
+    ]
+    .boxed()
+}
+
+/// A path; relative ones stand in predicates.
+fn path(depth: u32, relative: bool) -> BoxedStrategy<String> {
+    let start = if relative {
+        prop_oneof![4 => Just(""), 2 => Just(".//"), 1 => Just("./")].boxed()
+    } else {
+        prop_oneof![
+            3 => Just("//"),
+            2 => Just("/s:Envelope/s:Body/"),
+            2 => Just("/s:Envelope/s:Header/"),
+            1 => Just("/"),
+            1 => Just("/*/"),
+        ]
+        .boxed()
+    };
+    let middle = prop::collection::vec((step(depth), prop::sample::select(&["/", "/", "//"][..])), 0..3);
+    let path = (start, middle, last_step(depth)).prop_map(|(start, middle, last)| {
+        let middle: String = middle.into_iter().map(|(step, slash)| step + slash).collect();
+        format!("{start}{middle}{last}")
+    });
+    if relative {
+        prop_oneof![6 => path, 1 => Just(".".to_owned()), 1 => Just("@i".to_owned())].boxed()
+    } else {
+        path.boxed()
+    }
+}
+
+fn text_value(depth: u32, relative: bool) -> BoxedStrategy<String> {
+    let path = || path(depth.min(1), relative);
+    prop_oneof![
+        path().prop_map(|p| format!("string({p})")),
+        path().prop_map(|p| format!("normalize-space({p})")),
+        path().prop_map(|p| format!("local-name({p})")),
+        path().prop_map(|p| format!("name({p})")),
+        path().prop_map(|p| format!("substring({p}, 2)")),
+        path().prop_map(|p| format!("substring-before({p}, 'c')")),
+        path().prop_map(|p| format!("translate({p}, 'xy', 'yx')")),
+        (path(), path()).prop_map(|(p, q)| format!("concat({p}, {q})")),
+    ]
+    .boxed()
+}
+
+fn number_value(depth: u32, relative: bool) -> BoxedStrategy<String> {
+    let path = || path(depth.min(1), relative);
+    prop_oneof![
+        path().prop_map(|p| format!("count({p})")),
+        path().prop_map(|p| format!("string-length({p})")),
+        path().prop_map(|p| format!("number({p})")),
+        path().prop_map(|p| format!("(number({p}) + 1)")),
+        path().prop_map(|p| format!("round({p})")),
+        path().prop_map(|p| format!("sum({p})")),
+    ]
+    .boxed()
+}
+
+fn boolean(depth: u32, relative: bool) -> BoxedStrategy<String> {
+    let path = move || path(depth, relative);
+    let leaf = prop_oneof![
+        4 => path(),
+        6 => (path(), operator(), literal()).prop_map(|(p, op, l)| format!("{p} {op} {l}")),
+        1 => (literal(), operator(), path()).prop_map(|(l, op, p)| format!("{l} {op} {p}")),
+        2 => (text_value(depth, relative), operator(), literal()).prop_map(|(v, op, l)| format!("{v} {op} {l}")),
+        2 => (number_value(depth, relative), operator(), literal()).prop_map(|(v, op, l)| format!("{v} {op} {l}")),
+        1 => (path(), prop::sample::select(&VALUES[..])).prop_map(|(p, v)| format!("contains({p}, '{v}')")),
+        1 => (path(), prop::sample::select(&VALUES[..])).prop_map(|(p, v)| format!("starts-with({p}, '{v}')")),
+        1 => (path(), path()).prop_map(|(p, q)| format!("({p} | {q}) = '1'")),
+        1 => (path(), path()).prop_map(|(p, q)| format!("{p} = {q}")),
+        1 => path().prop_map(|p| format!("not({p})")),
+        1 => (path(), literal()).prop_map(|(p, l)| format!("not({p} = {l})")),
+        1 => path().prop_map(|p| format!("{p} = true()")),
+        1 => path().prop_map(|p| format!("({p})[1] = 'x'")),
+    ];
+    if depth == 0 {
+        return leaf.boxed();
+    }
+    let inner = move || boolean(depth - 1, relative);
+    prop_oneof![
+        5 => leaf,
+        1 => (inner(), inner()).prop_map(|(a, b)| format!("({a}) and ({b})")),
+        1 => (inner(), inner()).prop_map(|(a, b)| format!("({a}) or ({b})")),
+        1 => inner().prop_map(|a| format!("not({a})")),
+    ]
+    .boxed()
+}
+
+/// A boolean expression over the document.
+pub(crate) fn expression() -> impl Strategy<Value = String> {
+    boolean(2, false)
+}
