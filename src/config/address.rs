@@ -70,8 +70,15 @@ impl Leaf for EndpointUrl {
         if !(lower.starts_with("http://") || lower.starts_with("https://")) {
             return Err("the URL begins with `http://` or `https://`".to_owned());
         }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err("a URL holds no blanks".to_owned());
+        if text
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || c == '\\')
+        {
+            return Err("a URL holds no blanks and no backslashes".to_owned());
+        }
+        // The parser would make the first segment of the path the host.
+        if lower.contains(":///") {
+            return Err("the host is missing".to_owned());
         }
         let url = url::Url::parse(text).map_err(|error| error.to_string())?;
         // The parser drops `user@`, but not what it means for the reader: a secret in the configuration.
@@ -184,6 +191,8 @@ mod tests {
             "http://h/#f",
             "http://h:0/",
             "http://h/a b",
+            "http:///h",
+            "http://h\\a",
         ] {
             assert!(EndpointUrl::parse(bad).is_err(), "{bad}");
         }

@@ -277,6 +277,78 @@ fn shown(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    const ROUTER: &str = "
+listeners: { p: { bind: '127.0.0.1:1', tls: { cert: certs/a.pem, key: /etc/a.key } } }
+services: { s: { path: /s, table: t } }
+endpoints: { a: { url: 'http://a/' } }
+";
+    const TABLE: &str = "table: [{ filter: { match_all: {} }, endpoint: a }]";
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        for inner in ["config", "filters"] {
+            std::fs::create_dir(folder.path().join(inner)).unwrap();
+        }
+        let main = folder.path().join("config/router.yaml");
+        std::fs::write(&main, ROUTER).unwrap();
+        std::fs::write(folder.path().join("filters/t.yaml"), TABLE).unwrap();
+        (folder, main)
+    }
+
+    fn rules(loaded: &Loaded) -> Vec<&'static str> {
+        loaded.report.iter().map(|found| found.rule).collect()
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_they_stand_in_and_all_files_are_watched() {
+        let (folder, main) = folder();
+        for hidden in [".#t.yaml", "notes.txt", ".hidden.yaml"] {
+            std::fs::write(folder.path().join("filters").join(hidden), "[").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("filters/..data")).unwrap();
+        let loaded = load(&main);
+        assert!(loaded.report.is_empty(), "{:?}", loaded.report);
+        let config = folder.path().join("config");
+        let table = config.join("../filters/t.yaml");
+        let watched = [
+            main,
+            table,
+            config.join("certs/a.pem"),
+            PathBuf::from("/etc/a.key"),
+        ];
+        assert_eq!(loaded.watch.files, watched);
+        assert_eq!(loaded.watch.folders, [config.join("../filters")]);
+    }
+
+    #[test]
+    fn a_folder_is_no_file_and_a_file_no_folder() {
+        let (folder, main) = folder();
+        assert_eq!(rules(&load(folder.path())), ["unreadable-file"]);
+        assert_eq!(
+            rules(&load(&folder.path().join("nothing.yaml"))),
+            ["missing-file"]
+        );
+        std::fs::write(&main, format!("{ROUTER}filters_dir: router.yaml\n")).unwrap();
+        assert_eq!(rules(&load(&main)), ["unreadable-folder"]);
+    }
+
+    #[test]
+    fn files_beyond_the_limits_are_refused() {
+        let (folder, main) = folder();
+        let large = folder.path().join("filters/large.yaml");
+        // A hole in a file costs no disk.
+        std::fs::File::create(&large)
+            .unwrap()
+            .set_len(FILE_BYTES_MAX + 1)
+            .unwrap();
+        assert_eq!(rules(&load(&main)), ["unreadable-file"]);
+        std::fs::remove_file(large).unwrap();
+        for number in 0..TABLES_MAX {
+            std::fs::write(folder.path().join(format!("filters/t{number}.yaml")), "").unwrap();
+        }
+        assert_eq!(rules(&load(&main)), ["unreadable-folder"]);
+    }
+
     #[test]
     fn paths_are_shown_as_one_would_write_them() {
         assert_eq!(

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use soap_router::{config, diag};
+use soap_router::{config, diag, filter, snapshot};
 
 #[test]
 fn each_broken_configuration_is_told_as_agreed() {
@@ -108,9 +108,10 @@ fn read_and_show(router: &str, table: &str) {
 /// The report of a case as `check` prints it, with paths as seen from its folder.
 fn check(folder: &Path) -> String {
     let loaded = config::load(&folder.join("config/router.yaml"));
-    let shown = diag::human(&loaded.report, &loaded.sources, diag::Colour::Never);
+    let (_, report) = snapshot::compile(&loaded, &filter::Registry::default());
+    let shown = diag::human(&report, &loaded.sources, diag::Colour::Never);
     let gap = if shown.is_empty() { "" } else { "\n" };
-    let text = format!("{shown}{gap}{}\n", loaded.report.summary());
+    let text = format!("{shown}{gap}{}\n", report.summary());
     text.replace(&format!("{}/", folder.display()), "")
 }
 
