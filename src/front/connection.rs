@@ -8,12 +8,12 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{Arrival, Origin, Worker, handle};
-use crate::net::SpellingProbe;
+use crate::net::{Caller, Waits};
 use crate::snapshot::Listener;
 
 /// Smallest read buffer that hyper accepts.
@@ -29,7 +29,12 @@ pub(super) async fn serve(
 ) {
     // Small writes must not wait for acknowledgements; failing to say so is harmless.
     let _ = stream.set_nodelay(true);
-    let (stream, spelling) = SpellingProbe::new(stream);
+    let waits = Waits {
+        idle: listener.keep_alive,
+        head: listener.header_read_timeout,
+        write: listener.write_timeout,
+    };
+    let (stream, watch) = Caller::new(stream, waits);
     let counted = worker.connected();
     let service = service_fn(move |request: Request<Incoming>| {
         let (head, body) = request.into_parts();
@@ -37,18 +42,18 @@ pub(super) async fn serve(
             head,
             body,
             origin: origin.clone(),
-            spelled: spelling.take(),
+            spelled: watch.head_arrived(),
         };
-        let (worker, spelling) = (Arc::clone(&worker), spelling.clone());
+        let (worker, watch) = (Arc::clone(&worker), watch.clone());
         async move {
             let response = handle(&worker, arrival).await;
-            spelling.look();
+            watch.answered();
             Ok::<_, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(listener.header_read_timeout)
+        // Waiting for heads is timed by `Caller`.
+        .header_read_timeout(None)
         .max_headers(listener.header_count_max)
         .max_buf_size(listener.header_block_max.max(BUFFER_MIN))
         .preserve_header_case(true)

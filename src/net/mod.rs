@@ -3,6 +3,7 @@
 //! Knows HTTP bodies and bytes, no SOAP and no configuration.
 
 mod body;
+mod caller;
 mod headers;
 mod replay;
 mod spelling;
@@ -10,4 +11,5 @@ mod spelling;
 pub use body::{Body, BodyError, OnEnd, Relay};
 pub use headers::strip_hop_by_hop;
 pub use replay::{Bounds, Budget, Inspect, OnOverflow, Replay, ReplayReader, SourceError};
-pub use spelling::{Spelling, SpellingProbe, SpellingWatch};
+pub use caller::{Caller, CallerWatch, Waits};
+pub use spelling::Spelling;

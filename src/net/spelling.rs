@@ -9,18 +9,14 @@
 //! **Invariant:** a request leaves with `SOAPAction` spelled so, whatever the caller wrote.
 
 use std::cell::Cell;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
 
 use http::{Extensions, Request, Response};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt as _;
 
 /// Names whose usual spelling is not "a capital after each hyphen".
 const ODD_NAMES: [&str; 12] = [
@@ -37,9 +33,6 @@ const ODD_NAMES: [&str; 12] = [
     "X-Correlation-ID",
     "Sec-WebSocket-Key",
 ];
-
-/// The name to look for in raw bytes: a caller that spells this one right spells all as meant.
-const MARK: &[u8] = b"SOAPAction";
 
 /// The harvested spelling, put into requests as extensions.
 #[derive(Debug, Clone, Default)]
@@ -78,99 +71,5 @@ impl Spelling {
     #[must_use]
     pub fn template(&self) -> Extensions {
         self.template.clone()
-    }
-}
-
-/// What the probe is doing: a head is due, one with the right spelling came, or none is due.
-const LOOKING: u8 = 0;
-const SEEN: u8 = 1;
-const RESTING: u8 = 2;
-
-/// Watches what a caller sends and remembers whether `SOAPAction` came spelled so.
-#[derive(Debug)]
-pub struct SpellingProbe<T> {
-    inner: T,
-    watch: SpellingWatch,
-}
-
-/// The reading end of a [`SpellingProbe`].
-#[derive(Debug, Clone, Default)]
-pub struct SpellingWatch {
-    state: Arc<AtomicU8>,
-}
-
-impl SpellingWatch {
-    /// Whether the head that has just arrived spells the name right; the probe then rests,
-    /// because what follows is a body.
-    #[must_use]
-    pub fn take(&self) -> bool {
-        self.state.swap(RESTING, Ordering::Relaxed) == SEEN
-    }
-
-    /// The next head is due.
-    pub fn look(&self) {
-        self.state.store(LOOKING, Ordering::Relaxed);
-    }
-}
-
-impl<T> SpellingProbe<T> {
-    /// Watches `inner`.
-    pub fn new(inner: T) -> (Self, SpellingWatch) {
-        let watch = SpellingWatch::default();
-        (
-            Self {
-                inner,
-                watch: watch.clone(),
-            },
-            watch,
-        )
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for SpellingProbe<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        if polled.is_ready() && self.watch.state.load(Ordering::Relaxed) == LOOKING {
-            let fresh = buffer.filled().get(before..).unwrap_or_default();
-            if memchr::memmem::find(fresh, MARK).is_some() {
-                self.watch.state.store(SEEN, Ordering::Relaxed);
-            }
-        }
-        polled
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for SpellingProbe<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }

@@ -115,6 +115,7 @@ impl Compiler<'_> {
             header_read_timeout: written
                 .header_read_timeout
                 .map_or(limits.header_read_timeout.0, |time| time.0),
+            write_timeout: limits.body_idle_timeout.0,
             header_block_max: bytes(limits.header_block.0),
             header_count_max: limits.header_count as usize,
         }

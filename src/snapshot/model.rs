@@ -76,6 +76,8 @@ pub struct Listener {
     pub keep_alive: Duration,
     /// Longest a request head may take to arrive.
     pub header_read_timeout: Duration,
+    /// Longest a caller may take no byte of its answer (`body_idle_timeout`).
+    pub write_timeout: Duration,
     /// Largest request head, bytes.
     pub header_block_max: usize,
     /// Most header fields.
