@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 use hyper::body::Incoming;
 
 use super::error::Error;
-use crate::soap::{ActionError, MediaError, MediaKind, MediaType, Version, soap_action};
+use crate::soap::{ActionError, MediaError, MediaType, Version, soap_action};
 
 /// The header that states the action in SOAP 1.1 (S11 §6.1.1).
 pub(super) const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
@@ -95,12 +95,9 @@ impl HeadFacts {
     /// When two headers contradict each other, so that nobody could say what was meant.
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, Error> {
         let media = media_type(headers);
-        let parameter = media.as_ref().ok().and_then(|media| media.action.clone());
+        let parameter = media.as_ref().ok().and_then(MediaType::stated_action);
         let header = header_action(headers)?;
-        let soap12 = matches!(
-            media.as_ref().map(|media| media.kind),
-            Ok(MediaKind::Envelope(Some(Version::Soap12)))
-        );
+        let soap12 = media.as_ref().is_ok_and(|media| media.version() == Some(Version::Soap12));
         // A 1.2 message may carry a stray SOAPAction, which counts only without a parameter
         // (H24); a 1.1 message has no parameter.
         let action = if soap12 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::filter::ReadError;
 use crate::net::SourceError;
 use crate::routing::Undecidable;
-use crate::soap::{ActionError, MediaError, Reason};
+use crate::soap::{ActionError, MediaError, MultipartError, Reason};
 
 /// Whose doing a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub enum Error {
     /// `SOAPAction` cannot be read.
     #[error(transparent)]
     SenderAction(#[from] ActionError),
+    /// The multipart message has no root part that can be read.
+    #[error(transparent)]
+    SenderMultipart(#[from] MultipartError),
     /// A request body in a coding that cannot be looked into.
     #[error("Content-Encoding `{0}` cannot be looked into; send the message without it")]
     SenderCoding(String),
@@ -109,6 +112,8 @@ impl Error {
                 Reason::MalformedMessage
             }
             Self::SenderMessage(error) => error.reason(),
+            Self::SenderMultipart(MultipartError::Headers { .. }) => Reason::LimitExceeded,
+            Self::SenderMultipart(_) => Reason::MalformedMessage,
             Self::SenderBuffer { .. } | Self::SenderReplay { .. } | Self::SenderIdle { .. } => {
                 Reason::LimitExceeded
             }
@@ -131,6 +136,7 @@ impl Error {
             Self::SenderMedia(_)
             | Self::SenderAction(_)
             | Self::SenderCoding(_)
+            | Self::SenderMultipart(_)
             | Self::SenderMessage(_)
             | Self::SenderBuffer { .. }
             | Self::SenderReplay { .. }
@@ -228,7 +234,8 @@ mod tests {
                 400,
                 false,
             ),
-                        (Error::SenderReplay { max: 1 }, "LimitExceeded", 500, 400, false),
+                        (MultipartError::Boundary.into(), "MalformedMessage", 500, 400, false),
+            (Error::SenderReplay { max: 1 }, "LimitExceeded", 500, 400, false),
             (Error::SenderTail("x".into()), "MalformedMessage", 500, 400, false),
             (Error::SenderTooLarge { max: 1 },
                 "MessageTooLarge",

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::arrival::{self, HeadFacts, Origin};
 use super::error::Error;
+use super::root_part::RootPart;
 use crate::filter::{self, Considered, Probe};
 use crate::routing::{self, Decision};
 use crate::snapshot::{Service, ServiceId, Snapshot};
@@ -131,8 +132,7 @@ pub fn explain(
         Err(error) => return explanation.fault(&error),
     };
     let media = match facts.media {
-        Ok(media) if media.kind != MediaKind::Multipart => media,
-        Ok(_) => return explanation.fault(&Error::SenderCoding("multipart/related".into())),
+        Ok(media) => media,
         Err(error) => return explanation.fault(&error.into()),
     };
     let begun = Probe::start(
@@ -153,9 +153,19 @@ pub fn explain(
         Ok(probe) => probe,
         Err(error) => return explanation.fault(&error.into()),
     };
-    let read = read(&mut probe, service, message);
+    let mut root = match media.kind {
+        MediaKind::Multipart => match RootPart::new(&media) {
+            Ok(root) => Some(root),
+            Err(error) => return explanation.fault(&error),
+        },
+        MediaKind::Envelope(_) => None,
+    };
+    let read = read(&mut probe, root.as_mut(), service, message);
     explanation.note(probe.facts(), &url);
-    explanation.decided_after_bytes = probe.decided_after();
+    explanation.decided_after_bytes = match &root {
+        Some(root) => root.decided_after(&probe),
+        None => probe.decided_after(),
+    };
     explanation.considered = probe
         .considered(message)
         .into_iter()
@@ -170,14 +180,29 @@ pub fn explain(
     explanation
 }
 
-fn read(probe: &mut Probe<'_>, service: &Service, message: &[u8]) -> Result<(), Error> {
+fn read(
+    probe: &mut Probe<'_>,
+    root: Option<&mut RootPart>,
+    service: &Service,
+    message: &[u8],
+) -> Result<(), Error> {
     let max = service.limits.message_bytes.unwrap_or(u64::MAX);
     if message.len() as u64 > max {
         return Err(Error::SenderTooLarge { max });
     }
-    probe.feed(message)?;
-    if !probe.is_decided() {
-        probe.finish(message)?;
+    match root {
+        None => {
+            probe.feed(message)?;
+            if !probe.is_decided() {
+                probe.finish(message)?;
+            }
+        }
+        Some(root) => {
+            root.feed(message, probe)?;
+            if !probe.is_decided() {
+                root.finish(probe)?;
+            }
+        }
     }
     if probe.decided_after() > service.limits.buffered_body {
         return Err(Error::SenderBuffer {

@@ -15,6 +15,7 @@ mod receive;
 mod record;
 mod reply;
 mod road;
+mod root_part;
 mod verify;
 mod worker;
 

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::error::Error;
+use super::root_part::RootPart;
 use crate::filter::Probe;
 use crate::net::{self, Bounds, Budget, Replay};
 use crate::snapshot::Limits;
@@ -52,7 +53,11 @@ impl Parcel {
     ///
     /// # Errors
     /// When the message is none, over a limit, or stops coming.
-    pub(super) async fn until_decided(&mut self, probe: &mut Probe<'_>) -> Result<(), Error> {
+    pub(super) async fn until_decided(
+        &mut self,
+        probe: &mut Probe<'_>,
+        mut root: Option<&mut RootPart>,
+    ) -> Result<(), Error> {
         if self
             .length
             .is_some_and(|length| length > self.message_max())
@@ -61,17 +66,15 @@ impl Parcel {
                 max: self.message_max(),
             });
         }
-        while !probe.is_decided() {
-            match self.read().await? {
-                Some(chunk) => probe.feed(&chunk)?,
-                None => {
-                    let whole = if probe.needs_whole() {
-                        self.whole()
-                    } else {
-                        Bytes::new()
-                    };
-                    return Ok(probe.finish(&whole)?);
+                while !probe.is_decided() {
+            match (self.read().await?, &mut root) {
+                (Some(chunk), None) => probe.feed(&chunk)?,
+                (Some(chunk), Some(root)) => root.feed(&chunk, probe)?,
+                (None, None) => {
+                    let whole = if probe.needs_whole() { self.whole() } else { Bytes::new() };
+                    probe.finish(&whole)?;
                 }
+                (None, Some(root)) => root.finish(probe)?,
             }
         }
         Ok(())

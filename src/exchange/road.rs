@@ -20,6 +20,7 @@ use super::pass;
 use super::receive::Parcel;
 use super::record::Record;
 use super::reply::{self, Dialect};
+use super::root_part::RootPart;
 use super::verify::Verifier;
 use super::worker::Worker;
 use crate::filter::Probe;
@@ -129,9 +130,10 @@ async fn route(
     if let Some(coding) = arrival::coding(&head.headers) {
         return Err(Error::SenderCoding(coding));
     }
-    if media.kind == MediaKind::Multipart {
-        return Err(Error::SenderCoding("multipart/related".into()));
-    }
+    let mut root = match media.kind {
+        MediaKind::Multipart => Some(RootPart::new(&media)?),
+        MediaKind::Envelope(_) => None,
+    };
     let mut probe = Probe::start(
         &service.filters,
         crate::filter::Arrival {
@@ -146,9 +148,12 @@ async fn route(
             now: worker.now(),
         },
     )?;
-    let read = parcel.until_decided(&mut probe).await;
+    let read = parcel.until_decided(&mut probe, root.as_mut()).await;
     note_facts(&probe, dialect, record);
-    record.decided_after = Some(probe.decided_after());
+    record.decided_after = Some(match &root {
+        Some(root) => root.decided_after(&probe),
+        None => probe.decided_after(),
+    });
     read?;
     let decision = routing::decide(&service.table, probe.matched())?;
     if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {

@@ -83,11 +83,7 @@ impl<'a> Probe<'a> {
     /// When its charset is none that can be read.
     pub fn start(set: &Arc<Set>, arrival: Arrival<'a>) -> Result<Self, ReadError> {
         let mut run = set.take_run();
-        let externals = Externals {
-            http_action: arrival.action.unwrap_or(""),
-            url: arrival.url,
-            now_days: days_since_year_one(arrival.now),
-        };
+        let externals = externals(&arrival);
         run.begin(
             &set.xpath,
             &externals.values(),
@@ -111,6 +107,16 @@ impl<'a> Probe<'a> {
         // Nothing is sent on before its version is known, so the Envelope is always awaited.
         probe.note_level();
         Ok(probe)
+    }
+
+    /// The message's charset is known only now: before its first byte, but after the start.
+    ///
+    /// # Errors
+    /// When it is none that can be read.
+    pub fn declare_charset(&mut self, charset: &str) -> Result<(), ReadError> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        let externals = externals(&self.arrival);
+        Ok(run.begin(&self.set.xpath, &externals.values(), &self.arrival.limits, Some(charset))?)
     }
 
     /// Reads the next bytes.
@@ -435,11 +441,7 @@ impl<'a> Probe<'a> {
         if state.is_none() {
             return "still open when the decision fell".into();
         }
-        let externals = Externals {
-            http_action: self.arrival.action.unwrap_or(""),
-            url: self.arrival.url,
-            now_days: days_since_year_one(self.arrival.now),
-        };
+        let externals = externals(&self.arrival);
         let Some(expr) = set.xpath.expr(atom) else {
             return String::new();
         };
@@ -465,4 +467,12 @@ impl Drop for Probe<'_> {
 /// Whether this turn of a round is the filter's.
 fn is_turn(turn: u64, of: u32, index: u32) -> bool {
     turn % u64::from(of.max(1)) == u64::from(index)
+}
+
+fn externals<'a>(arrival: &Arrival<'a>) -> Externals<'a> {
+    Externals {
+        http_action: arrival.action.unwrap_or(""),
+        url: arrival.url,
+        now_days: days_since_year_one(arrival.now),
+    }
 }

@@ -70,6 +70,34 @@ impl MediaType {
         })
     }
 
+    /// The version that the type names; of a multipart type, that of its root part.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        match self.kind {
+            MediaKind::Envelope(version) => version,
+            MediaKind::Multipart => self.root_info().and_then(|root| root.version()),
+        }
+    }
+
+    /// The action that the type states: its parameter, or that of a multipart type's
+    /// `start-info`, which comes first (rule S21).
+    #[must_use]
+    pub fn stated_action(&self) -> Option<String> {
+        let inner = match self.kind {
+            MediaKind::Envelope(_) => None,
+            MediaKind::Multipart => self.root_info().and_then(|root| root.action),
+        };
+        inner.or_else(|| self.action.clone())
+    }
+
+    /// What `start-info` (or, as the MTOM text spells it, `startinfo`) or, without attachments'
+    /// packaging, `type` says of the root part (rules S19, S20, S30).
+    fn root_info(&self) -> Option<Self> {
+        let info = self.parameter("start-info").or_else(|| self.parameter("startinfo"));
+        let info = info.or_else(|| self.parameter("type"))?;
+        Self::parse(info).ok().filter(|root| root.kind != MediaKind::Multipart)
+    }
+
     /// A multipart parameter by its lower-case name.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {

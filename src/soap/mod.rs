@@ -8,6 +8,7 @@ mod facts;
 mod fault;
 mod head;
 mod media;
+mod multipart;
 mod read_fault;
 mod version;
 
@@ -17,5 +18,6 @@ pub(crate) use fault::push_escaped;
 pub use fault::{Code, FAULT_NAMESPACE, Fault, ROUTER_NODE, Reason};
 pub use head::{Head, HeadError, Stage};
 pub use media::{ActionError, MediaError, MediaKind, MediaType, soap_action};
+pub use multipart::{MultipartError, RootFinder};
 pub use read_fault::{FaultClass, read_fault};
 pub use version::{SOAP11, SOAP12, Version};
