@@ -4,6 +4,7 @@
 //! cut. `answers`: expressions and what they mean. `streaming`: one pass against the tree.
 
 mod answers;
+mod corpus;
 mod generate;
 mod scanner;
 mod streaming;
