@@ -8,9 +8,9 @@ use super::args::{Check, Format};
 use super::{Verdict, load};
 use crate::config;
 use crate::diag::{self, Report};
-use crate::filter::{Reading, Registry};
-use crate::routing::{EntryId, Pattern};
-use crate::snapshot::{self, Resend, RouteOn, Service, Snapshot};
+use crate::filter::Registry;
+use crate::routing::EntryId;
+use crate::snapshot::{self, OnOverflow, Resend, RouteOn, Service, Snapshot};
 
 pub(super) fn run(args: &Check, registry: &Registry) -> anyhow::Result<Verdict> {
     let loaded = config::load(&args.config.config);
@@ -49,41 +49,6 @@ fn verdict(report: &Report, strict: bool) -> Verdict {
     if bad { Verdict::No } else { Verdict::Fine }
 }
 
-/// How a service reads its messages, and why.
-struct Mode {
-    name: &'static str,
-    why: String,
-}
-
-fn mode(service: &Service) -> Mode {
-    let (name, why) = match service.filters.reading() {
-        _ if service.table.pattern == Pattern::OneWay && several_endpoints(service) => (
-            "buffered",
-            "a one-way message may go to several endpoints".to_owned(),
-        ),
-        Reading::Nothing => (
-            "headers",
-            "no filter looks at the envelope beyond its version".into(),
-        ),
-        Reading::Header => ("headers", "no filter needs the body".into()),
-        Reading::Body(filter) => ("streaming", format!("filter `{filter}` needs the body")),
-        Reading::Whole(filter, why) => {
-            ("buffered", format!("filter `{filter}` needs a tree: {why}"))
-        }
-    };
-    Mode { name, why }
-}
-
-fn several_endpoints(service: &Service) -> bool {
-    let entries = &service.table.entries;
-    entries.iter().enumerate().any(|(at, entry)| {
-        entries
-            .iter()
-            .take(at)
-            .any(|other| other.priority == entry.priority && other.endpoint != entry.endpoint)
-    })
-}
-
 /// What a message may be sent to again, and on what terms.
 fn resend(snapshot: &Snapshot, service: &Service) -> Option<String> {
     let with_backups = service
@@ -93,11 +58,8 @@ fn resend(snapshot: &Snapshot, service: &Service) -> Option<String> {
         .find(|entry| !entry.backups.is_empty())?;
     let endpoint = snapshot.endpoint(with_backups.endpoint)?;
     Some(match endpoint.resend {
-        Resend::Always => format!(
-            "backups are asked after any failure, also a timeout, so a message may be delivered twice; \
-             held for it: {} bytes (`replay_buffer`)",
-            service.limits.replay_buffer
-        ),
+        Resend::Always => "backups are asked after any failure, also a timeout, so a message may be delivered twice"
+            .to_owned(),
         Resend::IfNotDelivered => {
             "backups are asked only when an endpoint cannot have got the message".to_owned()
         }
@@ -105,8 +67,25 @@ fn resend(snapshot: &Snapshot, service: &Service) -> Option<String> {
     })
 }
 
+/// What is held of a message beyond the decision, and why.
+fn held(service: &Service) -> Option<String> {
+    let why = match (service.may_multicast(), service.may_fail_over()) {
+        (false, false) => return None,
+        (true, false) => "it may go to several endpoints",
+        (false, true) => "a backup may need it again",
+        (true, true) => "it may go to several endpoints, and a backup may need it again",
+    };
+    let beyond = match service.on_overflow {
+        OnOverflow::Commit => "beyond that it is committed to the endpoint that it is at",
+        OnOverflow::Refuse => "longer messages are refused",
+        OnOverflow::Spool => "the rest goes to a temporary file",
+    };
+    let bytes = service.limits.replay_buffer;
+    Some(format!("up to {bytes} bytes (`replay_buffer`), because {why}; {beyond}"))
+}
+
 fn service_text(snapshot: &Snapshot, service: &Service) -> String {
-    let Mode { name, why } = mode(service);
+    let (name, why) = (service.mode.kind.name(), &service.mode.why);
     let route_on = match service.route_on {
         RouteOn::Auto => "auto",
         RouteOn::Headers => "headers",
@@ -119,6 +98,10 @@ fn service_text(snapshot: &Snapshot, service: &Service) -> String {
         service.path,
         if entries == 1 { "entry" } else { "entries" },
     );
+    if let Some(held) = held(service) {
+        text.push_str("\n  held: ");
+        text.push_str(&held);
+    }
     if let Some(resend) = resend(snapshot, service) {
         text.push_str("\n  failover: ");
         text.push_str(&resend);
@@ -127,7 +110,7 @@ fn service_text(snapshot: &Snapshot, service: &Service) -> String {
 }
 
 fn service_json(snapshot: &Snapshot, service: &Service) -> Value {
-    let Mode { name, why } = mode(service);
+    let (name, why) = (service.mode.kind.name(), &service.mode.why);
     let entries: Vec<Value> = (0_u32..)
         .zip(&service.table.entries)
         .map(|(number, entry)| {
@@ -143,6 +126,7 @@ fn service_json(snapshot: &Snapshot, service: &Service) -> Value {
         "path": service.path.to_string(),
         "mode": name,
         "why": why,
+        "held": held(service),
         "failover": resend(snapshot, service),
         "entries": entries,
     })

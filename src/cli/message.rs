@@ -78,5 +78,6 @@ pub(super) fn origin(listener: &str, url: &str) -> Origin {
         listener: listener.into(),
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         secure: url.starts_with("https:"),
+        certificate: None,
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn run(args: &Test, registry: &Registry) -> anyhow::Result<Verdict> {
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         let file: File = serde_yaml::from_str(&text)
             .with_context(|| format!("`{}` is no test file", path.display()))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let config = file
             .config
             .as_ref()

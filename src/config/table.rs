@@ -61,7 +61,7 @@ impl Table {
             }
         });
         self.each_round_robin(&mut |one| {
-            one.of = one.of.or_else(|| counts.get(&one.group.value).copied())
+            one.of = one.of.or_else(|| counts.get(&one.group.value).copied());
         });
     }
 
@@ -88,7 +88,7 @@ fn each_in(filter: &mut Spanned<Filter>, visit: &mut dyn FnMut(&mut RoundRobin))
     match &mut filter.value {
         Filter::RoundRobin(one) => visit(one),
         Filter::And(parts) | Filter::Or(parts) => {
-            parts.iter_mut().for_each(|part| each_behind(part, visit))
+            parts.iter_mut().for_each(|part| each_behind(part, visit));
         }
         Filter::Not(part) => each_behind(part, visit),
         _ => {}

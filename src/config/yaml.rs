@@ -197,7 +197,7 @@ impl Builder<'_> {
                     text,
                     span: node.span,
                     plain,
-                })
+                });
             }
             (None, kind) => {
                 let found = Node {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName};
 use hyper::body::Incoming;
 
 use super::error::Error;
+use crate::filter::Certificate;
 use crate::soap::{ActionError, MediaError, MediaType, Version, soap_action};
 
 /// The header that states the action in SOAP 1.1 (S11 §6.1.1).
@@ -36,6 +37,8 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// Whether TLS was used.
     pub secure: bool,
+    /// The certificate that the caller showed, verified.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 /// What the head of a SOAP request says.
@@ -45,8 +48,6 @@ pub struct HeadFacts {
     pub media: Result<MediaType, MediaError>,
     /// The action of `SOAPAction` or of the `action` parameter.
     pub action: Option<String>,
-    /// `Content-Length`.
-    pub length: Option<u64>,
 }
 
 impl Origin {
@@ -105,14 +106,9 @@ impl HeadFacts {
         } else {
             header.or(parameter)
         };
-        let length = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.parse().ok());
         Ok(Self {
             media,
             action,
-            length,
         })
     }
 }
@@ -136,6 +132,11 @@ fn header_action(headers: &HeaderMap) -> Result<Option<String>, Error> {
         return Err(ActionError::Twice.into());
     }
     Ok(soap_action(&String::from_utf8_lossy(first.as_bytes()))?)
+}
+
+/// `Content-Length`.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The coding that hides the envelope, if there is one.

@@ -143,6 +143,7 @@ pub fn explain(
             url: &url,
             listener: &origin.listener,
             service: &service.name,
+            certificate: origin.certificate.as_deref(),
             charset: media.charset.as_deref(),
             limits: service.limits.xml,
             draw: 0,

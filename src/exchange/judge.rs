@@ -97,7 +97,7 @@ pub(super) async fn judge(reply: Reply, failover: &Failover, one_way: bool) -> V
     if !is_soap(headers) {
         let kind = headers
             .get(CONTENT_TYPE)
-            .map_or("no Content-Type".into(), |value| {
+            .map_or_else(|| "no Content-Type".into(), |value| {
                 format!(
                     "Content-Type `{}`",
                     String::from_utf8_lossy(value.as_bytes())

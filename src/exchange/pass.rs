@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 
-use super::arrival::Arrival;
+use super::arrival::{self, Arrival};
 use super::outbound::Outbound;
 use super::receive::Parcel;
 use super::record::{Attempt, Outcome, Record};
@@ -40,11 +40,7 @@ pub(super) async fn pass(
     };
     record.outcome = Outcome::Passed;
     let spelling = (!arrival.spelled).then(|| worker.spelling.template());
-    let length = arrival
-        .head
-        .headers
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let outbound = Outbound::new(arrival.head, &arrival.origin, spelling);
     let body = if has_body {

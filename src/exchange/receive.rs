@@ -44,10 +44,6 @@ impl Parcel {
         self.held_bytes
     }
 
-    /// Whether the message was read to its end.
-    pub(super) const fn is_complete(&self) -> bool {
-        self.rest.is_none()
-    }
 
     /// Reads until the probe has decided.
     ///
@@ -122,7 +118,7 @@ impl Parcel {
             match frame.into_data() {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) => return self.keep(data).map(Some),
-                Err(other) => self.trailers = other.into_trailers().ok().or(self.trailers.take()),
+                Err(other) => self.trailers = other.into_trailers().ok().or_else(|| self.trailers.take()),
             }
         }
     }

@@ -125,6 +125,7 @@ impl Record {
             meter.seconds.observe(took.as_secs_f64());
             meter.request_bytes.inc_by(self.request_bytes);
             meter.response_bytes.inc_by(response_bytes);
+            meter.spooled_bytes.inc_by(self.spooled);
             if let Some(bytes) = self.decided_after {
                 meter.decided_bytes.inc_by(bytes);
             }

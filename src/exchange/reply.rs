@@ -92,7 +92,7 @@ pub(super) fn fault(error: &Error, dialect: &Dialect, mut record: Record) -> Res
     let content_type = fault.content_type();
     let status = reason.http_status(version);
     record.reason = Some(reason);
-    record.error = Some(error.detail().map_or(text.clone(), str::to_owned));
+    record.error = Some(error.detail().map_or_else(|| text.clone(), str::to_owned));
     record.outcome = Outcome::RouterFault;
     record.status = status;
     record.soap = record.soap.or(dialect.version);

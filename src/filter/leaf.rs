@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::address::{Address, AddressPattern};
 use super::custom::{MessageFilter, MessageView};
 use super::probe::Arrival;
-use super::spec::{CertificateTest, HeaderTest, Sticky, TextTest};
+use super::spec::{Certificate, CertificateTest, HeaderTest, Sticky, TextTest};
 use crate::soap::{Facts, QName, Stage, Version};
 use crate::xpath::AtomId;
 
@@ -100,8 +100,9 @@ impl Leaf {
                 covers.is_some() && covers == known.longest
             }
             Self::Header(test) => test.holds(known.arrival.headers),
-            // Certificates come with TLS; without one there is nothing that could be equal.
-            Self::Certificate(_) => false,
+            Self::Certificate(test) => {
+                known.arrival.certificate.is_some_and(|shown| test.holds(shown))
+            }
             Self::Percent { share, sticky } => draw(known, sticky.as_ref()) < *share,
             Self::Custom { filter, .. } => filter.matches(&MessageView {
                 headers: known.arrival.headers,
@@ -118,7 +119,7 @@ impl Leaf {
     pub(super) fn why(&self, known: &Known<'_>) -> String {
         let facts = known.facts;
         let quoted =
-            |value: Option<&str>| value.map_or("none".into(), |value| format!("`{value}`"));
+            |value: Option<&str>| value.map_or_else(|| "none".into(), |value| format!("`{value}`"));
         match self {
             Self::Always => "matches every message".into(),
             Self::EndpointName(_) => format!(
@@ -145,7 +146,10 @@ impl Leaf {
                 let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()));
                 format!("header {} is {}", test.name, quoted(text.as_deref()))
             }
-            Self::Certificate(_) => "the caller showed no client certificate".into(),
+            Self::Certificate(_) => known.arrival.certificate.map_or_else(
+                || "the caller showed no client certificate".into(),
+                |shown| format!("the caller's certificate is for `{}`", shown.subject),
+            ),
             Self::RoundRobin { of, index, .. } => format!("number {index} of every {of} messages"),
             Self::Percent { share, .. } => {
                 format!(
@@ -160,6 +164,17 @@ impl Leaf {
             Self::Custom { name, .. } => format!("custom filter `{name}`"),
             Self::XPath { text, .. } => format!("`{text}`"),
         }
+    }
+}
+
+impl CertificateTest {
+    fn holds(&self, shown: &Certificate) -> bool {
+        let equal = |wanted: &Option<String>, found: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == found)
+        };
+        equal(&self.subject, &shown.subject)
+            && equal(&self.issuer, &shown.issuer)
+            && self.san.as_ref().is_none_or(|wanted| shown.names.contains(wanted))
     }
 }
 

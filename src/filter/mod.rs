@@ -21,5 +21,5 @@ pub use environment::{PREDEFINED_PREFIXES, SOAP_PREFIX, environment};
 pub use error::ReadError;
 pub use probe::{Arrival, Considered, Probe};
 pub use set::{Reading, Row, Set};
-pub use spec::{CertificateTest, HeaderTest, Spec, Sticky, TextTest};
+pub use spec::{Certificate, CertificateTest, HeaderTest, Spec, Sticky, TextTest};
 pub use trial::{TrialOutcome, XPathTrial};

@@ -16,6 +16,7 @@ use super::environment::{Externals, days_since_year_one};
 use super::error::ReadError;
 use super::leaf::{Known, Leaf};
 use super::set::{Class, Node, Set};
+use super::spec::Certificate;
 use crate::routing::EntryId;
 use crate::soap::{Facts, Head, Stage};
 use crate::xml;
@@ -34,6 +35,8 @@ pub struct Arrival<'a> {
     pub listener: &'a str,
     /// The service's name.
     pub service: &'a str,
+    /// The client's verified certificate.
+    pub certificate: Option<&'a Certificate>,
     /// The charset stated by HTTP.
     pub charset: Option<&'a str>,
     /// What the scanner accepts.
@@ -434,7 +437,7 @@ impl<'a> Probe<'a> {
     fn why_xpath(
         &self,
         set: &Set,
-        atom: crate::xpath::AtomId,
+        atom: xpath::AtomId,
         state: Option<bool>,
         whole: &[u8],
     ) -> String {

@@ -81,7 +81,6 @@ pub(super) enum Class {
 /// Rows of one priority.
 #[derive(Debug, Default)]
 pub(super) struct Level {
-    pub(super) priority: i32,
     pub(super) trees: Vec<u32>,
     pub(super) has_engine: bool,
     pub(super) has_actions: bool,
@@ -112,13 +111,7 @@ impl Set {
         let mut priorities: Vec<i32> = rows.iter().map(|row| row.priority).collect();
         priorities.sort_unstable_by(|a, b| b.cmp(a));
         priorities.dedup();
-        let mut levels: Vec<Level> = priorities
-            .iter()
-            .map(|&priority| Level {
-                priority,
-                ..Level::default()
-            })
-            .collect();
+        let mut levels: Vec<Level> = priorities.iter().map(|_| Level::default()).collect();
         let mut compiler = Compiler {
             nodes: Vec::new(),
             atoms: Vec::new(),

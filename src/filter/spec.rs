@@ -39,11 +39,11 @@ pub enum Spec {
     /// Always.
     Always,
     /// All of them.
-    And(Vec<Spec>),
+    And(Vec<Self>),
     /// Any of them.
-    Or(Vec<Spec>),
+    Or(Vec<Self>),
     /// Not this one.
-    Not(Box<Spec>),
+    Not(Box<Self>),
     /// Every `of`-th message of the group, starting with the `index`-th (from 0).
     RoundRobin {
         /// Filters with the same group share a counter.
@@ -89,6 +89,17 @@ pub enum TextTest {
     Prefix(String),
     /// The expression is found in it.
     Matches(Regex),
+}
+
+/// A client's certificate, verified, as far as filters see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// Subject, as RFC 4514 text.
+    pub subject: String,
+    /// Issuer, as RFC 4514 text.
+    pub issuer: String,
+    /// Alternative names.
+    pub names: Vec<String>,
 }
 
 /// A test of the client's certificate: what is given must be equal.

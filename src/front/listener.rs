@@ -110,6 +110,7 @@ fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &
         listener: Arc::clone(&accepting.listener.name),
         peer,
         secure: false,
+        certificate: None,
     };
     let serve = connection::serve(
         stream,

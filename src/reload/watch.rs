@@ -76,7 +76,7 @@ impl Watcher {
                     failed = Err(WatchError {
                         path: folder,
                         source,
-                    })
+                    });
                 }
             }
         }

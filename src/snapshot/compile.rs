@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::mode::Mode;
 use super::model::{
     AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow,
     PathPattern, Resend,
@@ -210,6 +211,7 @@ impl Compiler<'_> {
                 .flat_map(|listeners| &listeners.0)
                 .map(|listener| listener.value.as_str().into())
                 .collect(),
+            mode: Mode::of(filters.reading()),
             filters: Arc::new(filters),
             table: routing::Table {
                 entries,

@@ -6,12 +6,14 @@
 mod changes;
 mod compile;
 mod live;
+mod mode;
 mod model;
 mod specs;
 
 pub use changes::changes;
 pub use compile::compile;
 pub use live::{Active, Live};
+pub use mode::{Mode, ModeKind};
 pub use model::{
     AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow, PathPattern, Resend,
     RouteOn, Service, ServiceId, Snapshot,

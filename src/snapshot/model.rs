@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::mode::Mode;
 use crate::filter;
 use crate::routing::{EndpointId, Table};
 use crate::soap::{Addressing, Version};
@@ -141,6 +142,8 @@ pub struct Service {
     pub verify_full: bool,
     /// What happens to a message that is longer than may be held for another attempt.
     pub on_overflow: OnOverflow,
+    /// How it reads its messages.
+    pub mode: Mode,
     /// Its limits.
     pub limits: Limits,
 }

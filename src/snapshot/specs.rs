@@ -189,7 +189,7 @@ impl<'a> Specs<'a> {
 
     fn header(
         &mut self,
-        written: &config::Spanned<config::HttpHeader>,
+        written: &Spanned<config::HttpHeader>,
     ) -> Option<filter::HeaderTest> {
         let name = http::HeaderName::from_bytes(written.value.name.value.0.as_bytes()).ok()?;
         let test = match written.value.test() {

@@ -60,6 +60,8 @@ struct Families {
     request_bytes: Family<Labels, Counter>,
     response_bytes: Family<Labels, Counter>,
     decided_bytes: Family<Labels, Counter>,
+    held_bytes: Family<Labels, Counter>,
+    spooled_bytes: Family<Labels, Counter>,
     modes: Family<Labels, Counter>,
     reloads: Family<Labels, Counter>,
     tolerated: Family<Labels, Counter>,
@@ -87,6 +89,10 @@ pub struct ServiceMeter {
     pub response_bytes: Counter,
     /// Bytes read before deciding.
     pub decided_bytes: Counter,
+    /// Bytes held for the decision.
+    pub held_bytes: Counter,
+    /// Bytes that went through a temporary file.
+    pub spooled_bytes: Counter,
 }
 
 /// The numbers of one endpoint.
@@ -220,6 +226,8 @@ impl Families {
             request_bytes: Family::default(),
             response_bytes: Family::default(),
             decided_bytes: Family::default(),
+            held_bytes: Family::default(),
+            spooled_bytes: Family::default(),
             modes: Family::default(),
             reloads: Family::default(),
             tolerated: Family::default(),
@@ -243,11 +251,9 @@ impl Families {
                 "Body bytes to callers",
                 &families.response_bytes,
             ),
-            (
-                names::DECIDED_BYTES,
-                "Body bytes read to decide",
-                &families.decided_bytes,
-            ),
+            (names::DECIDED_BYTES, "Body bytes read to decide", &families.decided_bytes),
+            (names::HELD_BYTES, "Body bytes held to decide", &families.held_bytes),
+            (names::SPOOLED_BYTES, "Body bytes in temporary files", &families.spooled_bytes),
             (names::MODES, "Messages by reading mode", &families.modes),
             (
                 names::RELOADS,
@@ -306,6 +312,8 @@ impl ServiceMeter {
             request_bytes: families.request_bytes.get_or_create_owned(&own),
             response_bytes: families.response_bytes.get_or_create_owned(&own),
             decided_bytes: families.decided_bytes.get_or_create_owned(&own),
+            held_bytes: families.held_bytes.get_or_create_owned(&own),
+            spooled_bytes: families.spooled_bytes.get_or_create_owned(&own),
         }
     }
 

@@ -29,6 +29,10 @@ pub const REQUEST_BYTES: &str = "request_bytes";
 pub const RESPONSE_BYTES: &str = "response_bytes";
 /// Body bytes read before the decision was made, by `service`.
 pub const DECIDED_BYTES: &str = "decided_after_bytes";
+/// Body bytes held in memory for the decision, by `service`.
+pub const HELD_BYTES: &str = "held_bytes";
+/// Body bytes that went through a temporary file (`on_overflow: spool`), by `service`.
+pub const SPOOLED_BYTES: &str = "spooled_bytes";
 /// Messages by `service` and `mode`: `headers` (body never looked at), `streaming` (decided
 /// before the end), `buffered` (read whole before the decision).
 pub const MODES: &str = "messages";

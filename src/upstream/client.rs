@@ -95,7 +95,7 @@ impl Client {
                 continue;
             }
             match exchange(endpoint, lease, request, progress, deadline).await {
-                Err(Failure::Unsent(unsent)) => request = unsent,
+                Err(Failure::Unsent(unsent)) => request = *unsent,
                 Err(Failure::Failed(error)) => return Err(error),
                 Ok(reply) => return Ok(reply),
             }
@@ -152,7 +152,7 @@ impl Client {
 
 enum Failure {
     /// Nothing was written: the request is whole and may go elsewhere.
-    Unsent(Request<Body>),
+    Unsent(Box<Request<Body>>),
     Failed(SendError),
 }
 
@@ -182,7 +182,7 @@ async fn exchange(
             }
             Ok(Err(mut error)) => {
                 return Err(match error.take_message() {
-                    Some(unsent) if lease.reused => Failure::Unsent(unsent),
+                    Some(unsent) if lease.reused => Failure::Unsent(Box::new(unsent)),
                     _ => Failure::Failed(classify(error.into_error(), progress)),
                 });
             }

@@ -134,7 +134,7 @@ fn ties(
         let winner = first_of(meanings, *id, &earlier);
         match (tie, winner) {
             (Tie::First, Some(winner)) => {
-                never_wins(used, entry, winner, "and stands first", report)
+                never_wins(used, entry, winner, "and stands first", report);
             }
             (Tie::Fault, winner) => {
                 let followed = || {

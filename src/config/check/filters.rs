@@ -233,7 +233,7 @@ fn own_depth(filter: &Filter) -> u64 {
 fn own_size(filter: &Filter) -> u64 {
     let mut count = 1;
     each_reference(filter, &mut |reference| {
-        count += u64::from(matches!(reference, FilterRef::Inline(_)))
+        count += u64::from(matches!(reference, FilterRef::Inline(_)));
     });
     count
 }

@@ -143,9 +143,9 @@ impl<'c> Meanings<'c> {
         }
         if let Some(condition) = self.conditions.get_mut(id) {
             if is_and {
-                condition.implies = follow
+                condition.implies = follow;
             } else {
-                condition.covers = follow
+                condition.covers = follow;
             }
         }
         id

@@ -488,7 +488,7 @@ impl Shared {
 impl Lane {
     /// Whether its reader will want more.
     const fn is_wanted(&self) -> bool {
-        !self.cut && !(self.closed && !self.replayable)
+        !self.cut && (!self.closed || self.replayable)
     }
 
     /// The first byte that it may still want.
