@@ -27,16 +27,17 @@ pub(super) enum Single {
 
 /// The charset a label means; `Ok(None)` for plain `utf-16`, whose order its bytes must show.
 pub(super) fn by_label(label: &str) -> Result<Option<Charset>, ErrorKind> {
-    let name = label.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
-    Ok(Some(match name.as_str() {
-        "utf-8" | "utf8" => Charset::Utf8,
-        "utf-16" | "utf16" => return Ok(None),
-        "utf-16le" => Charset::Utf16Le,
-        "utf-16be" => Charset::Utf16Be,
-        "iso-8859-1" | "latin1" | "iso_8859-1" | "l1" => Charset::Single(Single::Latin1),
-        "windows-1252" | "cp1252" => Charset::Single(Single::Windows1252),
-        "us-ascii" | "ascii" => Charset::Single(Single::Ascii),
-        _ => {
+    let name = label.trim().trim_matches(['"', '\'']);
+    let is = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(name));
+    Ok(Some(match () {
+        () if is(&["utf-8", "utf8"]) => Charset::Utf8,
+        () if is(&["utf-16", "utf16"]) => return Ok(None),
+        () if is(&["utf-16le"]) => Charset::Utf16Le,
+        () if is(&["utf-16be"]) => Charset::Utf16Be,
+        () if is(&["iso-8859-1", "latin1", "iso_8859-1", "l1"]) => Charset::Single(Single::Latin1),
+        () if is(&["windows-1252", "cp1252"]) => Charset::Single(Single::Windows1252),
+        () if is(&["us-ascii", "ascii"]) => Charset::Single(Single::Ascii),
+        () => {
             return Err(ErrorKind::Encoding(format!(
                 "`{}` is not supported; send UTF-8, UTF-16, ISO-8859-1, windows-1252 or US-ASCII",
                 super::chars::clip(label)

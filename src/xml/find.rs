@@ -22,6 +22,44 @@ fn at_most(bytes: u8x16, max: u8) -> u8x16 {
     bytes.min(u8x16::splat(max)).simd_eq(bytes)
 }
 
+/// What a block of bytes contains that needs a closer look.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Survey {
+    /// A byte above 0x7F.
+    pub(super) non_ascii: bool,
+    /// A control character other than white space.
+    pub(super) control: bool,
+    /// `&`, `]` or a carriage return.
+    pub(super) special: bool,
+}
+
+/// Looks over a block once.
+pub(super) fn survey(block: &[u8]) -> Survey {
+    let zero = u8x16::splat(0);
+    let (mut any, mut control, mut special) = (zero, zero, zero);
+    let (lanes, rest) = block.as_chunks::<16>();
+    for lane in lanes {
+        let bytes = u8x16::new(*lane);
+        any |= bytes;
+        let returns = equals(bytes, b'\r');
+        let space = equals(bytes, b'\n') | equals(bytes, b'\t') | returns;
+        // A byte is a control character exactly when it is at most 0x1F.
+        control |= at_most(bytes, 0x1F) ^ space;
+        special |= equals(bytes, b'&') | equals(bytes, b']') | returns;
+    }
+    let mut found = Survey {
+        non_ascii: any.to_bitmask() != 0,
+        control: control.to_bitmask() != 0,
+        special: special.to_bitmask() != 0,
+    };
+    for &byte in rest {
+        found.non_ascii |= byte >= 0x80;
+        found.control |= byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+        found.special |= matches!(byte, b'&' | b']' | b'\r');
+    }
+    found
+}
+
 /// The end of a name that starts at `at`: white space, `/`, `>`, `=`, or the end of the buffer.
 #[inline]
 pub(super) fn name_end(buf: &[u8], mut at: usize) -> usize {
@@ -148,6 +186,23 @@ mod tests {
             let short = text.get(..lead).unwrap();
             assert_eq!(less_than(short, 0), None);
             assert_eq!(name_end(short, 0), lead);
+        }
+    }
+
+    #[test]
+    fn surveys_see_every_place() {
+        for at in 0..40 {
+            let mut block = vec![b'a'; 40];
+            let survey_with = |block: &mut Vec<u8>, byte: u8| {
+                block[at] = byte;
+                survey(block)
+            };
+            assert!(survey_with(&mut block, 0xC3).non_ascii);
+            assert!(survey_with(&mut block, 0x01).control);
+            assert!(survey_with(&mut block, b'\r').special && !survey_with(&mut block, b'\r').control);
+            assert!(survey_with(&mut block, b'&').special && survey_with(&mut block, b']').special);
+            let plain = survey_with(&mut block, b'\n');
+            assert!(!plain.special && !plain.control && !plain.non_ascii);
         }
     }
 

@@ -59,7 +59,7 @@ impl Input {
     }
 
     /// The encoding the first bytes show, and the length of the byte order mark.
-    fn sniff(&self, first: &[u8]) -> Result<(Charset, usize), Error> {
+    fn sniff(&self, first: &[u8]) -> Result<(Charset, usize), Box<Error>> {
         Ok(match first {
             [0xFF, 0xFE, ..] => (Charset::Utf16Le, 2),
             [0xFE, 0xFF, ..] => (Charset::Utf16Be, 2),
@@ -68,7 +68,7 @@ impl Input {
             [0, b'<', ..] if self.charset.is_none() => (Charset::Utf16Be, 0),
             _ if self.wide => {
                 let what = "declared as UTF-16, but it does not begin as UTF-16 does".into();
-                return Err(Error::new(ErrorKind::Encoding(what), 0));
+                return Err(Box::new(Error::new(ErrorKind::Encoding(what), 0)));
             }
             _ => (self.charset(), 0),
         })
@@ -103,7 +103,14 @@ impl Input {
 
 impl Scanner {
     /// Ends the document: it must have been complete.
+    ///
+    /// # Errors
+    /// When it was cut, or what was held back is wrong.
     pub fn finish<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+        self.end(sink).map_err(|error| *error)
+    }
+
+    fn end<S: Sink>(&mut self, sink: &mut S) -> Result<(), Box<Error>> {
         if self.place == Place::Start {
             let first = std::mem::take(&mut self.input.first);
             self.start(&first, sink)?;
@@ -118,18 +125,16 @@ impl Scanner {
         }
         let offset = self.input.source(self.base + self.carry.len() as u64);
         if self.input.decoder.held() > 0 {
-            return Err(Error::new(
-                ErrorKind::Encoding("the last character is cut".into()),
-                offset,
-            ));
+            let what = "the last character is cut".into();
+            return Err(Box::new(Error::new(ErrorKind::Encoding(what), offset)));
         }
         if self.place == Place::Epilog && self.carry.is_empty() && self.at_markup() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Truncated, offset))
+        Err(Box::new(Error::new(ErrorKind::Truncated, offset)))
     }
 
-    pub(super) fn feed_any<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
+    pub(super) fn feed_any<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Box<Error>> {
         if self.place != Place::Start {
             return self.feed_decoding(bytes, sink);
         }
@@ -157,7 +162,7 @@ impl Scanner {
         Ok(behind(missing, self.feed_decoding(rest, sink)?))
     }
 
-    fn start<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
+    fn start<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Box<Error>> {
         let (charset, mark) = self.input.sniff(bytes)?;
         self.input.charset = Some(charset);
         self.place = Place::Prolog;
@@ -171,7 +176,7 @@ impl Scanner {
         ))
     }
 
-    fn feed_decoding<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
+    fn feed_decoding<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Box<Error>> {
         if self.input.charset() != Charset::Utf8 {
             return self.feed_foreign(bytes, sink);
         }
@@ -191,7 +196,7 @@ impl Scanner {
         ))
     }
 
-    fn feed_foreign<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
+    fn feed_foreign<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Box<Error>> {
         let charset = self.input.charset();
         let mut taken = 0;
         for piece in bytes.chunks(PIECE) {
@@ -212,7 +217,7 @@ impl Scanner {
                 return Ok(Fed::Stopped(taken));
             }
             result.map_err(|kind| {
-                Error::new(kind, self.input.source(self.base + self.carry.len() as u64))
+                Box::new(Error::new(kind, self.input.source(self.base + self.carry.len() as u64)))
             })?;
         }
         Ok(Fed::More)
@@ -224,7 +229,7 @@ impl Scanner {
         label: &str,
         at: usize,
         next: usize,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         let named = decode::by_label(label).map_err(|kind| self.error(kind, at))?;
         if self.input.from_transport || self.input.charset() != Charset::Utf8 || self.input.mark > 0
         {

@@ -30,6 +30,7 @@ mod decode;
 mod error;
 mod find;
 mod input;
+mod key;
 mod limits;
 mod reader;
 mod scanner;

@@ -10,6 +10,7 @@
 use super::error::{Error, ErrorKind};
 use super::find;
 use super::input::Input;
+use super::key::NameKey;
 use super::limits::Limits;
 use super::scope::{ScopeId, Scopes, Span};
 use super::sink::{Record, Sink};
@@ -60,6 +61,8 @@ pub(super) enum Step {
 /// An open element.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
+    pub(super) key: NameKey,
+    /// Where the bytes of a name stand that the key does not hold whole.
     pub(super) name_start: u32,
     pub(super) scope: ScopeId,
 }
@@ -160,8 +163,11 @@ impl Scanner {
     }
 
     /// Reads more of the document.
+    ///
+    /// # Errors
+    /// When the document is not well-formed, is refused, or passes a limit.
     pub fn feed<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
-        self.feed_any(bytes, sink)
+        self.feed_any(bytes, sink).map_err(|error| *error)
     }
 
     /// Whether the root element is closed.
@@ -181,7 +187,7 @@ impl Scanner {
     }
 
     /// Scans UTF-8, completing first what the last chunk left.
-    pub(super) fn feed_utf8<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Error> {
+    pub(super) fn feed_utf8<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Box<Error>> {
         let mut taken = 0;
         while !self.carry.is_empty() {
             let Some(more) = self.top_up(bytes.get(taken..).unwrap_or(&[]))? else {
@@ -212,7 +218,7 @@ impl Scanner {
     /// Adds to the carry what its token may need: a tag up to its end, anything else a byte.
     ///
     /// The answer is the number of bytes added, or nothing when they did not suffice.
-    fn top_up(&mut self, bytes: &[u8]) -> Result<Option<usize>, Error> {
+    fn top_up(&mut self, bytes: &[u8]) -> Result<Option<usize>, Box<Error>> {
         let is_tag = self.mode == Mode::Markup
             && self.carry.first() == Some(&b'<')
             && self.carry.get(1).is_some_and(|b| !matches!(b, b'!' | b'?'));
@@ -258,7 +264,7 @@ impl Scanner {
         &mut self,
         buf: &[u8],
         sink: &mut S,
-    ) -> Result<(usize, bool), Error> {
+    ) -> Result<(usize, bool), Box<Error>> {
         self.checked = 0;
         self.stop_at = usize::MAX;
         self.wrong = None;
@@ -299,7 +305,7 @@ impl Scanner {
     }
 
     /// Refuses the bytes that ended the checked part, if they are wrong rather than cut.
-    fn refuse_wrong(&mut self, at: usize) -> Result<(), Error> {
+    fn refuse_wrong(&mut self, at: usize) -> Result<(), Box<Error>> {
         match self.wrong.take() {
             Some(kind) => Err(self.error(kind, self.stop_at.max(at))),
             None => Ok(()),
@@ -321,7 +327,8 @@ impl Scanner {
         let Some(block) = buf.get(start..end) else {
             return;
         };
-        if let Err(error) = std::str::from_utf8(block) {
+        let survey = find::survey(block);
+        if survey.non_ascii && let Err(error) = std::str::from_utf8(block) {
             let good = start + error.valid_up_to();
             if error.error_len().is_some() || (end == buf.len() && good + 4 <= end) {
                 self.wrong = Some(ErrorKind::Encoding("a byte is not UTF-8".into()));
@@ -332,7 +339,8 @@ impl Scanner {
             end = good;
         }
         let block = buf.get(start..end).unwrap_or(&[]);
-        if let Some(bad) = super::chars::find_forbidden(block) {
+        let suspicious = survey.control || survey.non_ascii;
+        if suspicious && let Some(bad) = super::chars::find_forbidden(block) {
             let byte = block.get(bad).copied().unwrap_or(0);
             let what = if byte < 0x20 {
                 format!("U+{byte:04X}")
@@ -345,7 +353,8 @@ impl Scanner {
             end = start + bad;
             self.stop_at = end;
         }
-        self.plain = self.plain && is_plain(buf.get(start.saturating_sub(2)..end).unwrap_or(&[]));
+        // A `]]>` that began in the block before ends in this one.
+        self.plain = self.plain && (!survey.special || is_plain(buf.get(start.saturating_sub(2)..end).unwrap_or(&[])));
         self.checked = end;
     }
 
@@ -356,17 +365,17 @@ impl Scanner {
     }
 
     #[cold]
-    pub(super) fn error(&self, kind: ErrorKind, at: usize) -> Error {
-        Error::new(kind, self.input.source(self.base + at as u64))
+    pub(super) fn error(&self, kind: ErrorKind, at: usize) -> Box<Error> {
+        Box::new(Error::new(kind, self.input.source(self.base + at as u64)))
     }
 
     #[cold]
-    pub(super) fn malformed(&self, what: impl Into<String>, at: usize) -> Error {
+    pub(super) fn malformed(&self, what: impl Into<String>, at: usize) -> Box<Error> {
         self.error(ErrorKind::NotWellFormed(what.into()), at)
     }
 
     #[cold]
-    pub(super) fn limit(&self, name: &'static str, max: u32, at: usize) -> Error {
+    pub(super) fn limit(&self, name: &'static str, max: u32, at: usize) -> Box<Error> {
         self.error(
             ErrorKind::Limit {
                 name,
@@ -374,22 +383,6 @@ impl Scanner {
             },
             at,
         )
-    }
-
-    /// The name of the open element of this index, as written.
-    pub(super) fn open_name(&self, index: usize) -> &str {
-        let Some(frame) = self.frames.get(index) else {
-            return "";
-        };
-        let end = self
-            .frames
-            .get(index + 1)
-            .map_or(self.names.len(), |next| next.name_start as usize);
-        let bytes = self
-            .names
-            .get(frame.name_start as usize..end)
-            .unwrap_or(&[]);
-        std::str::from_utf8(bytes).unwrap_or("")
     }
 }
 

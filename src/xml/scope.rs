@@ -8,6 +8,7 @@
 
 use super::chars;
 use super::error::ErrorKind;
+use super::key::NameKey;
 use super::sink::Sink;
 
 /// The namespace of the prefix `xml`.
@@ -21,6 +22,8 @@ const SCOPES_MAX: usize = 512;
 const TEXT_MAX: usize = 64 << 10;
 /// Slots for resolved names; a power of two.
 const NAMES: usize = 512;
+/// Brings a hash to the number of a slot.
+const SLOT_SHIFT: u32 = 64 - NAMES.trailing_zeros();
 /// Longest name that is remembered; longer ones are resolved each time.
 const NAME_INLINE: usize = 40;
 
@@ -61,11 +64,11 @@ struct Declaration {
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    serial: u32,
-    attribute: bool,
-    length: u8,
-    bytes: [u8; NAME_INLINE],
+    key: NameKey,
+    /// The scope's serial number, and whether it is an attribute's name.
+    of: u64,
     name: NameRef,
+    bytes: [u8; NAME_INLINE],
 }
 
 /// All scopes of a scanner.
@@ -96,11 +99,10 @@ impl Scopes {
     /// Forgets everything remembered; called between messages only.
     pub(super) fn forget(&mut self) {
         let empty = Slot {
-            serial: 0,
-            attribute: false,
-            length: 0,
-            bytes: [0; NAME_INLINE],
+            key: NameKey::default(),
+            of: 0,
             name: NameRef::default(),
+            bytes: [0; NAME_INLINE],
         };
         self.slots.clear();
         self.slots.resize(NAMES, empty);
@@ -192,38 +194,40 @@ impl Scopes {
         }
     }
 
-    /// Checks and resolves a qualified name.
+    /// Checks and resolves the qualified name `raw`, whose key is `key`.
     #[inline]
     pub(super) fn resolve<S: Sink>(
         &mut self,
         scope: ScopeId,
+        key: NameKey,
         raw: &[u8],
         attribute: bool,
         sink: &mut S,
     ) -> Result<NameRef, ErrorKind> {
         let serial = self.scopes.get(scope as usize).map_or(0, |s| s.serial);
-        let at = name_hash(serial, attribute, raw) as usize & (NAMES - 1);
+        let of = u64::from(serial) << 1 | u64::from(attribute);
+        let at = (key.hash(of) >> SLOT_SHIFT) as usize;
         if let Some(slot) = self.slots.get(at)
-            && slot.serial == serial
-            && slot.attribute == attribute
-            && usize::from(slot.length) == raw.len()
-            && slot.bytes.get(..raw.len()) == Some(raw)
+            && slot.key == key
+            && slot.of == of
+            && (key.is_whole() || slot.bytes.get(..raw.len()) == Some(raw))
         {
             return Ok(slot.name);
         }
-        self.resolve_new(scope, serial, at, raw, attribute, sink)
+        self.resolve_new(scope, of, at, key, raw, sink)
     }
 
     #[cold]
     fn resolve_new<S: Sink>(
         &mut self,
         scope: ScopeId,
-        serial: u32,
+        of: u64,
         at: usize,
+        key: NameKey,
         raw: &[u8],
-        attribute: bool,
         sink: &mut S,
     ) -> Result<NameRef, ErrorKind> {
+        let attribute = of & 1 == 1;
         let name = std::str::from_utf8(raw)
             .map_err(|_| ErrorKind::Encoding("a name is not UTF-8".into()))?;
         let (prefix, local) = chars::split_qname(name).map_err(ErrorKind::NotWellFormed)?;
@@ -255,13 +259,7 @@ impl Scopes {
         let mut bytes = [0; NAME_INLINE];
         if let (Some(into), Some(slot)) = (bytes.get_mut(..raw.len()), self.slots.get_mut(at)) {
             into.copy_from_slice(raw);
-            *slot = Slot {
-                serial,
-                attribute,
-                length: raw.len() as u8,
-                bytes,
-                name: resolved,
-            };
+            *slot = Slot { key, of, name: resolved, bytes };
         }
         Ok(resolved)
     }
@@ -338,21 +336,4 @@ fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
         hash = mix(hash, u64::from_le_bytes(word));
     }
     hash
-}
-
-/// Length, first and last eight bytes: enough to tell the names of one message apart.
-#[inline(always)]
-fn name_hash(serial: u32, attribute: bool, raw: &[u8]) -> u64 {
-    let (first, last) = match (raw.first_chunk::<8>(), raw.last_chunk::<8>()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => match (raw.first_chunk::<4>(), raw.last_chunk::<4>()) {
-            (Some(first), Some(last)) => (
-                u64::from(u32::from_le_bytes(*first)),
-                u64::from(u32::from_le_bytes(*last)),
-            ),
-            _ => (raw.iter().fold(0, |word, &b| word << 8 | u64::from(b)), 0),
-        },
-    };
-    let salt = u64::from(serial) << 17 | (raw.len() as u64) << 1 | u64::from(attribute);
-    mix(first ^ salt, last ^ salt.rotate_left(32)) >> 7
 }

@@ -29,7 +29,7 @@ impl Scanner {
         buf: &[u8],
         at: usize,
         sink: &mut S,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         let (at, _) = self.pass_windows(buf, at);
         self.pass_token(buf, at, sink)
     }
@@ -65,7 +65,10 @@ impl Scanner {
             ) else {
                 break;
             };
-            if balance.ends > depth || depth + balance.starts > room {
+            if depth + balance.starts > room {
+                break;
+            }
+            if balance.ends > depth && !stays_inside(&window, open_tag.is_some(), buf.get(at.wrapping_sub(1)), next, depth) {
                 break;
             }
             if let Some((start, _)) = open_tag
@@ -94,7 +97,7 @@ impl Scanner {
         buf: &[u8],
         from: usize,
         sink: &mut S,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         let mut at = from;
         while at < from + 64 {
             let ready = self.ready(buf);
@@ -132,7 +135,7 @@ impl Scanner {
     }
 
     /// The index of the `>` of the tag at `at`, if it and all before it are there and good.
-    fn pass_tag(&mut self, buf: &[u8], at: usize) -> Result<Option<usize>, Error> {
+    fn pass_tag(&mut self, buf: &[u8], at: usize) -> Result<Option<usize>, Box<Error>> {
         let longest = self.limits.tag_bytes_max as usize;
         let bounded = buf.get(..(at + longest).min(buf.len())).unwrap_or(buf);
         let is_end = buf.get(at + 1) == Some(&b'/');
@@ -187,6 +190,30 @@ fn weigh(window: &Window, inside: bool, before: Option<&u8>, next: u8) -> Option
         ends: end_tags + empties,
         inside: borrow | borrow_too,
     })
+}
+
+/// Whether the skipped element does not end in the window: its tags one by one, for shallow content.
+#[inline]
+fn stays_inside(window: &Window, inside: bool, before: Option<&u8>, next: u8, mut depth: u32) -> bool {
+    let slash_before = window.slash << 1 | u64::from(before == Some(&b'/') && inside);
+    let mut marks = window.open | window.close & slash_before;
+    while marks != 0 {
+        let bit = marks.trailing_zeros();
+        marks &= marks - 1;
+        let is_open = window.open >> bit & 1 == 1;
+        let is_end = match bit {
+            63 => next == b'/',
+            _ => window.slash >> (bit + 1) & 1 == 1,
+        };
+        if is_open && !is_end {
+            depth += 1;
+        } else if depth == 0 {
+            return false;
+        } else {
+            depth -= 1;
+        }
+    }
+    true
 }
 
 /// The depth before the window's last `<`, which is not closed in it.

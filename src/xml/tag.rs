@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::chars;
 use super::error::{Error, ErrorKind};
 use super::find;
+use super::key::NameKey;
 use super::scanner::{Frame, Place, Scanner, Step, span};
 use super::scope::{NameRef, ScopeId, Span, XML_NAMESPACE, XMLNS_NAMESPACE};
 use super::sink::{EndTag, Flow, Record, Sink, Tag};
@@ -28,7 +29,7 @@ impl Scanner {
         buf: &[u8],
         at: usize,
         sink: &mut S,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         if self.place == Place::Epilog {
             return Err(self.malformed("a second element stands after the root element", at));
         }
@@ -51,7 +52,7 @@ impl Scanner {
 
     /// Reads the syntax up to `>`; nothing when the bytes end before.
     #[inline]
-    fn read_start(&mut self, buf: &[u8], at: usize) -> Result<Option<Read>, Error> {
+    fn read_start(&mut self, buf: &[u8], at: usize) -> Result<Option<Read>, Box<Error>> {
         self.records.clear();
         self.values.clear();
         let name_end = find::name_end(buf, at + 1);
@@ -81,7 +82,7 @@ impl Scanner {
         buf: &[u8],
         tag: usize,
         name_end: usize,
-    ) -> Result<Option<Read>, Error> {
+    ) -> Result<Option<Read>, Box<Error>> {
         let mut at = name_end;
         let mut declares = false;
         loop {
@@ -161,7 +162,7 @@ impl Scanner {
         tag: usize,
         start: usize,
         quote: u8,
-    ) -> Result<Option<(Span, bool, usize)>, Error> {
+    ) -> Result<Option<(Span, bool, usize)>, Box<Error>> {
         let longest = self.limits.attribute_bytes_max as usize;
         let first = self.values.len();
         let (mut at, mut from, mut decoded) = (start, start, false);
@@ -231,7 +232,7 @@ impl Scanner {
         at: usize,
         read: &Read,
         sink: &mut S,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         if self.frames.len() >= self.limits.depth_max as usize {
             return Err(self.limit("depth_max", self.limits.depth_max, at));
         }
@@ -243,9 +244,10 @@ impl Scanner {
             outer
         };
         let raw = tag.get(1..read.name_end - at).unwrap_or(&[]);
+        let key = NameKey::at(buf, at + 1, raw.len());
         let name = self
             .scopes
-            .resolve(scope, raw, false, sink)
+            .resolve(scope, key, raw, false, sink)
             .map_err(|kind| self.error(kind, at))?;
         if !self.records.is_empty() {
             self.resolve_attributes(tag, scope, at, sink)?;
@@ -255,10 +257,13 @@ impl Scanner {
         let end = self.base + read.close as u64 + 1;
         self.told = end;
         self.frames.push(Frame {
+            key,
             name_start: self.names.len() as u32,
             scope,
         });
-        self.names.extend_from_slice(raw);
+        if !key.is_whole() {
+            self.names.extend_from_slice(raw);
+        }
         let depth = self.frames.len() as u32;
         let told = Tag {
             raw: Span {
@@ -302,7 +307,7 @@ impl Scanner {
     }
 
     /// Checks the declarations of a tag and enters their scope.
-    fn declare(&mut self, tag: &[u8], outer: ScopeId, at: usize) -> Result<ScopeId, Error> {
+    fn declare(&mut self, tag: &[u8], outer: ScopeId, at: usize) -> Result<ScopeId, Box<Error>> {
         let mut declared: SmallVec<[(&str, &str); 16]> = SmallVec::new();
         for record in self.records.iter().filter(|record| record.declaration) {
             let name = text_of(tag, record.name);
@@ -329,7 +334,7 @@ impl Scanner {
         scope: ScopeId,
         at: usize,
         sink: &mut S,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Box<Error>> {
         let mut others = 0;
         for index in 0..self.records.len() {
             let Some(record) = self.records.get(index).copied().filter(|r| !r.declaration) else {
@@ -342,7 +347,7 @@ impl Scanner {
             let within = if prefixed { scope } else { 0 };
             let resolved = self
                 .scopes
-                .resolve(within, raw, true, sink)
+                .resolve(within, NameKey::at(tag, record.name.start as usize, raw.len()), raw, true, sink)
                 .map_err(|kind| self.error(kind, at))?;
             if let Some(record) = self.records.get_mut(index) {
                 record.resolved = resolved;
@@ -369,11 +374,15 @@ impl Scanner {
         };
         let attributes = || self.records.iter().filter(|record| !record.declaration);
         if self.records.len() <= PAIRWISE_MAX {
-            let twice = attributes().enumerate().find(|(index, record)| {
-                attributes().take(*index).any(|before| {
-                    before.resolved.symbol == record.resolved.symbol && key(before) == key(record)
-                })
-            });
+            // Without prefix there is no namespace, with one there is: mixed pairs cannot be equal.
+            let same = |a: &Record, b: &Record| match (a.resolved.prefix_len, b.resolved.prefix_len) {
+                (0, 0) => bytes_of(tag, a.name) == bytes_of(tag, b.name),
+                (0, _) | (_, 0) => false,
+                _ => key(a) == key(b),
+            };
+            let twice = attributes()
+                .enumerate()
+                .find(|(index, record)| attributes().take(*index).any(|before| same(before, record)));
             return twice.map(|(_, record)| text_of(tag, record.name).to_owned());
         }
         let mut sorted: SmallVec<[(&str, &str, Span); 64]> = attributes()
@@ -392,18 +401,21 @@ impl Scanner {
         buf: &[u8],
         at: usize,
         sink: &mut S,
-    ) -> Result<Step, Error> {
-        let open = match self.frames.last() {
-            Some(frame) => self.names.get(frame.name_start as usize..).unwrap_or(&[]),
-            None => &[],
-        };
-        let rest = buf.get(at + 2..).unwrap_or(&[]);
-        let close = match rest.get(open.len()) {
-            Some(b'>') if !open.is_empty() && rest.starts_with(open) => at + 2 + open.len(),
-            _ => match self.end_tag_slow(buf, at)? {
+    ) -> Result<Step, Box<Error>> {
+        let open = self.frames.last().map_or(NameKey::default(), |frame| frame.key);
+        let length = open.length as usize;
+        let close = at + 2 + length;
+        let fits = length > 0
+            && buf.get(close) == Some(&b'>')
+            && NameKey::at(buf, at + 2, length) == open
+            && (open.is_whole() || buf.get(at + 2..close) == Some(self.long_name()));
+        let close = if fits {
+            close
+        } else {
+            match self.end_tag_slow(buf, at)? {
                 Some(close) => close,
                 None => return Ok(Step::Incomplete(at)),
-            },
+            }
         };
         if close >= self.checked {
             self.check(buf, close + 1);
@@ -423,7 +435,7 @@ impl Scanner {
 
     /// White space before `>`, another name than expected, or an end that has not come yet.
     #[cold]
-    fn end_tag_slow(&self, buf: &[u8], at: usize) -> Result<Option<usize>, Error> {
+    fn end_tag_slow(&self, buf: &[u8], at: usize) -> Result<Option<usize>, Box<Error>> {
         let longest = self.limits.tag_bytes_max as usize;
         let bounded = buf.get(..(at + longest).min(buf.len())).unwrap_or(buf);
         let Some(close) =
@@ -437,13 +449,14 @@ impl Scanner {
         let written = buf.get(at + 2..close).unwrap_or(&[]);
         let name = written.trim_ascii_end();
         let shown = chars::clip(&String::from_utf8_lossy(name));
-        let Some(index) = self.frames.len().checked_sub(1) else {
+        let Some(frame) = self.frames.last() else {
             return Err(self.malformed(format!("the end tag `</{shown}>` closes nothing"), at));
         };
-        let open = self.open_name(index);
+        let held = frame.key.word.to_le_bytes();
+        let open = self.name_of(frame, &held);
         // `trim_ascii_end` also takes form feeds, which no tag may contain; the block check refuses them.
-        if name != open.as_bytes() {
-            let open = chars::clip(open);
+        if name != open {
+            let open = chars::clip(&String::from_utf8_lossy(open));
             return Err(self.malformed(
                 format!("the end tag `</{shown}>` does not match `<{open}>`"),
                 at,
@@ -452,21 +465,39 @@ impl Scanner {
         Ok(Some(close))
     }
 
+    /// The name of the innermost open element, given the bytes that its key holds.
+    #[inline]
+    fn name_of<'n>(&'n self, frame: &Frame, held: &'n [u8; 16]) -> &'n [u8] {
+        if frame.key.is_whole() {
+            held.get(..frame.key.length as usize).unwrap_or(&[])
+        } else {
+            self.names.get(frame.name_start as usize..).unwrap_or(&[])
+        }
+    }
+
+    /// The innermost open element's name when its key does not hold it whole.
+    fn long_name(&self) -> &[u8] {
+        let frame = self.frames.last();
+        frame.and_then(|frame| self.names.get(frame.name_start as usize..)).unwrap_or(&[])
+    }
+
     #[inline]
     fn close_element<S: Sink>(&mut self, start: u64, end: u64, sink: &mut S) -> Flow {
         let depth = self.frames.len() as u32;
         let Some(frame) = self.frames.pop() else {
             return Flow::Continue;
         };
-        let from = frame.name_start as usize;
+        let held = frame.key.word.to_le_bytes();
         let told = EndTag {
-            raw: self.names.get(from..).unwrap_or(&[]),
+            raw: self.name_of(&frame, &held),
             depth,
             start,
             end,
         };
         let flow = sink.end(&told);
-        self.names.truncate(from);
+        if !frame.key.is_whole() {
+            self.names.truncate(frame.name_start as usize);
+        }
         if frame.scope != self.scope() {
             self.scopes.leave(frame.scope);
         }

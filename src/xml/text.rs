@@ -17,7 +17,7 @@ impl Scanner {
         buf: &[u8],
         at: usize,
         sink: &mut S,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         let ready = self.ready(buf);
         let end = find::less_than(ready, at);
         let run = ready.get(at..end.unwrap_or(ready.len())).unwrap_or(&[]);
@@ -35,7 +35,7 @@ impl Scanner {
         self.text_slow(run, at, end, sink)
     }
 
-    fn outside(&mut self, run: &[u8], at: usize, end: Option<usize>) -> Result<Step, Error> {
+    fn outside(&mut self, run: &[u8], at: usize, end: Option<usize>) -> Result<Step, Box<Error>> {
         if let Some(found) = run.iter().position(|&b| !chars::is_space(b)) {
             let place = if self.place == Place::Epilog {
                 "after"
@@ -54,7 +54,7 @@ impl Scanner {
         at: usize,
         end: Option<usize>,
         sink: &mut S,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         let wanted = sink.wants_text();
         let mut from = 0;
         while let Some(special) = next_special(run, from) {
@@ -105,7 +105,7 @@ impl Scanner {
         rest: &[u8],
         at: usize,
         whole: bool,
-    ) -> Result<Option<(usize, char)>, Error> {
+    ) -> Result<Option<(usize, char)>, Box<Error>> {
         let bounded = rest
             .get(..REFERENCE_BYTES_MAX.min(rest.len()))
             .unwrap_or(&[]);

@@ -17,7 +17,7 @@ impl Scanner {
         buf: &[u8],
         at: usize,
         sink: &mut S,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         match self.mode {
             Mode::Markup if self.skip.is_some() => self.pass_over(buf, at, sink),
             Mode::Markup if buf.get(at) == Some(&b'<') => self.markup(buf, at, sink),
@@ -33,7 +33,7 @@ impl Scanner {
         buf: &[u8],
         at: usize,
         sink: &mut S,
-    ) -> Result<Step, Error> {
+    ) -> Result<Step, Box<Error>> {
         match buf.get(at + 1) {
             None => Ok(Step::Incomplete(at)),
             Some(b'/') => self.end_tag(buf, at, sink),
@@ -48,7 +48,7 @@ impl Scanner {
     }
 
     /// `<!`: a comment, a CDATA section, or what is refused.
-    pub(super) fn declaration(&mut self, buf: &[u8], at: usize) -> Result<Step, Error> {
+    pub(super) fn declaration(&mut self, buf: &[u8], at: usize) -> Result<Step, Box<Error>> {
         let rest = buf.get(at..).unwrap_or(&[]);
         if rest.starts_with(b"<!--") {
             self.mode = Mode::Comment;
@@ -74,7 +74,7 @@ impl Scanner {
         ))
     }
 
-    fn comment<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
+    fn comment<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Box<Error>> {
         let ready = self.ready(buf).get(at..).unwrap_or(&[]);
         let Some(found) = memchr::memmem::find(ready, b"--") else {
             let held = usize::from(ready.ends_with(b"-")).max(usize::from(ready.ends_with(b"\r")));
@@ -113,7 +113,7 @@ impl Scanner {
         }
     }
 
-    fn cdata<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Error> {
+    fn cdata<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Box<Error>> {
         let ready = self.ready(buf).get(at..).unwrap_or(&[]);
         let wanted = self.skip.is_none() && sink.wants_text();
         let Some(found) = memchr::memmem::find(ready, b"]]>") else {
@@ -137,7 +137,7 @@ impl Scanner {
     }
 
     /// `<?`: the XML declaration at the very start, otherwise a processing instruction.
-    pub(super) fn question(&mut self, buf: &[u8], at: usize) -> Result<Step, Error> {
+    pub(super) fn question(&mut self, buf: &[u8], at: usize) -> Result<Step, Box<Error>> {
         let rest = buf.get(at..).unwrap_or(&[]);
         let target = rest.get(..6.min(rest.len())).unwrap_or(&[]);
         let is_declaration = target.len() == 6 && target.starts_with(b"<?xml") && {

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::ast::Comparison;
-use super::index::Index;
+use super::index::{Hashing, Index};
 use super::scalar::Scalar;
 use super::trie::{NodeId, SymbolTest, Symbols, Trie};
 
@@ -40,7 +40,7 @@ pub(super) struct Place {
     pub(super) element: Vec<Listener>,
     pub(super) attributes: Vec<(SymbolTest, Vec<Listener>)>,
     /// Places in `attributes` by local name; `None` for tests that take any.
-    pub(super) attributes_by_name: HashMap<Option<u32>, Vec<u32>>,
+    pub(super) attributes_by_name: HashMap<Option<u32>, Vec<u32>, Hashing>,
     pub(super) texts: Vec<Listener>,
     pub(super) comments: Vec<Listener>,
     /// Tests on the position among siblings, of this node's own instances.

@@ -207,8 +207,9 @@ impl Scalar {
                 a.push(slots, stack);
                 let whole = stack.get(from..).unwrap_or("");
                 let part = value::substring(whole, start, length);
-                let offset = part.as_ptr() as usize - whole.as_ptr() as usize;
-                let (offset, length) = if part.is_empty() { (0, 0) } else { (offset, part.len()) };
+                // An empty part may point anywhere.
+                let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+                let (offset, length) = if part.is_empty() { (0, 0) } else { (start, part.len()) };
                 stack.truncate(from + offset + length);
                 stack.replace_range(from..from + offset, "");
             }
