@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use super::error::Error;
@@ -117,7 +117,13 @@ impl Parcel {
             })?;
             match frame.into_data() {
                 Ok(data) if data.is_empty() => {}
-                Ok(data) => return self.keep(data).map(Some),
+                Ok(data) => {
+                    // With a known length the end is known with the last byte.
+                    if rest.is_end_stream() {
+                        self.rest = None;
+                    }
+                    return self.keep(data).map(Some);
+                }
                 Err(other) => self.trailers = other.into_trailers().ok().or_else(|| self.trailers.take()),
             }
         }

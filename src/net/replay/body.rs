@@ -366,6 +366,12 @@ impl Shared {
         if let Err(error) = self.keep(lane, &data) {
             return Poll::Ready(Some(Err(self.fail(SourceError::Spool(error.into())))));
         }
+        // With a known length the end is known with the last byte, and nobody may ask again.
+        if self.source.as_ref().is_some_and(http_body::Body::is_end_stream)
+            && let Poll::Ready(Some(Err(error))) = self.ended(lane, None)
+        {
+            return Poll::Ready(Some(Err(error)));
+        }
         self.wake_others(lane);
         self.hand_out(lane, data)
     }
