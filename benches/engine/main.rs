@@ -250,7 +250,8 @@ fn count(row: &str) {
         _ => filters::never(),
     };
     let mut run = Run::new();
-    for _ in 0..10 {
+    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10);
+    for _ in 0..rounds {
         for message in &messages {
             match row {
                 "quick-xml" => black_box(messages::quick_xml_events(message, false)),

@@ -250,7 +250,7 @@ impl Scanner {
             .resolve(scope, key, raw, false, sink)
             .map_err(|kind| self.error(kind, at))?;
         if !self.records.is_empty() {
-            self.resolve_attributes(tag, scope, at, sink)?;
+            self.resolve_attributes(buf, tag, scope, at, sink)?;
         }
         self.place = Place::Content;
         let start = self.base + at as u64;
@@ -330,6 +330,7 @@ impl Scanner {
 
     fn resolve_attributes<S: Sink>(
         &mut self,
+        buf: &[u8],
         tag: &[u8],
         scope: ScopeId,
         at: usize,
@@ -347,7 +348,7 @@ impl Scanner {
             let within = if prefixed { scope } else { 0 };
             let resolved = self
                 .scopes
-                .resolve(within, NameKey::at(tag, record.name.start as usize, raw.len()), raw, true, sink)
+                .resolve(within, NameKey::at(buf, at + record.name.start as usize, raw.len()), raw, true, sink)
                 .map_err(|kind| self.error(kind, at))?;
             if let Some(record) = self.records.get_mut(index) {
                 record.resolved = resolved;

@@ -4,7 +4,7 @@
 use super::compile::Compiler;
 use super::eval::Given;
 use super::index::{Index, Memo, VALUE_BYTES_MAX};
-use super::program::{CondId, FormulaId, Logic, PhaseEnd, Phase, Program, Rule, RuleId, SlotKind};
+use super::program::{CondId, FormulaId, Logic, PhaseEnd, Action, Conjunction, Effect, Phase, Program, Rule, RuleId, SlotKind};
 use super::scalar::{Scalar, Slots};
 use super::trie::NodeId;
 
@@ -21,7 +21,8 @@ impl Compiler {
         let mut ends: Vec<PhaseEnd> = (0..=last).map(|_| PhaseEnd::default()).collect();
         self.arrange_scalars(&indexes, &mut ends);
         let rules = self.rules(&mut ends);
-        let access = self.access(&rules);
+        let (actions, access) = self.actions(&rules);
+        let (rules, literals) = flattened(&rules);
         let useful = self.useful(&plans);
         let mut places: Vec<Option<Box<super::program::Place>>> = Vec::new();
         places.resize_with(self.trie.nodes.len(), || None);
@@ -36,8 +37,10 @@ impl Compiler {
             places,
             useful,
             conds: self.conds,
+            actions,
             access,
             rules,
+            literals,
             formulas: self.formulas.into_iter().map(|(formula, _)| formula).collect(),
             indexes,
             scalars: self.scalars,
@@ -102,7 +105,7 @@ impl Compiler {
     }
 
     /// Splits formulas into rules.
-    fn rules(&mut self, ends: &mut [PhaseEnd]) -> Vec<Rule> {
+    fn rules(&mut self, ends: &mut [PhaseEnd]) -> Vec<Conjunction> {
         let mut rules = Vec::new();
         for id in 0..self.formulas.len() {
             let Some((formula, logic)) = self.formulas.get(id) else { continue };
@@ -128,7 +131,7 @@ impl Compiler {
         anchor: NodeId,
         positive: Vec<CondId>,
         negative: Vec<CondId>,
-        rules: &mut Vec<Rule>,
+        rules: &mut Vec<Conjunction>,
         ends: &mut [PhaseEnd],
     ) {
         let info = |cond: &CondId| self.conds.get(*cond as usize);
@@ -143,7 +146,7 @@ impl Compiler {
                 due.push(id);
             }
         }
-        rules.push(Rule { formula, positive, negative, negative_at_start, phase });
+        rules.push(Conjunction { formula, positive, negative, negative_at_start, phase });
     }
 
     fn general(&mut self, id: usize, anchor: NodeId, ends: &mut [PhaseEnd]) {
@@ -158,21 +161,50 @@ impl Compiler {
     }
 
     /// Puts each rule behind the condition that fewest rules need.
-    fn access(&mut self, rules: &[Rule]) -> Vec<Vec<RuleId>> {
+    fn actions(&mut self, rules: &[Conjunction]) -> (Vec<(Action, bool)>, Vec<RuleId>) {
         let mut uses = vec![0_u32; self.conds.len()];
-        for cond in rules.iter().flat_map(|rule| &rule.positive) {
+        for cond in rules.iter().flat_map(|rule| rule.positive.iter().chain(&rule.negative)) {
             uses.get_mut(*cond as usize).into_iter().for_each(|count| *count += 1);
         }
-        let mut access: Vec<Vec<RuleId>> = vec![Vec::new(); self.conds.len()];
+        let mut opens: Vec<Vec<RuleId>> = vec![Vec::new(); self.conds.len()];
+        let mut joins = vec![false; self.conds.len()];
         for (id, rule) in rules.iter().enumerate() {
             let rarest = rule.positive.iter().min_by_key(|cond| uses.get(**cond as usize).copied().unwrap_or(0));
             let Some(&rarest) = rarest else { continue };
-            access.get_mut(rarest as usize).into_iter().for_each(|rules| rules.push(id as RuleId));
+            opens.get_mut(rarest as usize).into_iter().for_each(|rules| rules.push(id as RuleId));
             for cond in rule.positive.iter().filter(|cond| **cond != rarest) {
-                self.conds.get_mut(*cond as usize).into_iter().for_each(|info| info.joins = true);
+                joins.get_mut(*cond as usize).into_iter().for_each(|joins| *joins = true);
             }
         }
-        access
+        let whole: std::collections::HashSet<CondId> =
+            self.formulas.iter().filter_map(|(formula, _)| formula.general.as_ref()).flat_map(conditions).collect();
+        let mut access = Vec::new();
+        let actions = opens.into_iter().zip(joins).zip(uses).zip(0..);
+        let actions = actions.map(|(((opens, joins), uses), cond)| {
+            let sole = match opens.as_slice() {
+                [only] if uses == 1 && !whole.contains(&cond) => self.sole_atom(rules, *only),
+                _ => None,
+            };
+            let action = match sole {
+                Some(atom) => Action::Atom(atom),
+                None if opens.is_empty() => Action::Nothing,
+                None => Action::Rules(access.len() as u32, opens.len() as u32),
+            };
+            if sole.is_none() {
+                access.extend_from_slice(&opens);
+            }
+            (action, joins)
+        });
+        (actions.collect(), access)
+    }
+
+    /// The one expression that a rule of one condition decides.
+    fn sole_atom(&self, rules: &[Conjunction], rule: RuleId) -> Option<u32> {
+        let rule = rules.get(rule as usize).filter(|rule| rule.positive.len() == 1 && rule.negative.is_empty())?;
+        match self.formulas.get(rule.formula as usize)?.0.effects.as_slice() {
+            [Effect::Atom(atom)] => Some(*atom),
+            _ => None,
+        }
     }
 
     /// Which trie nodes lead to something that listens.
@@ -201,6 +233,33 @@ impl Compiler {
         }
         useful
     }
+}
+
+/// All conditions of a logic.
+fn conditions(logic: &Logic) -> Vec<CondId> {
+    match logic {
+        Logic::Const(_) => Vec::new(),
+        Logic::Cond(cond) => vec![*cond],
+        Logic::Not(inner) => conditions(inner),
+        Logic::And(parts) | Logic::Or(parts) => parts.iter().flat_map(conditions).collect(),
+    }
+}
+
+fn flattened(rules: &[Conjunction]) -> (Vec<Rule>, Vec<CondId>) {
+    let mut literals = Vec::new();
+    let flat = rules.iter().map(|rule| {
+        let first = literals.len() as u32;
+        literals.extend(rule.positive.iter().chain(&rule.negative));
+        Rule {
+            formula: rule.formula,
+            first,
+            positives: rule.positive.len() as u16,
+            negatives: rule.negative.len() as u16,
+            negative_at_start: rule.negative_at_start,
+            phase: rule.phase,
+        }
+    });
+    (flat.collect(), literals)
 }
 
 fn logic_phase(logic: &Logic, conds: &[super::program::CondInfo]) -> Phase {

@@ -147,7 +147,7 @@ impl Compiler {
         let next = self.conds.len() as CondId;
         let id = *self.known_conds.entry(key).or_insert(next);
         if id == next {
-            self.conds.push(CondInfo { phase, at_start, joins: false });
+            self.conds.push(CondInfo { phase, at_start });
             if anchor != 0 {
                 self.places.entry(anchor).or_default().anchor.get_or_insert_default();
             }

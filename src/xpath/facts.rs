@@ -10,7 +10,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::eval::Given;
 use super::index::{Found, Hashing, Memo, VALUE_BYTES_MAX};
-use super::program::{CondId, Effect, FormulaId, Logic, Phase, Program, RuleId, SlotKind};
+use super::program::{Action, CondId, Effect, FormulaId, Logic, Phase, Program, RuleId, SlotKind};
 use super::scalar::{Scalar, Slots};
 use super::set::AtomId;
 use super::states::{StateId, States};
@@ -25,6 +25,7 @@ pub(super) const DOCUMENT: u32 = 0;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     pub(super) state: StateId,
+    pub(super) flags: u8,
     /// First of its instances, counters.
     pub(super) insts: u32,
     pub(super) counters: u32,
@@ -196,14 +197,23 @@ impl Facts {
     /// A condition has come true of an instance.
     #[inline]
     pub(super) fn fire(&mut self, program: &Program, states: &States, cond: CondId, inst: u32) {
+        let Some(&(action, joins)) = program.actions.get(cond as usize) else { return };
+        if let Action::Atom(atom) = action {
+            // Nobody else asks for the condition, so it needs no stamp.
+            return self.decide(atom);
+        }
         let serial = self.serial(inst);
         if !self.note(cond, serial) {
             return;
         }
-        for &rule in program.access.get(cond as usize).map_or(&[][..], Vec::as_slice) {
-            self.try_rule(program, states, rule, inst);
+        if let Action::Rules(first, count) = action {
+            for at in first..first + count {
+                if let Some(&rule) = program.access.get(at as usize) {
+                    self.try_rule(program, states, rule, inst);
+                }
+            }
         }
-        if program.conds.get(cond as usize).is_some_and(|info| info.joins) {
+        if joins {
             self.wake(program, states, cond, inst);
         }
     }
@@ -226,7 +236,8 @@ impl Facts {
     fn try_rule(&mut self, program: &Program, states: &States, id: RuleId, inst: u32) {
         let Some(rule) = program.rules.get(id as usize) else { return };
         let serial = self.serial(inst);
-        let missing = rule.positive.iter().copied().find(|cond| !self.holds(*cond, serial));
+        let (positive, negative) = program.conditions(rule);
+        let missing = positive.iter().copied().find(|cond| !self.holds(*cond, serial));
         match missing {
             Some(cond) if inst == DOCUMENT => {
                 let Some(head) = self.watched.get_mut(cond as usize) else { return };
@@ -235,7 +246,7 @@ impl Facts {
                 self.watchers.push((id, next));
             }
             Some(_) => self.pend(id, inst),
-            None if rule.negative.is_empty() => self.conclude(program, states, rule.formula, inst),
+            None if negative.is_empty() => self.conclude(program, states, rule.formula, inst),
             None if inst == DOCUMENT => {
                 if rule.phase < self.phase {
                     self.try_negatives(program, states, id, inst);
@@ -258,10 +269,11 @@ impl Facts {
     fn try_negatives(&mut self, program: &Program, states: &States, id: RuleId, inst: u32) {
         let Some(rule) = program.rules.get(id as usize) else { return };
         let serial = self.serial(inst);
-        let holds = rule.positive.iter().all(|cond| self.holds(*cond, serial))
-            && !rule.negative.iter().any(|cond| self.holds(*cond, serial));
+        let (positive, negative) = program.conditions(rule);
+        let holds = positive.iter().all(|cond| self.holds(*cond, serial))
+            && !negative.iter().any(|cond| self.holds(*cond, serial));
         // A value that was too long leaves it open what is not true.
-        if holds && (!self.spilled || rule.negative.is_empty()) {
+        if holds && (!self.spilled || negative.is_empty()) {
             self.conclude(program, states, rule.formula, inst);
         }
     }
@@ -289,7 +301,7 @@ impl Facts {
         let mut at = open.pending;
         while let Some(&(id, next)) = self.pendings.get(at as usize) {
             let known = program.rules.get(id as usize).is_some_and(|rule| {
-                rule.negative.is_empty() || ending || open.started && rule.negative_at_start
+                rule.negatives == 0 || ending || open.started && rule.negative_at_start
             });
             if known {
                 self.try_negatives(program, states, id, inst);

@@ -3,11 +3,12 @@
 //! Equality is one hash probe, ranges are sorted, prefixes are probed by length, `contains` runs one
 //! automaton over all its words. Testing costs what it finds, not what there is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aho_corasick::AhoCorasick;
 
 use super::ast::Comparison;
+use super::literals::Literals;
 use super::program::CondId;
 use super::value;
 
@@ -50,7 +51,7 @@ pub(super) struct Memo {
 /// The tests of one place.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    equal: HashMap<Box<str>, Vec<CondId>, Hashing>,
+    equal: Literals,
     differs: HashMap<Box<str>, (u32, Vec<CondId>), Hashing>,
     number_equal: HashMap<u64, Vec<CondId>, Hashing>,
     number_differs: Vec<(f64, CondId)>,
@@ -58,7 +59,7 @@ pub(super) struct Index {
     above: Vec<(f64, bool, CondId)>,
     /// `<` and `<=` by bound, descending; `<=` first among equal bounds.
     below: Vec<(f64, bool, CondId)>,
-    prefixes: Vec<(usize, HashMap<Box<str>, Vec<CondId>, Hashing>)>,
+    prefixes: Vec<(usize, Literals)>,
     contains: Option<(AhoCorasick, Vec<CondId>)>,
     truth: Vec<CondId>,
     /// Bytes of text that suffice for every test.
@@ -66,26 +67,33 @@ pub(super) struct Index {
     /// Whether a cut value leaves a test open.
     needs_all: bool,
     numeric: bool,
+    /// Whether the memo is used at all.
+    remembers: bool,
 }
 
 impl Index {
     pub(super) fn build(tests: &HashMap<ValueTest, CondId>) -> Self {
         let mut index = Self::default();
         let mut words: Vec<(String, CondId)> = Vec::new();
+        let mut equal: Vec<(&str, CondId)> = Vec::new();
+        let mut prefixes: BTreeMap<usize, Vec<(&str, CondId)>> = BTreeMap::new();
         let mut sorted: Vec<_> = tests.iter().collect();
         sorted.sort_unstable_by_key(|(_, cond)| **cond);
         for (test, &cond) in sorted {
             match test {
                 ValueTest::Equal(text) => {
                     index.need = index.need.max(text.len() + 1);
-                    index.equal.entry(text.as_str().into()).or_default().push(cond);
+                    equal.push((text.as_str(), cond));
                 }
                 ValueTest::Differs(text) => {
                     index.need = index.need.max(text.len() + 1);
                     let next = index.differs.len() as u32;
                     index.differs.entry(text.as_str().into()).or_insert((next, Vec::new())).1.push(cond);
                 }
-                ValueTest::StartsWith(text) => index.prefix(text, cond),
+                ValueTest::StartsWith(text) => {
+                    index.need = index.need.max(text.len());
+                    prefixes.entry(text.len()).or_default().push((text.as_str(), cond));
+                }
                 ValueTest::Contains(text) => words.push((text.clone(), cond)),
                 ValueTest::Truth => {
                     index.need = index.need.max(1);
@@ -96,32 +104,20 @@ impl Index {
         }
         index.above.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
         index.below.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
-        index.prefixes.sort_unstable_by_key(|(length, _)| *length);
+        index.equal = Literals::build(&equal);
+        index.prefixes = prefixes.into_iter().map(|(length, all)| (length, Literals::build(&all))).collect();
         if !words.is_empty() {
             index.needs_all = true;
             let automaton = AhoCorasick::new(words.iter().map(|(word, _)| word.as_bytes()));
             // Words are short and within the length an expression may have, far below what it refuses.
             index.contains = automaton.ok().map(|built| (built, words.iter().map(|(_, cond)| *cond).collect()));
         }
+        index.remembers = !index.differs.is_empty() || !index.above.is_empty() || !index.below.is_empty();
         index.needs_all |= index.numeric;
         if index.needs_all {
             index.need = VALUE_BYTES_MAX;
         }
         index
-    }
-
-    fn prefix(&mut self, text: &str, cond: CondId) {
-        self.need = self.need.max(text.len());
-        let at = match self.prefixes.iter().position(|(length, _)| *length == text.len()) {
-            Some(at) => at,
-            None => {
-                self.prefixes.push((text.len(), HashMap::default()));
-                self.prefixes.len() - 1
-            }
-        };
-        if let Some((_, table)) = self.prefixes.get_mut(at) {
-            table.entry(text.into()).or_default().push(cond);
-        }
     }
 
     fn bound(&mut self, op: Comparison, number: f64, cond: CondId) {
@@ -139,7 +135,7 @@ impl Index {
     /// Tells every condition that holds of the value. False when the value was cut too short to say.
     #[inline]
     pub(super) fn test(&self, found: Found<'_>, memo: &mut Memo, serial: u32, mut tell: impl FnMut(CondId)) -> bool {
-        if memo.serial != serial {
+        if self.remembers && memo.serial != serial {
             *memo = Memo { serial, ..Memo::default() };
         }
         match found {
@@ -172,8 +168,8 @@ impl Index {
 
     #[inline]
     fn test_text(&self, text: &str, cut: bool, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
-        if !cut && !self.equal.is_empty() && let Some(conds) = self.equal.get(text) {
-            conds.iter().copied().for_each(&mut *tell);
+        if !cut {
+            self.equal.find(text, &mut *tell);
         }
         if !text.is_empty() {
             self.truth.iter().copied().for_each(&mut *tell);
@@ -182,9 +178,7 @@ impl Index {
             let Some(head) = text.as_bytes().get(..*length) else { break };
             // A cut inside a character is no prefix of the table.
             let Ok(head) = std::str::from_utf8(head) else { continue };
-            if let Some(conds) = table.get(head) {
-                conds.iter().copied().for_each(&mut *tell);
-            }
+            table.find(head, &mut *tell);
         }
         if let Some((automaton, conds)) = &self.contains {
             for found in automaton.find_overlapping_iter(text.as_bytes()) {

@@ -40,6 +40,7 @@ mod trie;
 mod states;
 mod scalar;
 mod program;
+mod literals;
 mod locate;
 mod index;
 mod flat;

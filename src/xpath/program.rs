@@ -102,13 +102,11 @@ pub(super) struct CondInfo {
     pub(super) phase: Phase,
     /// Known as soon as the anchor's start tag is done.
     pub(super) at_start: bool,
-    /// Member of a rule that another condition opens.
-    pub(super) joins: bool,
 }
 
-/// A conjunction.
+/// A conjunction, while it is made.
 #[derive(Debug, Default)]
-pub(super) struct Rule {
+pub(super) struct Conjunction {
     pub(super) formula: FormulaId,
     pub(super) positive: Vec<CondId>,
     pub(super) negative: Vec<CondId>,
@@ -116,6 +114,28 @@ pub(super) struct Rule {
     pub(super) negative_at_start: bool,
     /// The last phase of the negatives, for rules of the document.
     pub(super) phase: Phase,
+}
+
+/// A conjunction in its final form: its conditions stand in one list with all others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    pub(super) formula: FormulaId,
+    pub(super) first: u32,
+    pub(super) positives: u16,
+    pub(super) negatives: u16,
+    pub(super) negative_at_start: bool,
+    pub(super) phase: Phase,
+}
+
+/// What the truth of a condition leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing: others ask for it.
+    Nothing,
+    /// It decides an expression alone. Nobody else asks.
+    Atom(u32),
+    /// It opens the rules of this range of `access`.
+    Rules(u32, u32),
 }
 
 /// What a formula's truth leads to.
@@ -166,9 +186,12 @@ pub(super) struct Program {
     /// Trie nodes at or below which something listens.
     pub(super) useful: Vec<bool>,
     pub(super) conds: Vec<CondInfo>,
-    /// Rules that a condition opens, by condition.
-    pub(super) access: Vec<Vec<RuleId>>,
+    /// What follows from a condition, and whether rules wait for it.
+    pub(super) actions: Vec<(Action, bool)>,
+    /// Rules that conditions open.
+    pub(super) access: Vec<RuleId>,
     pub(super) rules: Vec<Rule>,
+    pub(super) literals: Vec<CondId>,
     pub(super) formulas: Vec<Formula>,
     pub(super) indexes: Vec<Index>,
     pub(super) scalars: Vec<ScalarInfo>,
@@ -183,6 +206,14 @@ impl Program {
     /// The phase of the document's end.
     pub(super) fn last_phase(&self) -> Phase {
         PHASE_ROOT + self.sections + 1
+    }
+
+    /// The conditions of a rule: those that must be true, those that must not.
+    #[inline]
+    pub(super) fn conditions(&self, rule: &Rule) -> (&[CondId], &[CondId]) {
+        let all = self.literals.get(rule.first as usize..).unwrap_or(&[]);
+        let (positive, rest) = all.split_at_checked(usize::from(rule.positives)).unwrap_or((&[], &[]));
+        (positive, rest.get(..usize::from(rule.negatives)).unwrap_or(&[]))
     }
 
     #[inline]

@@ -35,10 +35,31 @@ pub(super) struct State {
     pub(super) anchors: bool,
     pub(super) counted: bool,
     pub(super) section: Option<u8>,
+    pub(super) flags: u8,
     /// Bytes of the element's text that its tests need.
     pub(super) need: usize,
     /// Whether elements have slots to fill.
     pub(super) slots: bool,
+}
+
+/// What an element does at all, in bits: nothing for most.
+pub(super) mod flags {
+    /// Somebody listens at the element.
+    pub(in super::super) const BUSY: u8 = 1;
+    /// Nothing below it can matter.
+    pub(in super::super) const DEAD: u8 = 2;
+    /// Its text nodes are wanted one by one.
+    pub(in super::super) const TEXTS: u8 = 4;
+    /// It is a section.
+    pub(in super::super) const SECTION: u8 = 8;
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Transition {
+    from: StateId,
+    next: StateId,
+    symbol: u64,
+    flags: u8,
 }
 
 /// All states of one program in one run.
@@ -46,8 +67,10 @@ pub(super) struct State {
 pub(super) struct States {
     pub(super) all: Vec<State>,
     known: HashMap<(Box<[NodeId]>, Box<[NodeId]>), StateId, Hashing>,
-    transitions: Vec<(StateId, u64, StateId)>,
+    transitions: Vec<Transition>,
     nodes: usize,
+    /// Whether there is no room for another state.
+    pub(super) full: bool,
 }
 
 impl States {
@@ -74,17 +97,14 @@ impl States {
         self.all.clear();
         self.known.clear();
         self.transitions.clear();
-        self.transitions.resize(TRANSITIONS, (u32::MAX, 0, 0));
+        self.transitions.resize(TRANSITIONS, Transition { from: u32::MAX, next: 0, symbol: 0, flags: 0 });
+        self.full = false;
         self.nodes = 0;
     }
 
     #[inline]
     pub(super) fn get(&self, id: StateId) -> Option<&State> {
         self.all.get(id as usize)
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.all.len() >= STATES_MAX || self.nodes >= NODES_MAX
     }
 
     /// Keeps only the states of the open elements, whose numbers are changed in place.
@@ -100,22 +120,22 @@ impl States {
         }
     }
 
-    /// The state of a child element.
+    /// The state of a child element, and its flags.
     #[inline]
-    pub(super) fn step(&mut self, program: &Program, from: StateId, symbol: u64) -> StateId {
+    pub(super) fn step(&mut self, program: &Program, from: StateId, symbol: u64) -> (StateId, u8) {
         let at = slot(from, symbol);
-        if let Some(&(state, known, next)) = self.transitions.get(at)
-            && state == from
-            && known == symbol
+        if let Some(known) = self.transitions.get(at)
+            && known.from == from
+            && known.symbol == symbol
         {
-            return next;
+            return (known.next, known.flags);
         }
         self.step_new(program, from, symbol, at)
     }
 
     #[cold]
-    fn step_new(&mut self, program: &Program, from: StateId, symbol: u64, at: usize) -> StateId {
-        let Some(state) = self.get(from) else { return from };
+    fn step_new(&mut self, program: &Program, from: StateId, symbol: u64, at: usize) -> (StateId, u8) {
+        let Some(state) = self.get(from) else { return (from, 0) };
         let mut waiting = state.waiting.to_vec();
         let mut matched = Vec::new();
         let matches = |id: NodeId, reach: &[Reach]| {
@@ -145,10 +165,11 @@ impl States {
         waiting.sort_unstable();
         waiting.dedup();
         let next = self.intern(program, matched, waiting);
+        let flags = self.get(next).map_or(0, |state| state.flags);
         if let Some(slot) = self.transitions.get_mut(at) {
-            *slot = (from, symbol, next);
+            *slot = Transition { from, next, symbol, flags };
         }
-        next
+        (next, flags)
     }
 
     fn intern(&mut self, program: &Program, matched: Vec<NodeId>, waiting: Vec<NodeId>) -> StateId {
@@ -160,6 +181,7 @@ impl States {
         self.nodes += key.0.len() + key.1.len() + 16;
         self.all.push(State::new(program, key.0.clone(), key.1.clone()));
         self.known.insert(key, id);
+        self.full = self.all.len() >= STATES_MAX || self.nodes >= NODES_MAX;
         id
     }
 }
@@ -193,6 +215,7 @@ impl State {
             anchors: false,
             counted: false,
             section: None,
+            flags: 0,
             need: 0,
             slots: false,
             matched,
@@ -221,6 +244,10 @@ impl State {
         state.busy = busy.into_boxed_slice();
         let live = state.matched.iter().any(|id| has_useful_child(program, *id));
         state.dead = !live && state.waiting.is_empty() && !state.texts && !state.comments;
+        state.flags = u8::from(!state.busy.is_empty()) * flags::BUSY
+            | u8::from(state.dead) * flags::DEAD
+            | u8::from(state.texts) * flags::TEXTS
+            | u8::from(state.section.is_some()) * flags::SECTION;
         state
     }
 }

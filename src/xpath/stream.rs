@@ -10,7 +10,7 @@ use super::facts::{DOCUMENT, Facts, Frame, NONE, Progress, is_cut};
 use super::index::{Found, VALUE_BYTES_MAX};
 use super::program::{Listener, PHASE_ROOT, Phase, Program, SlotKind};
 use super::run::Pause;
-use super::states::States;
+use super::states::{States, flags};
 use super::tally::Tally;
 use super::trie::NodeId;
 use super::value;
@@ -43,9 +43,10 @@ impl Stream {
         self.program = id;
         self.facts.begin(program, fresh);
         self.tally.begin();
-        let document = if fresh || self.states.is_full() { self.states.reset(program) } else { 0 };
+        let document = if fresh || self.states.full { self.states.reset(program) } else { 0 };
         self.facts.frames.push(Frame {
             state: document,
+            flags: 0,
             insts: DOCUMENT,
             counters: 0,
             capture: NONE,
@@ -97,6 +98,7 @@ impl Stream {
 
     // --- elements ---------------------------------------------------------------------------------
 
+    /// An element starts; the answer is whether nothing below it can matter.
     #[inline]
     fn enter(&mut self, program: &Program, tag: &Tag<'_>) -> bool {
         if !self.node_text.is_empty() {
@@ -104,37 +106,36 @@ impl Stream {
         }
         self.here = tag.end();
         self.facts.element += 1;
-        if self.states.is_full() {
+        if self.states.full {
             self.states.compact(program, self.facts.frames.iter_mut().map(|frame| &mut frame.state));
         }
         let from = self.facts.frames.last().map_or(0, |frame| frame.state);
-        let state = self.states.step(program, from, tag.symbol());
+        let (state, flags) = self.states.step(program, from, tag.symbol());
         let depth = self.facts.frames.len() as u32;
         self.facts.frames.push(Frame {
             state,
+            flags,
             insts: self.facts.insts.len() as u32,
             counters: self.facts.counters.len() as u32,
             capture: NONE,
             need: 0,
             wanted_before: 0,
         });
-        let Some(entered) = self.states.get(state) else { return true };
-        self.takes_nodes = entered.texts;
-        let dead = entered.dead;
-        if depth <= 2 {
+        self.takes_nodes = flags & flags::TEXTS != 0;
+        if flags & flags::SECTION != 0 {
             self.near_root(program, depth, true);
         }
-        let busy = self.states.get(state).is_some_and(|state| !state.busy.is_empty());
-        if busy {
+        if flags & flags::BUSY != 0 {
             self.listen(program, tag, depth);
         }
+        let dead = flags & flags::DEAD != 0 && self.kept.len() >= self.wanted;
         if depth == 1 {
             // Nothing can come any more: neither from below, nor from its text, nor from its end.
-            let done = dead && self.wanted <= self.kept.len() && self.facts.insts.len() == 1;
+            let done = dead && self.facts.insts.len() == 1;
             let upto = if done { program.last_phase() } else { PHASE_ROOT };
             self.facts.settle(program, &self.states, upto);
         }
-        dead && self.kept.len() >= self.wanted
+        dead
     }
 
     /// Sections begin and end at depth 2.
@@ -195,29 +196,45 @@ impl Stream {
         self.wanted = self.wanted.max(start + need);
     }
 
+    #[inline]
     fn leave(&mut self, program: &Program, end: u64) {
         if !self.node_text.is_empty() {
             self.end_text_node(program);
         }
         self.here = end;
-        let Some(frame) = self.facts.frames.last().copied() else { return };
+        let Some(frame) = self.facts.frames.last().copied() else {
+            return;
+        };
+        if frame.flags & (flags::BUSY | flags::SECTION) != 0 {
+            self.leave_busy(program, &frame);
+        }
+        self.facts.counters.truncate(frame.counters as usize);
+        self.facts.frames.pop();
+        let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
+        self.takes_nodes = above & flags::TEXTS != 0;
+        if self.facts.frames.len() == 1 {
+            self.leave_root(program);
+        }
+    }
+
+    fn leave_busy(&mut self, program: &Program, frame: &Frame) {
         let depth = self.facts.frames.len() as u32 - 1;
         if frame.capture != NONE {
-            self.element_value(program, &frame, depth);
+            self.element_value(program, frame, depth);
         }
         while self.facts.insts.len() as u32 > frame.insts {
             let last = self.facts.insts.len() as u32 - 1;
             self.facts.finish_instance(program, &self.states, last);
         }
-        if depth == 2 {
+        if frame.flags & flags::SECTION != 0 {
             self.near_root(program, depth, false);
         }
-        self.facts.counters.truncate(frame.counters as usize);
-        self.facts.frames.pop();
-        let above = self.facts.frames.last().map_or(0, |frame| frame.state);
-        let document_comments = depth == 1 && self.states.get(above).is_some_and(|state| state.comments);
-        self.takes_nodes = self.states.get(above).is_some_and(|state| state.texts);
-        if depth == 1 && !document_comments {
+    }
+
+    /// Behind the root only comments can matter.
+    fn leave_root(&mut self, program: &Program) {
+        let document = self.facts.frames.first().map_or(0, |frame| frame.state);
+        if !self.states.get(document).is_some_and(|state| state.comments) {
             self.finish(program);
         }
     }
