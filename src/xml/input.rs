@@ -22,6 +22,8 @@ pub(super) struct Input {
     first: Vec<u8>,
     decoder: Decoder,
     decoded: Vec<u8>,
+    /// The last XML declaration that named UTF-8 and was accepted.
+    pub(super) plain_declaration: Vec<u8>,
     /// Length of the byte order mark, in bytes as received.
     pub(super) mark: u64,
     /// What was decoded and not left behind yet: offsets are counted over it.

@@ -33,6 +33,7 @@ mod input;
 mod key;
 mod limits;
 mod reader;
+mod remembered;
 mod scanner;
 mod scope;
 mod sink;

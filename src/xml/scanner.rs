@@ -12,6 +12,7 @@ use super::find;
 use super::input::Input;
 use super::key::NameKey;
 use super::limits::Limits;
+use super::remembered::Remembered;
 use super::scope::{ScopeId, Scopes, Span};
 use super::sink::{Record, Sink};
 
@@ -74,6 +75,7 @@ pub struct Scanner {
     pub(super) scopes: Scopes,
     pub(super) frames: Vec<Frame>,
     pub(super) names: Vec<u8>,
+    pub(super) remembered: Remembered,
     pub(super) records: Vec<Record>,
     pub(super) values: Vec<u8>,
     pub(super) mode: Mode,
@@ -113,6 +115,7 @@ impl Scanner {
             scopes: Scopes::new(),
             frames: Vec::new(),
             names: Vec::new(),
+            remembered: Remembered::default(),
             records: Vec::new(),
             values: Vec::new(),
             mode: Mode::Markup,
@@ -141,12 +144,16 @@ impl Scanner {
         charset: Option<&str>,
         symbols_of: u64,
     ) -> Result<(), Error> {
-        self.limits = *limits;
-        if self.symbols_of == symbols_of {
-            self.scopes.begin();
-        } else {
+        if self.limits != *limits {
+            self.limits = *limits;
+            self.remembered.forget();
+        }
+        if self.symbols_of != symbols_of {
             self.scopes.forget();
             self.symbols_of = symbols_of;
+            self.remembered.forget();
+        } else if self.scopes.begin() {
+            self.remembered.forget();
         }
         self.frames.clear();
         self.names.clear();

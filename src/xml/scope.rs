@@ -128,14 +128,16 @@ impl Scopes {
         self.index.fill(0);
     }
 
-    /// Makes room if the last messages filled the memory.
-    pub(super) fn begin(&mut self) {
+    /// Makes room if the last messages filled the memory; the answer is whether all was forgotten.
+    pub(super) fn begin(&mut self) -> bool {
         if self.scopes.len() >= SCOPES_MAX
             || self.text.len() >= TEXT_MAX
             || self.next_serial > u32::MAX / 2
         {
             self.forget();
+            return true;
         }
+        false
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
@@ -194,8 +196,29 @@ impl Scopes {
         }
     }
 
-    /// Checks and resolves the qualified name `raw`, whose key is `key`.
-    #[inline]
+    /// The qualified name `raw`, whose key is `key`, if it was resolved in this scope before.
+    #[inline(always)]
+    pub(super) fn known(&self, scope: ScopeId, key: NameKey, raw: &[u8], attribute: bool) -> Option<&NameRef> {
+        let of = self.of(scope, attribute);
+        let slot = self.slots.get((key.hash(of) >> SLOT_SHIFT) as usize)?;
+        let same = slot.key == key && slot.of == of && (key.is_whole() || slot.bytes.get(..raw.len()) == Some(raw));
+        same.then_some(&slot.name)
+    }
+
+    /// Scope and kind of a name as one number.
+    #[inline(always)]
+    fn of(&self, scope: ScopeId, attribute: bool) -> u64 {
+        let serial = self.scopes.get(scope as usize).map_or(0, |s| s.serial);
+        u64::from(serial) << 1 | u64::from(attribute)
+    }
+
+    /// Whether a scope stays after its element has closed.
+    pub(super) fn lasts(&self, scope: ScopeId) -> bool {
+        self.scopes.get(scope as usize).is_some_and(|scope| !scope.passing)
+    }
+
+    /// Checks and resolves a qualified name.
+    #[cold]
     pub(super) fn resolve<S: Sink>(
         &mut self,
         scope: ScopeId,
@@ -204,30 +227,8 @@ impl Scopes {
         attribute: bool,
         sink: &mut S,
     ) -> Result<NameRef, ErrorKind> {
-        let serial = self.scopes.get(scope as usize).map_or(0, |s| s.serial);
-        let of = u64::from(serial) << 1 | u64::from(attribute);
+        let of = self.of(scope, attribute);
         let at = (key.hash(of) >> SLOT_SHIFT) as usize;
-        if let Some(slot) = self.slots.get(at)
-            && slot.key == key
-            && slot.of == of
-            && (key.is_whole() || slot.bytes.get(..raw.len()) == Some(raw))
-        {
-            return Ok(slot.name);
-        }
-        self.resolve_new(scope, of, at, key, raw, sink)
-    }
-
-    #[cold]
-    fn resolve_new<S: Sink>(
-        &mut self,
-        scope: ScopeId,
-        of: u64,
-        at: usize,
-        key: NameKey,
-        raw: &[u8],
-        sink: &mut S,
-    ) -> Result<NameRef, ErrorKind> {
-        let attribute = of & 1 == 1;
         let name = std::str::from_utf8(raw)
             .map_err(|_| ErrorKind::Encoding("a name is not UTF-8".into()))?;
         let (prefix, local) = chars::split_qname(name).map_err(ErrorKind::NotWellFormed)?;

@@ -6,6 +6,7 @@ use super::chars;
 use super::error::{Error, ErrorKind};
 use super::find;
 use super::key::NameKey;
+use super::remembered::What;
 use super::scanner::{Frame, Place, Scanner, Step, span};
 use super::scope::{NameRef, ScopeId, Span, XML_NAMESPACE, XMLNS_NAMESPACE};
 use super::sink::{EndTag, Flow, Record, Sink, Tag};
@@ -14,12 +15,12 @@ use super::sink::{EndTag, Flow, Record, Sink, Tag};
 const PAIRWISE_MAX: usize = 12;
 
 /// A start tag whose syntax has been read.
-struct Read {
-    name_end: usize,
+pub(super) struct Read {
+    pub(super) name_end: usize,
     /// Index of `>`.
-    close: usize,
-    empty: bool,
-    declares: bool,
+    pub(super) close: usize,
+    pub(super) empty: bool,
+    pub(super) declares: bool,
 }
 
 impl Scanner {
@@ -32,6 +33,20 @@ impl Scanner {
     ) -> Result<Step, Box<Error>> {
         if self.place == Place::Epilog {
             return Err(self.malformed("a second element stands after the root element", at));
+        }
+        if self.remembered.waits_at(self.frames.len())
+            && let Some(known) = self.remembered.find(buf, at, self.frames.len(), self.scope())
+        {
+            let read = Read { close: at + known.close, ..known.read(at) };
+            let (name, key, scope) = (known.name, known.key, known.scope);
+            self.records.clone_from(&known.records);
+            self.values.clear();
+            if read.close >= self.checked {
+                self.check(buf, read.close + 1);
+            }
+            if read.close < self.checked {
+                return self.enter_element(buf, at, &read, (name, key, scope), sink);
+            }
         }
         let longest = self.limits.tag_bytes_max as usize;
         let bounded = buf.get(..(at + longest).min(buf.len())).unwrap_or(buf);
@@ -233,9 +248,6 @@ impl Scanner {
         read: &Read,
         sink: &mut S,
     ) -> Result<Step, Box<Error>> {
-        if self.frames.len() >= self.limits.depth_max as usize {
-            return Err(self.limit("depth_max", self.limits.depth_max, at));
-        }
         let tag = buf.get(at..=read.close).unwrap_or(&[]);
         let outer = self.scope();
         let scope = if read.declares {
@@ -245,13 +257,34 @@ impl Scanner {
         };
         let raw = tag.get(1..read.name_end - at).unwrap_or(&[]);
         let key = NameKey::at(buf, at + 1, raw.len());
-        let name = self
-            .scopes
-            .resolve(scope, key, raw, false, sink)
-            .map_err(|kind| self.error(kind, at))?;
+        let name = match self.scopes.known(scope, key, raw, false) {
+            Some(name) => *name,
+            None => self.scopes.resolve(scope, key, raw, false, sink).map_err(|kind| self.error(kind, at))?,
+        };
         if !self.records.is_empty() {
             self.resolve_attributes(buf, tag, scope, at, sink)?;
         }
+        if read.declares && self.values.is_empty() && self.scopes.lasts(scope) {
+            let what = What { name, key, scope, records: &self.records };
+            self.remembered.keep(tag, self.frames.len(), outer, (read, at), what);
+        }
+        self.enter_element(buf, at, read, (name, key, scope), sink)
+    }
+
+    /// Opens an element whose tag is read, checked and resolved.
+    #[inline(always)]
+    fn enter_element<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        read: &Read,
+        (name, key, scope): (NameRef, NameKey, ScopeId),
+        sink: &mut S,
+    ) -> Result<Step, Box<Error>> {
+        if self.frames.len() >= self.limits.depth_max as usize {
+            return Err(self.limit("depth_max", self.limits.depth_max, at));
+        }
+        let tag = buf.get(at..=read.close).unwrap_or(&[]);
         self.place = Place::Content;
         let start = self.base + at as u64;
         let end = self.base + read.close as u64 + 1;
@@ -262,7 +295,7 @@ impl Scanner {
             scope,
         });
         if !key.is_whole() {
-            self.names.extend_from_slice(raw);
+            self.names.extend_from_slice(tag.get(1..read.name_end - at).unwrap_or(&[]));
         }
         let depth = self.frames.len() as u32;
         let told = Tag {
@@ -346,10 +379,11 @@ impl Scanner {
             let prefixed = raw.contains(&b':');
             // A name without prefix means the same in every scope.
             let within = if prefixed { scope } else { 0 };
-            let resolved = self
-                .scopes
-                .resolve(within, NameKey::at(buf, at + record.name.start as usize, raw.len()), raw, true, sink)
-                .map_err(|kind| self.error(kind, at))?;
+            let key = NameKey::at(buf, at + record.name.start as usize, raw.len());
+            let resolved = match self.scopes.known(within, key, raw, true) {
+                Some(name) => *name,
+                None => self.scopes.resolve(within, key, raw, true, sink).map_err(|kind| self.error(kind, at))?,
+            };
             if let Some(record) = self.records.get_mut(index) {
                 record.resolved = resolved;
             }

@@ -161,11 +161,23 @@ impl Scanner {
             }
             return Err(self.malformed("the XML declaration is not closed by `?>`", at));
         };
-        let inside = std::str::from_utf8(bounded.get(5..end).unwrap_or(&[])).unwrap_or("");
+        let declaration = bounded.get(5..end).unwrap_or(&[]);
+        if !declaration.is_empty() && declaration == self.input.plain_declaration {
+            return Ok(Step::Next(at + end + 2));
+        }
+        let inside = std::str::from_utf8(declaration).unwrap_or("");
         match xml_declaration(inside) {
             Err(what) => Err(self.malformed(what, at)),
             Ok(None) => Ok(Step::Next(at + end + 2)),
-            Ok(Some(label)) => self.declared_encoding(label, at, at + end + 2),
+            Ok(Some(label)) => {
+                let step = self.declared_encoding(label, at, at + end + 2)?;
+                if label.eq_ignore_ascii_case("utf-8") && step == Step::Next(at + end + 2) {
+                    // The same again needs no reading: UTF-8 may be declared whatever the transport said.
+                    self.input.plain_declaration.clear();
+                    self.input.plain_declaration.extend_from_slice(declaration);
+                }
+                Ok(step)
+            }
         }
     }
 

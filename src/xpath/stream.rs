@@ -465,19 +465,41 @@ fn attributes(facts: &mut Facts, program: &Program, states: &States, busy: &[Nod
         facts.element += 1;
         for &node in busy {
             let Some(place) = program.place(node).filter(|place| !place.attributes.is_empty()) else { continue };
+            if place.attributes.len() <= FEW {
+                for (test, listeners) in &place.attributes {
+                    if test.matches(attribute.symbol) {
+                        attribute_found(facts, program, states, node, listeners, depth, &attribute);
+                    }
+                }
+                continue;
+            }
             let named = place.attributes_by_name.get(&Some(attribute.symbol as u32));
             let wild = place.attributes_by_name.get(&None);
             for &at in named.into_iter().chain(wild).flatten() {
-                let Some((test, listeners)) = place.attributes.get(at as usize) else { continue };
-                if !test.matches(attribute.symbol) {
-                    continue;
-                }
-                for listener in listeners {
-                    let cut = is_cut(attribute.value.len(), VALUE_BYTES_MAX);
-                    leaf(facts, program, states, node, listener, depth, attribute.value, cut, Some(&attribute));
+                let found = place.attributes.get(at as usize).filter(|(test, _)| test.matches(attribute.symbol));
+                if let Some((_, listeners)) = found {
+                    attribute_found(facts, program, states, node, listeners, depth, &attribute);
                 }
             }
         }
+    }
+}
+
+/// Up to so many attribute tests of a place are tried one by one.
+const FEW: usize = 4;
+
+fn attribute_found(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    listeners: &[Listener],
+    depth: u32,
+    attribute: &crate::xml::Attribute<'_>,
+) {
+    let cut = is_cut(attribute.value.len(), VALUE_BYTES_MAX);
+    for listener in listeners {
+        leaf(facts, program, states, node, listener, depth, attribute.value, cut, Some(attribute));
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) struct Tally {
     best: Option<u32>,
     /// Those of the best level.
     matched_best: Vec<u32>,
+    /// Expressions that stream and are open, once `begun`.
+    open: u32,
+    begun: bool,
     /// Whether nothing that streams is open.
     pub(super) settled: bool,
 }
@@ -89,11 +92,12 @@ impl Tally {
         self.best = None;
         self.matched_best.clear();
         self.settled = false;
+        self.begun = false;
+        self.open = 0;
     }
 
     /// Takes in new decisions; the answer is whether any expression was decided.
     pub(super) fn update(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
-        let open_before = self.open_streaming(plan);
         self.matched.resize(usize::from(plan.phases()), 0);
         for atom in matched.get(self.seen..).unwrap_or(&[]) {
             let Some(&(rank, phase)) = plan.atoms.get(atom.0 as usize) else { continue };
@@ -107,12 +111,18 @@ impl Tally {
                 self.matched_best.get_mut(usize::from(phase)).into_iter().for_each(|count| *count += 1);
             }
         }
-        let more = matched.len() > self.seen;
+        let more = (matched.len() - self.seen.min(matched.len())) as u32;
         self.seen = matched.len();
-        self.phase = phase;
-        let open = self.open_streaming(plan);
-        self.settled = open == 0;
-        more || open < open_before
+        let before = self.open;
+        self.open = match self.begun && phase == self.phase {
+            true => self.open.saturating_sub(more),
+            false => {
+                self.phase = phase;
+                self.open_streaming(plan)
+            }
+        };
+        self.settled = self.open == 0;
+        more > 0 || self.begun && self.open < before || !std::mem::replace(&mut self.begun, true) && self.open == 0
     }
 
     fn open_streaming(&self, plan: &Plan) -> u32 {
