@@ -85,9 +85,12 @@ fn every_golden_case_goes_where_it_should() {
 /// What is wrong with this file's cases.
 fn run(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
-    let file: File = serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let services: BTreeMap<String, Service> =
-        endpoints(&file).into_iter().map(|name| (name.clone(), service(&name).echoes())).collect();
+    let file: File =
+        serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let services: BTreeMap<String, Service> = endpoints(&file)
+        .into_iter()
+        .map(|name| (name.clone(), service(&name).echoes()))
+        .collect();
     let mut builder = router(&table_text(&file));
     for own in services.values() {
         builder = builder.to(own);
@@ -97,12 +100,16 @@ fn run(path: &Path) -> Vec<String> {
     for (key, value) in &file.service {
         keys[key] = serde_json::to_value(value).unwrap();
     }
-    let running = builder.with(&format!("services: {{ orders: {keys} }}")).start();
+    let running = builder
+        .with(&format!("services: {{ orders: {keys} }}"))
+        .start();
 
     let mut wrong = verb(&file, running.folder.path());
     for (number, case) in file.cases.iter().enumerate() {
-        let before: BTreeMap<&str, usize> =
-            services.iter().map(|(name, own)| (name.as_str(), own.count())).collect();
+        let before: BTreeMap<&str, usize> = services
+            .iter()
+            .map(|(name, own)| (name.as_str(), own.count()))
+            .collect();
         let mut client = running.client();
         client.host = case.authority().to_owned();
         let answer = client.post(case.path(), &case.message());
@@ -113,13 +120,24 @@ fn run(path: &Path) -> Vec<String> {
             .map(|(name, _)| name.as_str())
             .collect();
         if got != case.endpoints() {
-            wrong.push(format!("{}: sent to {got:?}, not {:?}", case.name, case.endpoints()));
+            wrong.push(format!(
+                "{}: sent to {got:?}, not {:?}",
+                case.name,
+                case.endpoints()
+            ));
         }
         if answer.fault().as_deref() != case.text("fault") {
             wrong.push(format!("{}: fault {:?}", case.name, answer.fault()));
         }
-        for (key, logged) in [("filter", "entry"), ("action", "action"), ("operation", "operation")] {
-            if case.text(key).is_some_and(|expected| line[logged] != expected) {
+        for (key, logged) in [
+            ("filter", "entry"),
+            ("action", "action"),
+            ("operation", "operation"),
+        ] {
+            if case
+                .text(key)
+                .is_some_and(|expected| line[logged] != expected)
+            {
                 wrong.push(format!("{}: logged {logged} {}", case.name, line[logged]));
             }
         }
@@ -146,7 +164,14 @@ fn verb(file: &File, folder: &Path) -> Vec<String> {
 }
 
 fn endpoints(file: &File) -> BTreeSet<String> {
-    let all = |entry: &Entry| entry.backups.iter().chain([&entry.endpoint]).cloned().collect::<Vec<_>>();
+    let all = |entry: &Entry| {
+        entry
+            .backups
+            .iter()
+            .chain([&entry.endpoint])
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     file.table.table.iter().flat_map(all).collect()
 }
 
@@ -156,11 +181,22 @@ fn table_text(file: &File) -> String {
         let mut whole = entry.rest.clone();
         whole.insert("endpoint".into(), entry.endpoint.as_str().into());
         if !entry.backups.is_empty() {
-            whole.insert("backups".into(), serde_yaml::to_value(&entry.backups).unwrap());
+            whole.insert(
+                "backups".into(),
+                serde_yaml::to_value(&entry.backups).unwrap(),
+            );
         }
         serde_yaml::Value::Mapping(whole)
     };
-    table.insert("table".into(), file.table.table.iter().map(entry).collect::<Vec<_>>().into());
+    table.insert(
+        "table".into(),
+        file.table
+            .table
+            .iter()
+            .map(entry)
+            .collect::<Vec<_>>()
+            .into(),
+    );
     serde_yaml::to_string(&table).unwrap()
 }
 
@@ -177,9 +213,15 @@ impl Case {
         let mut message = Message::bare(envelope);
         for line in &self.headers {
             let (name, value) = line.split_once(':').expect("a header");
-            message.fields.push((name.to_owned(), value.trim().to_owned()));
+            message
+                .fields
+                .push((name.to_owned(), value.trim().to_owned()));
         }
-        if !message.fields.iter().any(|(name, _)| name == "Content-Type") {
+        if !message
+            .fields
+            .iter()
+            .any(|(name, _)| name == "Content-Type")
+        {
             message = message.with("Content-Type", kind);
         }
         message
@@ -187,8 +229,11 @@ impl Case {
 
     fn for_verb(&self) -> Value {
         let message = self.message();
-        let headers: Vec<String> =
-            message.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let headers: Vec<String> = message
+            .fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
         json!({
             "name": self.name,
             "url": self.url.as_deref().unwrap_or(URL),
@@ -211,12 +256,20 @@ impl Case {
     }
 
     fn authority(&self) -> &str {
-        let rest = self.url.as_deref().unwrap_or(URL).trim_start_matches("http://");
+        let rest = self
+            .url
+            .as_deref()
+            .unwrap_or(URL)
+            .trim_start_matches("http://");
         rest.split_once('/').unwrap().0
     }
 
     fn path(&self) -> &str {
-        let rest = self.url.as_deref().unwrap_or(URL).trim_start_matches("http://");
+        let rest = self
+            .url
+            .as_deref()
+            .unwrap_or(URL)
+            .trim_start_matches("http://");
         &rest[rest.find('/').unwrap()..]
     }
 }

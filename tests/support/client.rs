@@ -45,7 +45,11 @@ impl Client {
 
     /// The same, where the connection may end instead.
     pub fn try_post(&mut self, path: &str, message: &Message) -> io::Result<Answer> {
-        let head = self.head(path, message, &format!("Content-Length: {}", message.body.len()));
+        let head = self.head(
+            path,
+            message,
+            &format!("Content-Length: {}", message.body.len()),
+        );
         self.wire.write([head.as_bytes(), &message.body].concat())?;
         self.answer("POST")
     }
@@ -82,7 +86,11 @@ impl Client {
         let head = self.wire.head()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let framing = head.framing(Some(method));
         let body = self.wire.body(framing)?;
-        Ok(Answer { head, framing, body })
+        Ok(Answer {
+            head,
+            framing,
+            body,
+        })
     }
 
     /// A request head for this message.
@@ -109,8 +117,13 @@ impl Answer {
     /// The service that answered, by the name it gives itself.
     #[track_caller]
     pub fn by(&self) -> String {
-        self.between("<by>", "</by>")
-            .unwrap_or_else(|| panic!("no service answered this:\n{}{}", self.head.raw, self.text()))
+        self.between("<by>", "</by>").unwrap_or_else(|| {
+            panic!(
+                "no service answered this:\n{}{}",
+                self.head.raw,
+                self.text()
+            )
+        })
     }
 
     /// Why the router answered with a fault of its own, if it did.
@@ -121,7 +134,8 @@ impl Answer {
     /// The exchange id in the router's fault.
     #[track_caller]
     pub fn exchange(&self) -> String {
-        self.between("<r:exchange>", "</r:exchange>").expect("an exchange id")
+        self.between("<r:exchange>", "</r:exchange>")
+            .expect("an exchange id")
     }
 
     /// The text between two marks.

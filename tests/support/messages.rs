@@ -28,7 +28,8 @@ impl Message {
     /// The same with another field; one of the name that is there already is replaced.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.fields
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -36,7 +37,8 @@ impl Message {
     /// The same without this field.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        self.fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.fields
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
     }
 
@@ -56,7 +58,11 @@ impl Message {
 /// What a caller would send a message with these bytes as.
 pub fn media_type_of(body: &[u8]) -> &'static str {
     let soap12 = super::wire::find(body, SOAP12.as_bytes()).is_some();
-    if soap12 { "application/soap+xml; charset=utf-8" } else { "text/xml; charset=utf-8" }
+    if soap12 {
+        "application/soap+xml; charset=utf-8"
+    } else {
+        "text/xml; charset=utf-8"
+    }
 }
 
 /// An envelope of SOAP 1.1 with what stands in its Header and Body.
@@ -68,27 +74,42 @@ pub fn soap11(header: &str, body: &str) -> Message {
 
 /// An envelope of SOAP 1.2 with what stands in its Header and Body.
 pub fn soap12(header: &str, body: &str) -> Message {
-    Message::bare(envelope(SOAP12, header, body))
-        .with("Content-Type", "application/soap+xml; charset=utf-8; action=\"urn:example:orders/Place\"")
+    Message::bare(envelope(SOAP12, header, body)).with(
+        "Content-Type",
+        "application/soap+xml; charset=utf-8; action=\"urn:example:orders/Place\"",
+    )
 }
 
 /// An ordinary order, SOAP 1.1.
 pub fn order() -> Message {
-    soap11("", "<o:Place xmlns:o=\"urn:example:orders\"><o:Item>A-1</o:Item></o:Place>")
+    soap11(
+        "",
+        "<o:Place xmlns:o=\"urn:example:orders\"><o:Item>A-1</o:Item></o:Place>",
+    )
 }
 
 /// An ordinary order, SOAP 1.2.
 pub fn order12() -> Message {
-    soap12("", "<o:Place xmlns:o=\"urn:example:orders\"><o:Item>A-1</o:Item></o:Place>")
+    soap12(
+        "",
+        "<o:Place xmlns:o=\"urn:example:orders\"><o:Item>A-1</o:Item></o:Place>",
+    )
 }
 
 /// An order whose envelope has at least so many bytes, with the operation at its front.
 pub fn long_order(bytes: usize) -> Message {
     let filling = "x".repeat(bytes);
-    soap11("", &format!("<o:Place xmlns:o=\"urn:example:orders\"><o:Note>{filling}</o:Note></o:Place>"))
+    soap11(
+        "",
+        &format!("<o:Place xmlns:o=\"urn:example:orders\"><o:Note>{filling}</o:Note></o:Place>"),
+    )
 }
 
 fn envelope(namespace: &str, header: &str, body: &str) -> String {
-    let header = if header.is_empty() { String::new() } else { format!("<e:Header>{header}</e:Header>") };
+    let header = if header.is_empty() {
+        String::new()
+    } else {
+        format!("<e:Header>{header}</e:Header>")
+    };
     format!("<e:Envelope xmlns:e=\"{namespace}\">{header}<e:Body>{body}</e:Body></e:Envelope>")
 }

@@ -38,7 +38,10 @@ impl Metrics {
 
     /// The names of all samples, without labels.
     pub fn names(&self) -> BTreeSet<&str> {
-        self.samples.keys().map(|key| key.split('{').next().unwrap_or(key)).collect()
+        self.samples
+            .keys()
+            .map(|key| key.split('{').next().unwrap_or(key))
+            .collect()
     }
 
     fn comment(&mut self, comment: &str) {
@@ -50,16 +53,26 @@ impl Metrics {
             "HELP" => assert!(!rest.is_empty(), "no help for `{name}`"),
             "UNIT" => {}
             "TYPE" => {
-                assert!(["counter", "gauge", "histogram"].contains(&rest), "type of `{name}`");
-                assert!(self.families.insert(name.to_owned()), "`{name}` has two types");
+                assert!(
+                    ["counter", "gauge", "histogram"].contains(&rest),
+                    "type of `{name}`"
+                );
+                assert!(
+                    self.families.insert(name.to_owned()),
+                    "`{name}` has two types"
+                );
             }
             other => panic!("unknown comment `{other}`"),
         }
     }
 
     fn sample(&mut self, line: &str) {
-        let (key, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no value: {line}"));
-        let value = value.parse().unwrap_or_else(|_| panic!("no number: {line}"));
+        let (key, value) = line
+            .rsplit_once(' ')
+            .unwrap_or_else(|| panic!("no value: {line}"));
+        let value = value
+            .parse()
+            .unwrap_or_else(|_| panic!("no number: {line}"));
         let (name, labels) = match key.split_once('{') {
             Some((name, rest)) => (name, rest.strip_suffix('}').expect(line)),
             None => (key, ""),
@@ -67,7 +80,10 @@ impl Metrics {
         assert!(is_name(name), "bad name: {line}");
         assert!(self.has_family(name), "sample without a family: {line}");
         check_labels(labels, line);
-        assert!(self.samples.insert(key.to_owned(), value).is_none(), "twice: {line}");
+        assert!(
+            self.samples.insert(key.to_owned(), value).is_none(),
+            "twice: {line}"
+        );
     }
 
     fn has_family(&self, name: &str) -> bool {
@@ -87,7 +103,9 @@ fn is_name(name: &str) -> bool {
 /// `key="value"` pairs, with `\\`, `\"` and `\n` as the only escapes.
 fn check_labels(mut labels: &str, line: &str) {
     while !labels.is_empty() {
-        let (name, rest) = labels.split_once("=\"").unwrap_or_else(|| panic!("labels: {line}"));
+        let (name, rest) = labels
+            .split_once("=\"")
+            .unwrap_or_else(|| panic!("labels: {line}"));
         assert!(is_name(name), "bad label name `{name}`: {line}");
         let mut characters = rest.char_indices();
         let end = loop {
@@ -95,7 +113,10 @@ fn check_labels(mut labels: &str, line: &str) {
                 Some((at, '"')) => break at,
                 Some((_, '\\')) => {
                     let escaped = characters.next().map(|(_, c)| c);
-                    assert!(matches!(escaped, Some('\\' | '"' | 'n')), "bad escape: {line}");
+                    assert!(
+                        matches!(escaped, Some('\\' | '"' | 'n')),
+                        "bad escape: {line}"
+                    );
                 }
                 Some(_) => {}
                 None => panic!("a label without an end: {line}"),

@@ -62,8 +62,13 @@ pub fn router_to(services: &[&Service]) -> Builder {
         [] => String::new(),
         names => format!(", backups: [{}]", names.join(", ")),
     };
-    let table = format!("- {{ filter: {{ match_all: {{}} }}, endpoint: {}{backups} }}", first.name);
-    services.iter().fold(router(&table), |builder, service| builder.to(service))
+    let table = format!(
+        "- {{ filter: {{ match_all: {{}} }}, endpoint: {}{backups} }}",
+        first.name
+    );
+    services
+        .iter()
+        .fold(router(&table), |builder, service| builder.to(service))
 }
 
 impl Builder {
@@ -83,7 +88,10 @@ impl Builder {
     #[must_use]
     pub fn endpoint(mut self, name: &str, url: &str, keys: &str) -> Self {
         let comma = if keys.is_empty() { "" } else { ", " };
-        let _ = writeln!(self.endpoints, "  {name}: {{ url: \"{url}\"{comma}{keys} }}");
+        let _ = writeln!(
+            self.endpoints,
+            "  {name}: {{ url: \"{url}\"{comma}{keys} }}"
+        );
         self
     }
 
@@ -126,7 +134,11 @@ impl Builder {
             ("reload", "{ debounce: 20ms }"),
         ];
         for (key, value) in defaults {
-            if !self.top.iter().any(|own| own.starts_with(&format!("{key}:"))) {
+            if !self
+                .top
+                .iter()
+                .any(|own| own.starts_with(&format!("{key}:")))
+            {
                 let _ = writeln!(yaml, "{key}: {value}");
             }
         }
@@ -134,7 +146,11 @@ impl Builder {
             let _ = writeln!(yaml, "{own}");
         }
         if !self.top.iter().any(|own| own.starts_with("services:")) {
-            let _ = write!(yaml, "services:\n  orders:\n    path: /orders\n    table: orders\n{}", self.service);
+            let _ = write!(
+                yaml,
+                "services:\n  orders:\n    path: /orders\n    table: orders\n{}",
+                self.service
+            );
         }
         let _ = write!(yaml, "endpoints:\n{}", self.endpoints);
         yaml
@@ -229,7 +245,8 @@ impl Running {
     #[track_caller]
     pub fn admin_json(&self, path: &str) -> Value {
         let answer = self.admin().get(path);
-        serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{path}: {error}: {answer:?}"))
+        serde_json::from_slice(&answer.body)
+            .unwrap_or_else(|error| panic!("{path}: {error}: {answer:?}"))
     }
 
     /// The counters now.
@@ -271,7 +288,9 @@ impl Running {
     #[track_caller]
     pub fn exchange_with(&self, id: &str) -> Value {
         until(&format!("the access log line of {id}"), || {
-            self.access_log().into_iter().find(|line| line["exchange"] == id)
+            self.access_log()
+                .into_iter()
+                .find(|line| line["exchange"] == id)
         })
     }
 
@@ -279,7 +298,10 @@ impl Running {
     pub fn access_log(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.path("access.log")).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect()
     }
 
     /// What the router said on stderr.
@@ -290,12 +312,16 @@ impl Running {
     /// Waits until it said this.
     #[track_caller]
     pub fn says(&self, text: &str) {
-        until(&format!("`{text}` in the log"), || self.log().contains(text).then_some(()));
+        until(&format!("`{text}` in the log"), || {
+            self.log().contains(text).then_some(())
+        });
     }
 
     /// How often a configuration was put in force.
     pub fn generation(&self) -> u64 {
-        self.admin_json("/api/v1/config")["status"]["generation"].as_u64().unwrap()
+        self.admin_json("/api/v1/config")["status"]["generation"]
+            .as_u64()
+            .unwrap()
     }
 
     /// Waits until a configuration was put in force so often.
@@ -309,7 +335,10 @@ impl Running {
     /// Sends a signal by its short name.
     pub fn signal(&self, name: &str) {
         // The shell's own `kill`, so that no tool need be installed.
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.pid())).status();
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.pid()))
+            .status();
         assert!(sent.unwrap().success());
     }
 
@@ -321,8 +350,16 @@ impl Running {
 
     /// Most memory that the process ever had resident, KiB.
     pub fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(Path::new("/proc").join(self.pid().to_string()).join("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let status = fs::read_to_string(
+            Path::new("/proc")
+                .join(self.pid().to_string())
+                .join("status"),
+        )
+        .unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }

@@ -75,7 +75,9 @@ struct Shared {
 
 /// A service of this name.
 pub fn service(name: &str) -> Starting {
-    Starting { name: name.to_owned() }
+    Starting {
+        name: name.to_owned(),
+    }
 }
 
 impl Starting {
@@ -163,7 +165,9 @@ impl Service {
         }
         // Wakes the accepting thread, which lets go of the socket.
         let _ = TcpStream::connect(self.address);
-        until("the service's death", || TcpStream::connect(self.address).is_err().then_some(()));
+        until("the service's death", || {
+            TcpStream::connect(self.address).is_err().then_some(())
+        });
     }
 }
 
@@ -174,7 +178,11 @@ impl Drop for Service {
             self.kill();
         }
         if !thread::panicking() {
-            assert!(panics.is_empty(), "service `{}` panicked: {panics:?}", self.name);
+            assert!(
+                panics.is_empty(),
+                "service `{}` panicked: {panics:?}",
+                self.name
+            );
         }
     }
 }
@@ -213,7 +221,8 @@ impl Shared {
         // A connection that breaks is the router's right: nothing more comes from it.
         while let Ok(Some(head)) = wire.head() {
             let framing = head.framing(None);
-            if head.get("expect").is_some() && wire.write("HTTP/1.1 100 Continue\r\n\r\n").is_err() {
+            if head.get("expect").is_some() && wire.write("HTTP/1.1 100 Continue\r\n\r\n").is_err()
+            {
                 return;
             }
             let Ok(body) = wire.body(framing) else { return };
@@ -253,8 +262,14 @@ impl Shared {
 
 /// An answer in the version of the message, which says whose it is.
 fn echo(name: &str, message: &[u8], method: &str) -> Vec<u8> {
-    let namespace = if find(message, SOAP12.as_bytes()).is_some() { SOAP12 } else { SOAP11 };
-    let body = format!("<e:Envelope xmlns:e=\"{namespace}\"><e:Body><by>{name}</by></e:Body></e:Envelope>");
+    let namespace = if find(message, SOAP12.as_bytes()).is_some() {
+        SOAP12
+    } else {
+        SOAP11
+    };
+    let body = format!(
+        "<e:Envelope xmlns:e=\"{namespace}\"><e:Body><by>{name}</by></e:Body></e:Envelope>"
+    );
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         media_type_of(body.as_bytes()),
@@ -266,7 +281,10 @@ fn echo(name: &str, message: &[u8], method: &str) -> Vec<u8> {
 
 /// A reply with this status, these fields and its length announced.
 pub fn reply(status: &str, fields: &str, body: &str) -> Reply {
-    let head = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
     Reply::Raw([head.as_bytes(), body.as_bytes()].concat())
 }
 
@@ -278,7 +296,11 @@ pub fn reply_chunked(status: &str, fields: &str, body: &str, size: usize) -> Rep
 
 /// A page such as a broken server shows.
 pub fn html(status: &str) -> Reply {
-    reply(status, "Content-Type: text/html\r\n", "<html><body>No</body></html>")
+    reply(
+        status,
+        "Content-Type: text/html\r\n",
+        "<html><body>No</body></html>",
+    )
 }
 
 /// A SOAP 1.1 fault with this code, sent with this status.
@@ -310,7 +332,9 @@ impl Gate {
 /// listens.
 pub fn refusing() -> (SocketAddr, Socket) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket
+        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+        .unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     (address, socket)
 }

@@ -54,19 +54,26 @@ impl Head {
     /// The value of a field, however its name is spelled.
     pub fn get(&self, name: &str) -> Option<&str> {
         let own = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);
-        self.fields.iter().find(own).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(own)
+            .map(|(_, value)| value.as_str())
     }
 
     /// How the field's name is spelled, if it is there.
     pub fn spelling(&self, name: &str) -> Option<&str> {
         let own = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);
-        self.fields.iter().find(own).map(|(known, _)| known.as_str())
+        self.fields
+            .iter()
+            .find(own)
+            .map(|(known, _)| known.as_str())
     }
 
     /// The status of a status line.
     pub fn status(&self) -> u16 {
         let code = self.start.split(' ').nth(1).unwrap_or_default();
-        code.parse().unwrap_or_else(|_| panic!("no status in `{}`", self.start))
+        code.parse()
+            .unwrap_or_else(|_| panic!("no status in `{}`", self.start))
     }
 
     /// The method of a request line.
@@ -83,7 +90,10 @@ impl Head {
                 return Framing::None;
             }
         }
-        if self.get("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        if self
+            .get("transfer-encoding")
+            .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+        {
             return Framing::Chunked;
         }
         match self.get("content-length").map(str::parse) {
@@ -202,7 +212,9 @@ impl Wire {
 
 /// Where `needle` begins in `bytes`.
 pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
+    bytes
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// A body cut into chunks of at most `size` bytes.
