@@ -255,8 +255,10 @@ fn is_for_others(tag: &Tag<'_>, version: Version) -> bool {
 }
 
 impl Observer for Head {
+    /// One more than the header blocks' depth: what stands below the deepest level may be passed
+    /// over, their text included.
     fn depth_max(&self) -> u32 {
-        3
+        4
     }
 
     fn start(&mut self, tag: &Tag<'_>) -> Flow {
