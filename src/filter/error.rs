@@ -7,7 +7,7 @@ use crate::xml;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Not XML, or beyond a limit.
-    #[error(transparent)]
+    #[error("{}", in_words(.0))]
     Xml(#[from] xml::Error),
     /// Not an envelope.
     #[error(transparent)]
@@ -33,5 +33,16 @@ impl ReadError {
             Self::Head(HeadError::Structure { .. }) => Reason::MalformedMessage,
             Self::Head(HeadError::Value { .. }) | Self::Tree(_) => Reason::LimitExceeded,
         }
+    }
+}
+
+/// A limit is told by the name that it has in the configuration, so that it can be found there.
+fn in_words(error: &xml::Error) -> String {
+    match &error.kind {
+        xml::ErrorKind::Limit { name, max } => {
+            let name = name.strip_suffix("_max").unwrap_or(name);
+            format!("the XML exceeds the limit `{name}` of {max} (at byte {})", error.offset)
+        }
+        _ => error.to_string(),
     }
 }
