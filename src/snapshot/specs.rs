@@ -156,10 +156,7 @@ impl<'a> Specs<'a> {
                     Some(config::StickyOn::Header(name)) => Some(Sticky::Header(
                         http::HeaderName::from_bytes(name.value.0.as_bytes()).ok()?,
                     )),
-                    Some(config::StickyOn::XPath(text)) => Some(Sticky::XPath {
-                        expr: self.xpath(text)?,
-                        text: text.value.clone(),
-                    }),
+                    Some(config::StickyOn::XPath(text)) => Some(self.sticky_xpath(text)?),
                 },
             },
             Filter::Custom(custom) => self.custom(custom)?,
@@ -219,6 +216,19 @@ impl<'a> Specs<'a> {
             }
         };
         Some(filter::HeaderTest { name, test })
+    }
+
+    /// The engine answers true or false so far; a share that is drawn anew for each message
+    /// although it should stick would be worse than a refusal.
+    fn sticky_xpath(&mut self, text: &Spanned<String>) -> Option<Sticky> {
+        let expr = self.xpath(text)?;
+        let told = "a share that sticks to an XPath is not there yet";
+        self.report.push(
+            Diagnostic::error("not-yet", told, text.span)
+                .label("use `header: NAME`")
+                .hint("let the share stick to an HTTP header for now"),
+        );
+        Some(Sticky::XPath { expr, text: text.value.clone() })
     }
 
     fn xpath(&mut self, text: &Spanned<String>) -> Option<Expr> {
