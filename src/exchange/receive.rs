@@ -45,6 +45,11 @@ impl Parcel {
     }
 
 
+    /// Whether the message was read to its end.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.rest.is_none()
+    }
+
     /// Reads until the probe has decided.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use super::root_part::RootPart;
 use super::verify::Verifier;
 use super::worker::Worker;
 use crate::filter::{self, Probe};
-use crate::net::{self, Body};
+use crate::net::{self, Body, Inspect as _};
 use crate::routing::{self, Decision, Pattern};
 use crate::snapshot::{Active, OnOverflow, Service, ServiceId};
 use crate::soap::MediaKind;
@@ -67,11 +67,11 @@ impl Journey<'_> {
         let length = arrival::content_length(&head.headers);
         let mut parcel = Parcel::new(body, length, self.service.limits);
         match self.route(&head, &origin, &mut parcel).await {
-            Ok(decision) => {
+            Ok((decision, verify)) => {
                 self.note_choice(&decision);
                 let spelling = (!spelled).then(|| self.worker.spelling.template());
                 let outbound = Outbound::new(head, &origin, spelling);
-                self.send(&decision, parcel, &outbound).await
+                self.send(&decision, verify, parcel, &outbound).await
             }
             Err(error) => {
                 self.record.request_bytes = parcel.bytes();
@@ -87,7 +87,7 @@ impl Journey<'_> {
         head: &Parts,
         origin: &Origin,
         parcel: &mut Parcel,
-    ) -> Result<Decision, Error> {
+    ) -> Result<(Decision, Option<Verifier>), Error> {
         let facts = HeadFacts::read(&head.headers)?;
         let media = facts.media?;
         if let Some(coding) = arrival::coding(&head.headers) {
@@ -125,13 +125,24 @@ impl Journey<'_> {
         if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {
             parcel.until_held().await?;
         }
-        Ok(decision)
+        // Of a multipart message only the root part is XML.
+        if !service.verify_full || root.is_some() {
+            return Ok((decision, None));
+        }
+        let charset = media.charset.as_deref();
+        let mut verify = Verifier::new(service.limits.xml, charset, parcel.held());
+        if parcel.is_complete() {
+            verify.end().map_err(Error::SenderTail)?;
+            return Ok((decision, None));
+        }
+        Ok((decision, Some(verify)))
     }
 
     /// Steps 4 and 5.
     async fn send(
         mut self,
         decision: &Decision,
+        verify: Option<Verifier>,
         parcel: Parcel,
         outbound: &Outbound,
     ) -> Response<Body> {
@@ -140,7 +151,7 @@ impl Journey<'_> {
             meter.mode(self.service.mode.kind.name());
             meter.held_bytes.inc_by(parcel.bytes());
         }
-        let cargo = self.load(decision, parcel);
+        let cargo = self.load(decision, verify, parcel);
         let delivered =
             deliver::all(self.worker, self.active, decision, outbound, &cargo, one_way).await;
         self.record.request_bytes = cargo.bytes();
@@ -172,15 +183,13 @@ impl Journey<'_> {
     }
 
     /// The message made ready for sending: whole, or with a lane for each delivery.
-    fn load(&self, decision: &Decision, parcel: Parcel) -> Cargo {
+    fn load(&self, decision: &Decision, verify: Option<Verifier>, parcel: Parcel) -> Cargo {
         let lanes: SmallVec<[bool; 4]> =
             decision.deliveries.iter().map(|delivery| !delivery.backups.is_empty()).collect();
         let on_overflow = match self.service.on_overflow {
             OnOverflow::Spool => net::OnOverflow::Spool,
             OnOverflow::Commit | OnOverflow::Refuse => net::OnOverflow::Commit,
         };
-        let limits = self.service.limits.xml;
-        let verify = self.service.verify_full.then(|| Verifier::new(limits, parcel.held()));
         let replay = parcel.into_replay(&lanes, on_overflow, self.worker.budget.clone());
         if let Some(verify) = verify {
             replay.inspect(Box::new(verify));

@@ -19,10 +19,10 @@ pub(super) struct Verifier {
 struct Unconcerned;
 
 impl Verifier {
-    /// A check that has read these bytes.
-    pub(super) fn new(limits: Limits, read: &[Bytes]) -> Self {
+    /// A check that has read these bytes, in the charset that HTTP states.
+    pub(super) fn new(limits: Limits, charset: Option<&str>, read: &[Bytes]) -> Self {
         let mut verifier = Self { scanner: Scanner::new(), failed: None };
-        let begun = verifier.scanner.begin(&limits, None, 0);
+        let begun = verifier.scanner.begin(&limits, charset, 0);
         verifier.failed = begun.err().map(said);
         for chunk in read {
             if verifier.failed.is_none() {

@@ -363,14 +363,15 @@ impl Shared {
         {
             return Poll::Ready(Some(Err(self.fail(SourceError::Malformed(what)))));
         }
-        if let Err(error) = self.keep(lane, &data) {
-            return Poll::Ready(Some(Err(self.fail(SourceError::Spool(error.into())))));
-        }
         // With a known length the end is known with the last byte, and nobody may ask again.
+        // Judged before anyone gets that byte, which would make the message whole.
         if self.source.as_ref().is_some_and(http_body::Body::is_end_stream)
             && let Poll::Ready(Some(Err(error))) = self.ended(lane, None)
         {
             return Poll::Ready(Some(Err(error)));
+        }
+        if let Err(error) = self.keep(lane, &data) {
+            return Poll::Ready(Some(Err(self.fail(SourceError::Spool(error.into())))));
         }
         self.wake_others(lane);
         self.hand_out(lane, data)
