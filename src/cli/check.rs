@@ -5,7 +5,8 @@ use std::io::IsTerminal as _;
 use serde_json::{Value, json};
 
 use super::args::{Check, Format};
-use super::{Verdict, load};
+use super::load;
+use super::verdict::Verdict;
 use crate::config;
 use crate::diag::{self, Report};
 use crate::filter::Registry;

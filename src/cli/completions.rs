@@ -2,7 +2,7 @@
 
 use clap::CommandFactory as _;
 
-use super::Verdict;
+use super::verdict::Verdict;
 use super::args::{Args, Completions};
 
 #[allow(clippy::unnecessary_wraps, reason = "verbs have one shape")]

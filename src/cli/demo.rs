@@ -20,7 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::args::Demo;
 use super::stub::{self, Behaviour};
-use super::{Verdict, load};
+use super::load;
+use super::verdict::Verdict;
 use crate::app::Router;
 use crate::config::{self, TableText};
 use crate::exchange::explain;

@@ -15,20 +15,15 @@ mod schema;
 mod serve;
 mod stub;
 mod test;
+mod verdict;
 mod xpath;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use self::verdict::Verdict;
 use crate::filter::Registry;
-
-/// How a verb that ran ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Fine,
-    No,
-}
 
 /// Runs the program with its arguments; custom filters of an embedding program come in the
 /// registry.

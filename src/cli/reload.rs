@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::Verdict;
+use super::verdict::Verdict;
 use super::args::Reload;
 use crate::config;
 

@@ -1,6 +1,6 @@
 //! `schema`: the JSON schema of a configuration file, for editors.
 
-use super::Verdict;
+use super::verdict::Verdict;
 use super::args::{Schema, SchemaOf};
 use crate::config;
 

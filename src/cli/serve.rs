@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::Serve;
-use super::{Verdict, load};
+use super::load;
+use super::verdict::Verdict;
 use crate::admin::{self, Admin};
 use crate::app::Router;
 use crate::filter::Registry;

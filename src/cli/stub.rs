@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use super::Verdict;
+use super::verdict::Verdict;
 use super::args::Stub;
 use crate::soap::{SOAP12, Version, push_escaped};
 

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::args::{Format, Test};
 use super::explain::explain_message;
-use super::{Verdict, load};
+use super::load;
+use super::verdict::Verdict;
 use crate::exchange::Explanation;
 use crate::filter::Registry;
 use crate::snapshot::Snapshot;

@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::args::{Format, Xpath};
-use super::{Verdict, message};
+use super::message;
+use super::verdict::Verdict;
 use crate::filter::XPathTrial;
 
 pub(super) fn run(args: &Xpath) -> anyhow::Result<Verdict> {
