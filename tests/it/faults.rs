@@ -166,7 +166,7 @@ fn check(router: &Running, case: &Case, version: usize, answer: &Answer) {
         case.word
     );
     assert!(
-        sentence.ends_with('.') && sentence.starts_with(char::is_uppercase),
+        sentence.ends_with('.') && !sentence.starts_with(char::is_lowercase),
         "{sentence}"
     );
     for inner in ["127.0.0.1", "html", "panicked", ".rs:"] {
