@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::xml::{self, Fed, Observer, Scanner};
 
 use super::eval::{Evaluator, Given};
+use super::fallback::Foreign;
 use super::set::{AtomId, Set};
 use super::stream::{Pass, Stream};
 use super::tally::{PHASE_TREE, Plan};
@@ -234,15 +235,19 @@ impl Run {
     pub fn evaluate_trees(&mut self, set: &Set, whole: &[u8]) -> Result<(), TreeError> {
         let tree = Tree::read(whole, &self.limits, self.charset.as_deref(), true)?;
         let evaluator = Evaluator::new(&tree, &self.stream.facts.given);
+        let foreign = Foreign::of(&tree);
         let mut holding = Vec::new();
         for (number, atom) in (0_u32..).zip(&set.atoms) {
             if self.state(AtomId(number)).is_some() {
                 continue;
             }
-            let holds = evaluator.holds(&atom.expr.node).map_err(|_| TreeError::TooCostly {
-                expression: atom.expr.source().to_owned(),
-                max: super::eval::VISITS_MAX,
-            })?;
+            let holds = match foreign.as_ref().and_then(|foreign| foreign.holds(&atom.expr.node)) {
+                Some(holds) => holds,
+                None => evaluator.holds(&atom.expr.node).map_err(|_| TreeError::TooCostly {
+                    expression: atom.expr.source().to_owned(),
+                    max: super::eval::VISITS_MAX,
+                })?,
+            };
             if holds {
                 holding.push(number);
             }

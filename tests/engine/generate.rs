@@ -82,10 +82,19 @@ fn step(depth: u32) -> BoxedStrategy<String> {
     let predicate = prop_oneof![
         6 => Just(String::new()),
         2 => boolean(depth - 1, true).prop_map(|p| format!("[{p}]")),
-        1 => prop::sample::select(&["[1]", "[2]", "[position()<3]", "[position()!=1]"][..]).prop_map(str::to_owned),
+        1 => prop::sample::select(&["[1]", "[2]", "[position()<3]", "[position()!=1]", "[last()]", "[position()=last()]"][..]).prop_map(str::to_owned),
         1 => literal().prop_map(|l| format!("[.={l}]")),
     ];
-    (test, predicate).prop_map(|(test, predicate)| format!("{test}{predicate}")).boxed()
+    (axis(), test, predicate).prop_map(|(axis, test, predicate)| format!("{axis}{test}{predicate}")).boxed()
+}
+
+/// Mostly the child axis; the others go to the tree, or are rewritten.
+fn axis() -> impl Strategy<Value = &'static str> {
+    let others = [
+        "parent::", "ancestor::", "ancestor-or-self::", "following-sibling::", "preceding-sibling::", "following::",
+        "preceding::", "descendant::", "descendant-or-self::", "self::", "child ::", "../",
+    ];
+    prop_oneof![30 => Just(""), 2 => prop::sample::select(others.to_vec())]
 }
 
 fn last_step(depth: u32) -> BoxedStrategy<String> {
