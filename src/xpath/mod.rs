@@ -58,6 +58,7 @@ mod parser;
 mod print;
 mod run;
 mod set;
+mod show;
 mod tree;
 mod value;
 mod why;

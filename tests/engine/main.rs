@@ -6,6 +6,7 @@
 mod answers;
 mod corpus;
 mod generate;
+mod reasons;
 mod scanner;
 mod streaming;
 mod support;
