@@ -176,7 +176,7 @@ async fn start_stubs(snapshot: &mut Snapshot, any_port: bool) -> anyhow::Result<
         println!(
             "stub       http://{}{}  {}",
             socket.local_addr()?,
-            endpoint.spec.path,
+            endpoint.spec.target,
             endpoint.spec.name
         );
         tokio::spawn(stub::serve(socket, Arc::new(behaviour)));

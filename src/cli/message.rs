@@ -74,10 +74,8 @@ pub(super) fn head(url: &str, headers: HeaderMap) -> anyhow::Result<Parts> {
 
 /// Where it would come from.
 pub(super) fn origin(listener: &str, url: &str) -> Origin {
-    Origin {
-        listener: listener.into(),
-        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        secure: url.starts_with("https:"),
-        certificate: None,
-    }
+    let mut origin =
+        Origin::new(listener.into(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    origin.secure = url.starts_with("https:");
+    origin
 }

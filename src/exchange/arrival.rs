@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::body::Incoming;
 
 use super::error::Error;
@@ -35,6 +35,8 @@ pub struct Origin {
     pub listener: Arc<str>,
     /// The caller.
     pub peer: SocketAddr,
+    /// The caller's address as `X-Forwarded-For` has it.
+    pub forwarded_for: HeaderValue,
     /// Whether TLS was used.
     pub secure: bool,
     /// The certificate that the caller showed, verified.
@@ -51,6 +53,14 @@ pub struct HeadFacts {
 }
 
 impl Origin {
+    /// A plain connection of this caller.
+    #[must_use]
+    pub fn new(listener: Arc<str>, peer: SocketAddr) -> Self {
+        let forwarded_for = HeaderValue::from_str(&peer.ip().to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Self { listener, peer, forwarded_for, secure: false, certificate: None }
+    }
+
     pub(super) const fn scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hyper::body::Incoming;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::error::Error;
@@ -51,7 +52,7 @@ pub(super) enum Answer {
 struct Trip<'a> {
     worker: &'a Worker,
     active: &'a Active,
-    outbound: &'a Outbound,
+    outbound: Outbound,
     cargo: &'a Cargo,
     lane: usize,
     one_way: bool,
@@ -65,27 +66,25 @@ pub(super) async fn all(
     worker: &Worker,
     active: &Active,
     decision: &Decision,
-    outbound: &Outbound,
+    outbound: Outbound,
     cargo: &Cargo,
     one_way: bool,
 ) -> Vec<Delivered> {
-        let trip = |lane| Trip {
-        worker,
-        active,
-        outbound,
-        cargo,
-        lane,
-        one_way,
-        attempts: Vec::with_capacity(1),
-        committed: false,
-    };
-    match decision.deliveries.as_slice() {
-        [only] => vec![trip(0).run(only).await],
-        several => {
-            let trips = several.iter().enumerate();
-            join_all(trips.map(|(lane, delivery)| trip(lane).run(delivery))).await
-        }
+        let deliveries = decision.deliveries.as_slice();
+    if let [only] = deliveries {
+        let (lane, attempts, committed) = (0, Vec::with_capacity(1), false);
+        let trip = Trip { worker, active, outbound, cargo, lane, one_way, attempts, committed };
+        return vec![trip.run(only).await];
     }
+    let mut trips = Vec::with_capacity(deliveries.len());
+    for (lane, delivery) in deliveries.iter().enumerate() {
+        let outbound = outbound.clone();
+        let attempts = Vec::with_capacity(1);
+        let committed = false;
+        let trip = Trip { worker, active, outbound, cargo, lane, one_way, attempts, committed };
+        trips.push(trip.run(delivery));
+    }
+    join_all(trips).await
 }
 
 impl Cargo {
@@ -145,9 +144,11 @@ impl Cargo {
 
 impl Trip<'_> {
     async fn run(mut self, delivery: &Delivery) -> Delivered {
-        let candidates = std::iter::once(&delivery.endpoint).chain(&delivery.backups);
+        let candidates: SmallVec<[EndpointId; 4]> =
+            [delivery.endpoint].into_iter().chain(delivery.backups.iter().copied()).collect();
         let mut last: Option<Failure> = None;
-        for &id in candidates {
+        for (at, &id) in candidates.iter().enumerate() {
+            let is_last = at + 1 == candidates.len();
             let Some(endpoint) = self.active.snapshot.endpoint(id).cloned() else {
                 continue;
             };
@@ -155,7 +156,7 @@ impl Trip<'_> {
                 self.committed = true;
                 break;
             };
-            match self.attempt(id, &endpoint, body).await {
+            match self.attempt(id, &endpoint, body, is_last).await {
                 Ok(answer) => {
                     self.cargo.close(self.lane);
                     return self.done(Ok((id, answer)));
@@ -179,9 +180,10 @@ impl Trip<'_> {
         id: EndpointId,
         endpoint: &Arc<Endpoint>,
         body: Body,
+        is_last: bool,
     ) -> Result<Answer, Failure> {
         let start = Instant::now();
-        let verdict = self.send(endpoint, body).await;
+        let verdict = self.send(endpoint, body, is_last).await;
         let took = start.elapsed();
         let (outcome, why, status) = match &verdict {
             Ok(answer) => ("ok".to_owned(), None, answer.status()),
@@ -208,8 +210,8 @@ impl Trip<'_> {
         verdict
     }
 
-    async fn send(&self, endpoint: &Endpoint, body: Body) -> Verdict {
-        let Some(request) = self.outbound.request(&endpoint.spec, body) else {
+    async fn send(&mut self, endpoint: &Endpoint, body: Body, is_last: bool) -> Verdict {
+        let Some(request) = self.outbound.request(&endpoint.spec, body, is_last) else {
             return Err(Failure::router(
                 "the endpoint's address cannot be used with this query",
             ));

@@ -42,7 +42,7 @@ pub(super) async fn pass(
     let spelling = (!arrival.spelled).then(|| worker.spelling.template());
     let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
-    let outbound = Outbound::new(arrival.head, &arrival.origin, spelling);
+    let mut outbound = Outbound::new(arrival.head, &arrival.origin, spelling);
     let body = if has_body {
         let parcel = Parcel::new(arrival.body, length, service.limits);
         let replay =
@@ -51,7 +51,7 @@ pub(super) async fn pass(
     } else {
         Body::Full(Bytes::new())
     };
-    let Some(request) = outbound.request(&endpoint.spec, body) else {
+    let Some(request) = outbound.request(&endpoint.spec, body, true) else {
         return reply::refuse(
             StatusCode::BAD_REQUEST,
             "This query cannot be passed on.",

@@ -3,15 +3,18 @@
 //! Filled in along the road, closed exactly once: at the last byte of the answer, or when the
 //! caller goes away before it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::StatusCode;
+use http::request::Parts;
+use http::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::deliver::Cargo;
 use super::drain::drain;
+use super::worker::ExchangeId;
 use crate::net::{BodyError, OnEnd};
 use crate::soap::{Reason, Version};
 use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter};
@@ -47,13 +50,13 @@ pub(super) struct Attempt {
 /// The story of one exchange.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) id: String,
+    pub(super) id: ExchangeId,
     start: Instant,
     pub(super) service: Option<Arc<str>>,
     pub(super) meter: Option<Arc<ServiceMeter>>,
-    pub(super) peer: String,
-    pub(super) method: String,
-    pub(super) path: String,
+    pub(super) peer: SocketAddr,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
     pub(super) soap: Option<Version>,
     pub(super) action: Option<String>,
     pub(super) operation: Option<String>,
@@ -75,15 +78,21 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(id: String, log: AccessLog, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        id: ExchangeId,
+        head: &Parts,
+        peer: SocketAddr,
+        log: AccessLog,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             id,
             start: Instant::now(),
             service: None,
             meter: None,
-            peer: String::new(),
-            method: String::new(),
-            path: String::new(),
+            peer,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
             soap: None,
             action: None,
             operation: None,
@@ -153,10 +162,10 @@ impl Record {
             .unwrap_or_default();
         let mut line = Line::default();
         line.field("time", milliseconds(time))
-            .field("exchange", self.id.as_str())
-            .field("client", self.peer.as_str())
+            .field("exchange", self.id.to_string())
+            .field("client", self.peer.to_string())
             .field("method", self.method.as_str())
-            .field("path", self.path.as_str())
+            .field("path", self.uri.path())
             .field("service", self.service.as_deref())
             .field("soap", self.soap.map(Version::as_str))
             .field("action", self.action.as_deref())

@@ -83,7 +83,7 @@ pub(super) fn fault(error: &Error, dialect: &Dialect, mut record: Record) -> Res
         version,
         reason,
         text: &text,
-        exchange: &record.id,
+        exchange: &record.id.to_string(),
         relates_to: dialect
             .addressing
             .map(|version| (version, dialect.message_id.as_deref())),

@@ -71,7 +71,7 @@ impl Journey<'_> {
                 self.note_choice(&decision);
                 let spelling = (!spelled).then(|| self.worker.spelling.template());
                 let outbound = Outbound::new(head, &origin, spelling);
-                self.send(&decision, verify, parcel, &outbound).await
+                self.send(&decision, verify, parcel, outbound).await
             }
             Err(error) => {
                 self.record.request_bytes = parcel.bytes();
@@ -144,7 +144,7 @@ impl Journey<'_> {
         decision: &Decision,
         verify: Option<Verifier>,
         parcel: Parcel,
-        outbound: &Outbound,
+        outbound: Outbound,
     ) -> Response<Body> {
         let one_way = self.service.table.pattern == Pattern::OneWay;
         if let Some(meter) = &self.record.meter {
@@ -231,12 +231,8 @@ fn is_wanted_again(decision: &Decision) -> bool {
 }
 
 fn begin(worker: &Worker, arrival: &Arrival) -> Record {
-    let mut record =
-        Record::new(worker.next_id(), worker.access.clone(), Arc::clone(&worker.metrics));
-    record.peer = arrival.origin.peer.to_string();
-    record.method = arrival.head.method.as_str().to_owned();
-    record.path = arrival.head.uri.path().to_owned();
-    record
+    let (access, metrics) = (worker.access.clone(), Arc::clone(&worker.metrics));
+    Record::new(worker.next_id(), &arrival.head, arrival.origin.peer, access, metrics)
 }
 
 /// Nothing answers at this address: a SOAP caller gets a fault, anyone else 404.

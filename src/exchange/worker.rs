@@ -25,6 +25,19 @@ pub struct Worker {
     ids: Ids,
 }
 
+/// Names one exchange in its fault and in the log; written out only when somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ExchangeId {
+    prefix: u32,
+    number: u64,
+}
+
+impl std::fmt::Display for ExchangeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}{:012x}", self.prefix, self.number)
+    }
+}
+
 /// Exchange ids: unlikely to repeat across workers and restarts, cheap to make.
 #[derive(Debug)]
 struct Ids {
@@ -81,7 +94,7 @@ impl Worker {
             .unwrap_or_default()
     }
 
-    pub(super) fn next_id(&self) -> String {
+    pub(super) fn next_id(&self) -> ExchangeId {
         self.ids.next()
     }
 }
@@ -113,8 +126,8 @@ impl Ids {
         self.random.hash_one(self.next.load(Ordering::Relaxed))
     }
 
-    fn next(&self) -> String {
+    fn next(&self) -> ExchangeId {
         let number = self.next.fetch_add(1, Ordering::Relaxed) & 0xFFFF_FFFF_FFFF;
-        format!("{:08x}{number:012x}", self.prefix)
+        ExchangeId { prefix: self.prefix, number }
     }
 }

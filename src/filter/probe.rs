@@ -66,7 +66,7 @@ pub struct Probe<'a> {
     set: Arc<Set>,
     arrival: Arrival<'a>,
     head: Head,
-    run: Option<Run>,
+    run: Option<Box<Run>>,
     /// The level being decided; all above it matched nothing.
     level: usize,
     to: Option<Address>,
@@ -207,8 +207,10 @@ impl<'a> Probe<'a> {
     fn settle(&mut self) {
         if self.head.stage() >= Stage::Body && !self.to_known {
             self.to_known = true;
-            let to = self.head.facts().to.as_deref().unwrap_or(self.arrival.url);
-            self.to = Address::parse(to);
+            if self.set.compares_addresses {
+                let to = self.head.facts().to.as_deref().unwrap_or(self.arrival.url);
+                self.to = Address::parse(to);
+            }
             self.note_level();
         }
         let set = Arc::clone(&self.set);
@@ -230,7 +232,7 @@ impl<'a> Probe<'a> {
 
     fn decide(&mut self) {
         self.decided = true;
-        let engine = self.run.as_ref().map_or(0, Run::offset);
+        let engine = self.run.as_ref().map_or(0, |run| run.offset());
         self.decided_after = engine;
     }
 

@@ -58,7 +58,10 @@ pub struct Set {
     /// When the engine lets the probe look.
     pause: Pause,
     pub(super) turns: Turns,
-    runs: Mutex<Vec<xpath::Run>>,
+    /// Whether any filter compares `To`, which costs parsing it.
+    pub(super) compares_addresses: bool,
+    /// Boxed, because a run is large and goes from hand to hand.
+    runs: Mutex<Vec<Box<xpath::Run>>>,
 }
 
 #[derive(Debug)]
@@ -157,6 +160,9 @@ impl Set {
         Self {
             rows: compiled,
             levels,
+            compares_addresses: compiler.nodes.iter().any(|node| {
+                matches!(node, Node::Leaf(Leaf::Address(_) | Leaf::Prefix(_)))
+            }),
             nodes: compiler.nodes,
             actions,
             operations,
@@ -221,7 +227,7 @@ impl Set {
     }
 
     /// A run with warm memory if there is one.
-    pub(super) fn take_run(&self) -> xpath::Run {
+    pub(super) fn take_run(&self) -> Box<xpath::Run> {
         let kept = self
             .runs
             .lock()
@@ -232,7 +238,7 @@ impl Set {
         run
     }
 
-    pub(super) fn give_run(&self, run: xpath::Run) {
+    pub(super) fn give_run(&self, run: Box<xpath::Run>) {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.len() < RUNS_KEPT_MAX {
             runs.push(run);

@@ -57,6 +57,7 @@ pub(super) async fn serve(
         .max_headers(listener.header_count_max)
         .max_buf_size(listener.header_block_max.max(BUFFER_MIN))
         .preserve_header_case(true)
+        .writev(false)
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);

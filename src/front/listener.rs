@@ -106,12 +106,7 @@ fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &
         tracing::warn!(listener = %accepting.listener.name, "connection refused: `max_connections` reached");
         return;
     }
-    let origin = Origin {
-        listener: Arc::clone(&accepting.listener.name),
-        peer,
-        secure: false,
-        certificate: None,
-    };
+    let origin = Origin::new(Arc::clone(&accepting.listener.name), peer);
     let serve = connection::serve(
         stream,
         origin,

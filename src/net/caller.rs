@@ -105,10 +105,16 @@ impl<T> Caller<T> {
         };
         self.read_until = Some((state, until));
         let timer = self.read_timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if timer.deadline() != until {
+        // A timer that is set for earlier is left as it is and set anew when it fires: most
+        // requests come long before, and setting timers is what would cost.
+        if timer.deadline() > until {
             timer.as_mut().reset(until);
         }
         ready!(timer.as_mut().poll(cx));
+        if Instant::now() < until {
+            timer.as_mut().reset(until);
+            ready!(timer.as_mut().poll(cx));
+        }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller sent no request in time")))
     }
 

@@ -143,7 +143,8 @@ impl Compiler<'_> {
             name: name.to_owned(),
             host,
             port: url.port,
-            path: url.path.clone(),
+            // Its syntax was checked when it was read.
+            target: url.path.parse().unwrap_or_default(),
             authority: HeaderValue::from_str(&url.authority)
                 .unwrap_or_else(|_| HeaderValue::from_static("")),
             url: url.to_string(),

@@ -131,6 +131,7 @@ impl Client {
         let _ = stream.set_nodelay(true);
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
+        .writev(false)
             .title_case_headers(true)
             .max_headers(RESPONSE_HEADERS_MAX)
             .max_buf_size(RESPONSE_HEAD_BYTES_MAX)

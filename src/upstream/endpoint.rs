@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
 
 /// A host as written in an endpoint's address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub struct Endpoint {
     /// Where to connect.
     pub port: u16,
     /// Path, and query if the address has one, as sent in the request line.
-    pub path: String,
+    pub target: Uri,
     /// `Host` header field.
     pub authority: HeaderValue,
     /// Whole address, for logs and `wsa:To`.
