@@ -4,8 +4,10 @@
 //! cut. `answers`: expressions and what they mean. `streaming`: one pass against the tree.
 
 mod answers;
+mod bounds;
 mod corpus;
 mod generate;
+mod metamorphic;
 mod reasons;
 mod scanner;
 mod streaming;

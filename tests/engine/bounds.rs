@@ -1,0 +1,136 @@
+//! Every limit, and hostile input within bounded time.
+
+use soap_router::xml::{ErrorKind, Limits, Nobody};
+use soap_router::xpath::{AtomId, ParseLimits, Progress, Run, parse};
+
+use crate::support::{ask, environment, set_of};
+
+/// The limit that refuses a document, whether it is read or passed over.
+fn refused(message: &str, limits: &Limits) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for expression in ["//o:Nothing", "/soap:Envelope/soap:Header"] {
+        let set = set_of(&[expression]);
+        let mut run = Run::new();
+        run.begin(&set, &[], limits, None).unwrap();
+        let mut rest = message.as_bytes();
+        let error = loop {
+            match run.feed(&set, rest, &mut Nobody) {
+                Ok(Progress::Paused(taken)) => rest = &rest[taken..],
+                Ok(Progress::More) => break run.finish(&set, &mut Nobody).err(),
+                Err(error) => break Some(error),
+            }
+        };
+        if let Some(ErrorKind::Limit { name, .. }) = error.map(|error| error.kind) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn documents() {
+    let limits = Limits::default();
+    let deep = "<a>".repeat(300) + &"</a>".repeat(300);
+    assert_eq!(refused(&deep, &limits), ["depth_max", "depth_max"]);
+    let many: String = (0..300).map(|n| format!(" a{n}=''")).collect();
+    assert_eq!(refused(&format!("<a{many}/>"), &limits), ["attributes_max", "attributes_max"]);
+    let spaces: String = (0..70).map(|n| format!(" xmlns:p{n}='u'")).collect();
+    assert_eq!(refused(&format!("<a{spaces}/>"), &limits), ["namespaces_max", "namespaces_max"]);
+    let long = "x".repeat(70_000);
+    assert_eq!(refused(&format!("<a b='{long}'/>"), &limits), ["attribute_bytes_max", "attribute_bytes_max"]);
+    assert_eq!(refused(&format!("<{}/>", "n".repeat(2000)), &limits), ["name_bytes_max", "name_bytes_max"]);
+    let small = Limits { tag_bytes_max: 100, ..limits };
+    assert_eq!(refused(&format!("<a{}/>", " ".repeat(200)), &small), ["tag_bytes_max", "tag_bytes_max"]);
+}
+
+#[test]
+fn expressions() {
+    let limits = ParseLimits::default();
+    let environment = environment();
+    let message = |text: &str| parse(text, &environment, &limits).unwrap_err().message;
+    assert!(message(&("(".repeat(100) + "1" + &")".repeat(100))).contains("nested deeper than 64"));
+    assert!(message(&"a".repeat(70_000)).contains("longer than"));
+    assert!(message(&"a/".repeat(2000)).contains("more than 1024 steps"));
+    assert!(message(&format!("1{}", "+1".repeat(1000))).contains("operators follow"));
+    // Chains that stay flat may be long.
+    assert!(ask(&format!("{}//x", "//y or ".repeat(400)), "<x/>"));
+    assert!(ask(&format!("{}1 = 1", "-".repeat(1001)), "<x/>") || ask("1", "<x/>"));
+}
+
+#[test]
+fn wrong_expressions() {
+    let environment = environment();
+    for (text, column, part) in [
+        ("//a[", 5, "the end"),
+        ("child::1", 8, "node test"),
+        ("a|", 3, "value is expected"),
+        ("4/.", 1, "needs a node-set"),
+        ("q:a", 1, "prefix `q`"),
+        ("foo()", 1, "function `foo`"),
+        ("count()", 1, "0 arguments"),
+        ("count('a')", 1, "needs a node-set"),
+        ("$x", 1, "no variables"),
+        ("'abc", 1, "not closed"),
+        (".[1]", 2, "takes no predicate"),
+        ("a b", 3, "does not continue"),
+        ("childd::a", 1, "not an axis"),
+        ("", 1, "empty"),
+        ("1e3", 2, "does not continue"),
+        ("self::-name", 7, "node test"),
+        ("a | 1", 5, "joins node-sets"),
+        ("!a", 1, "means nothing"),
+    ] {
+        let error = parse(text, &environment, &ParseLimits::default()).unwrap_err();
+        assert!(error.message.contains(part), "{text}: {error}");
+        assert_eq!(error.column, column, "{text}: {error}");
+    }
+    let error = parse("contians(a, 'b')", &environment, &ParseLimits::default()).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("did you mean `contains`?"));
+}
+
+/// Values longer than what is kept send the expression to the tree, and the answer is right.
+#[test]
+fn long_values_spill() {
+    let text = "ab".repeat(60_000);
+    let message = format!("<a><b>{text}</b><c>{text}x</c></a>");
+    for (expression, expected) in [
+        ("contains(/a/c, 'x')", true),
+        ("contains(/a/b, 'x')", false),
+        ("not(contains(/a/b, 'x'))", true),
+        ("not(contains(/a/c, 'x'))", false),
+        ("string-length(/a/b) = 120000", true),
+        ("/a/b = 'ab'", false),
+        ("starts-with(/a/b, 'aba')", true),
+        ("/a/b != 'ab'", true),
+    ] {
+        assert_eq!(ask(expression, &message), expected, "{expression}");
+    }
+}
+
+/// Many names, many scopes and many states must not make memory or time grow beyond the message.
+#[test]
+fn hostile_variety() {
+    let mut message = String::from("<r>");
+    for n in 0..20_000 {
+        message += &format!("<n{n} xmlns='urn:{n}' a{n}='x'/>");
+    }
+    message += "<x/></r>";
+    assert!(ask("//x", &message));
+    let nested: Vec<String> = (0..60).map(|n| format!("//a{n}//b")).collect();
+    let texts: Vec<&str> = nested.iter().map(String::as_str).collect();
+    let set = set_of(&texts);
+    let mut run = Run::new();
+    let mut message = String::from("<r>");
+    for round in 0..3000_u32 {
+        // Every subset of open elements is another state.
+        let chosen: Vec<u32> = (0..12).filter(|bit| round >> bit & 1 == 1).collect();
+        message.extend(chosen.iter().map(|n| format!("<a{n}>")));
+        message.extend(chosen.iter().rev().map(|n| format!("</a{n}>")));
+    }
+    message += "<a7><b/></a7></r>";
+    run.begin(&set, &[], &Limits::default(), None).unwrap();
+    run.feed(&set, message.as_bytes(), &mut Nobody).unwrap();
+    run.finish(&set, &mut Nobody).unwrap();
+    let found: Vec<AtomId> = run.matched().to_vec();
+    assert_eq!(found, [AtomId(7)]);
+}
