@@ -16,6 +16,7 @@ mod faults;
 /// HTTP, byte by byte.
 mod http;
 /// The road: selection, one-way, what becomes of a decision.
+mod readme;
 mod road;
 /// Golden cases: which message goes where, through every door.
 mod route;
