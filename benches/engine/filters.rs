@@ -7,16 +7,32 @@ const SOAP12: &str = "http://www.w3.org/2003/05/soap-envelope";
 
 fn set(texts: impl Iterator<Item = String>) -> Set {
     let mut namespaces = Namespaces::new();
-    namespaces.bind_any("soap", &[SOAP11, SOAP12]).bind("o", "urn:o");
+    namespaces
+        .bind_any("soap", &[SOAP11, SOAP12])
+        .bind("o", "urn:o");
     let environment = Environment::new(namespaces);
-    let both = |local: &str| vec![(SOAP11.to_owned(), local.to_owned()), (SOAP12.to_owned(), local.to_owned())];
-    let landmarks = Landmarks { root: both("Envelope"), sections: vec![both("Header"), both("Body")] };
-    let parsed = texts.map(|text| parse(&text, &environment, &ParseLimits::default()).expect("expression"));
-    Set::compile(parsed.map(|expr| Atom { expr, level: 0 }).collect(), &landmarks)
+    let both = |local: &str| {
+        vec![
+            (SOAP11.to_owned(), local.to_owned()),
+            (SOAP12.to_owned(), local.to_owned()),
+        ]
+    };
+    let landmarks = Landmarks {
+        root: both("Envelope"),
+        sections: vec![both("Header"), both("Body")],
+    };
+    let parsed =
+        texts.map(|text| parse(&text, &environment, &ParseLimits::default()).expect("expression"));
+    Set::compile(
+        parsed.map(|expr| Atom { expr, level: 0 }).collect(),
+        &landmarks,
+    )
 }
 
 fn shaped(count: usize, shapes: &'static [&'static str]) -> Set {
-    set((0..count).map(move |i| shapes[i % shapes.len()].replace("{}", &(i / shapes.len() * 2 % 4000).to_string())))
+    set((0..count).map(move |i| {
+        shapes[i % shapes.len()].replace("{}", &(i / shapes.len() * 2 % 4000).to_string())
+    }))
 }
 
 pub(crate) fn one(text: &str) -> Set {
@@ -28,33 +44,42 @@ pub(crate) fn never() -> Set {
 }
 
 pub(crate) fn header(count: usize) -> Set {
-    shaped(count, &[
-        "/soap:Envelope/soap:Header/o:Version = 'v{}'",
-        "/soap:Envelope/soap:Header/o:Tenant = 't{}'",
-        "/soap:Envelope/soap:Header/o:Tag/@id = 'i{}'",
-        "starts-with(/soap:Envelope/soap:Header/o:Region, 'r{}-')",
-        "/soap:Envelope/soap:Header[o:Version = 'v{}']/o:Region",
-    ])
+    shaped(
+        count,
+        &[
+            "/soap:Envelope/soap:Header/o:Version = 'v{}'",
+            "/soap:Envelope/soap:Header/o:Tenant = 't{}'",
+            "/soap:Envelope/soap:Header/o:Tag/@id = 'i{}'",
+            "starts-with(/soap:Envelope/soap:Header/o:Region, 'r{}-')",
+            "/soap:Envelope/soap:Header[o:Version = 'v{}']/o:Region",
+        ],
+    )
 }
 
 pub(crate) fn child(count: usize) -> Set {
-    shaped(count, &[
-        "/soap:Envelope/soap:Body/o:Order/o:Id = 'k{}'",
-        "/soap:Envelope/soap:Body/o:Order/@no = 'n{}'",
-        "/soap:Envelope/soap:Body/o:Order/o:Customer/o:Country = 'c{}'",
-        "/soap:Envelope/soap:Body/o:Order[o:Tier = 'gold' and o:Id = 'k{}']",
-        "/soap:Envelope/soap:Header/o:Version = 'v{}'",
-    ])
+    shaped(
+        count,
+        &[
+            "/soap:Envelope/soap:Body/o:Order/o:Id = 'k{}'",
+            "/soap:Envelope/soap:Body/o:Order/@no = 'n{}'",
+            "/soap:Envelope/soap:Body/o:Order/o:Customer/o:Country = 'c{}'",
+            "/soap:Envelope/soap:Body/o:Order[o:Tier = 'gold' and o:Id = 'k{}']",
+            "/soap:Envelope/soap:Header/o:Version = 'v{}'",
+        ],
+    )
 }
 
 pub(crate) fn mixed(count: usize) -> Set {
-    shaped(count, &[
-        "//o:Id = 'k{}'",
-        "//o:Line[@sku = 's{}']/o:Price > 400",
-        "//o:Customer/o:Country = 'c{}'",
-        "//o:Order[o:Tier = 'gold' and @no = 'n{}']",
-        "/soap:Envelope/soap:Header/o:Version = 'v{}'",
-    ])
+    shaped(
+        count,
+        &[
+            "//o:Id = 'k{}'",
+            "//o:Line[@sku = 's{}']/o:Price > 400",
+            "//o:Customer/o:Country = 'c{}'",
+            "//o:Order[o:Tier = 'gold' and @no = 'n{}']",
+            "/soap:Envelope/soap:Header/o:Version = 'v{}'",
+        ],
+    )
 }
 
 /// A third of them match.

@@ -25,7 +25,10 @@ struct Row {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     if let [word, row] = arguments.as_slice()
         && word == "count"
     {
@@ -34,16 +37,35 @@ fn main() {
     let small = messages::distinct(4000, 1 << 10);
     let medium = messages::distinct(400, 10 << 10);
     let large = vec![messages::one(7, 1 << 20)];
-    println!("{:<34} {:>9} {:>9} {:>9} {:>7} {:>7}", "row", "bytes", "ns/msg", "baseline", "ratio", "MB/s");
+    println!(
+        "{:<34} {:>9} {:>9} {:>9} {:>7} {:>7}",
+        "row", "bytes", "ns/msg", "baseline", "ratio", "MB/s"
+    );
     against_reader("child paths x10000, 1 KiB", &filters::child(10_000), &small);
-    against_reader("child paths x10000, 10 KiB", &filters::child(10_000), &medium);
+    against_reader(
+        "child paths x10000, 10 KiB",
+        &filters::child(10_000),
+        &medium,
+    );
     against_reader("child paths x10000, 1 MiB", &filters::child(10_000), &large);
     against_reader("with // x10000, 1 KiB", &filters::mixed(10_000), &small);
     against_reader("with // x10000, 10 KiB", &filters::mixed(10_000), &medium);
     against_reader("with // x10000, 1 MiB", &filters::mixed(10_000), &large);
-    against_body_stop("header only x10000, 1 KiB", &filters::header(10_000), &small);
-    against_body_stop("header only x10000, 10 KiB", &filters::header(10_000), &medium);
-    against_body_stop("header only x10000, 1 MiB", &filters::header(10_000), &large);
+    against_body_stop(
+        "header only x10000, 1 KiB",
+        &filters::header(10_000),
+        &small,
+    );
+    against_body_stop(
+        "header only x10000, 10 KiB",
+        &filters::header(10_000),
+        &medium,
+    );
+    against_body_stop(
+        "header only x10000, 1 MiB",
+        &filters::header(10_000),
+        &large,
+    );
     against_few("header x10000 / one a shape", filters::header, &small);
     against_few("child x10000 / one a shape", filters::child, &small);
     against_few("mixed x10000 / one a shape", filters::mixed, &small);
@@ -57,7 +79,8 @@ fn main() {
 }
 
 fn evaluate(run: &mut Run, set: &Set, message: &[u8]) -> usize {
-    run.begin(set, &[], &Limits::default(), None).expect("charset");
+    run.begin(set, &[], &Limits::default(), None)
+        .expect("charset");
     match run.feed(set, message, &mut Nobody).expect("message") {
         Progress::More => run.finish(set, &mut Nobody).expect("end"),
         Progress::Paused(_) => {}
@@ -85,10 +108,17 @@ fn report(name: &str, messages: &[Vec<u8>], ours: f64, baseline: f64, ratio: f64
     println!("{name:<34} {bytes:>9} {ours:>9.0} {baseline:>9.0} {ratio:>6.2}x {speed:>7.0}");
 }
 
-fn in_turns(messages: &[Vec<u8>], ours: &mut dyn FnMut(&[u8]), theirs: &mut dyn FnMut(&[u8])) -> (f64, f64) {
+fn in_turns(
+    messages: &[Vec<u8>],
+    ours: &mut dyn FnMut(&[u8]),
+    theirs: &mut dyn FnMut(&[u8]),
+) -> (f64, f64) {
     let mut pair = (f64::MAX, f64::MAX);
     for _ in 0..6 {
-        pair = (pair.0.min(best(3, messages, ours)), pair.1.min(best(3, messages, theirs)));
+        pair = (
+            pair.0.min(best(3, messages, ours)),
+            pair.1.min(best(3, messages, theirs)),
+        );
     }
     pair
 }
@@ -148,11 +178,18 @@ fn dense(messages: &[Vec<u8>]) {
     let time = best(5, messages, &mut |message| {
         black_box(evaluate(&mut run, &set, message));
     });
-    println!("dense x10000: {each:.0} matches a message, {:.1} ns a match, {time:.0} ns a message", time / each);
+    println!(
+        "dense x10000: {each:.0} matches a message, {:.1} ns a match, {time:.0} ns a message",
+        time / each
+    );
 }
 
 fn compile() {
-    for (name, make) in [("header", filters::header as fn(usize) -> Set), ("child", filters::child), ("mixed", filters::mixed)] {
+    for (name, make) in [
+        ("header", filters::header as fn(usize) -> Set),
+        ("child", filters::child),
+        ("mixed", filters::mixed),
+    ] {
         let mut least = f64::MAX;
         for _ in 0..3 {
             let start = Instant::now();
@@ -170,7 +207,8 @@ fn allocations(name: &str, set: &Set, messages: &[Vec<u8>]) {
         evaluate(&mut run, set, message);
     });
     let held = before.change();
-    let kept = held.bytes_allocated as i64 - held.bytes_deallocated as i64 + held.bytes_reallocated as i64;
+    let kept =
+        held.bytes_allocated as i64 - held.bytes_deallocated as i64 + held.bytes_reallocated as i64;
     let region = Region::new(ALLOCATOR);
     messages.iter().for_each(|message| {
         evaluate(&mut run, set, message);
@@ -222,11 +260,23 @@ fn worst() {
     let deep = messages::deep(200);
     let flat = messages::many_equal(20_000);
     let rows = [
-        ("nested anchors, 200 deep", filters::one("//o:a[.//o:b = 'x']//o:a[.//o:c = 'y']"), deep),
-        ("20000 equal siblings, predicates", filters::one("//o:a[o:b = 'x' and not(o:c)]/o:d = 'z'"), flat),
+        (
+            "nested anchors, 200 deep",
+            filters::one("//o:a[.//o:b = 'x']//o:a[.//o:c = 'y']"),
+            deep,
+        ),
+        (
+            "20000 equal siblings, predicates",
+            filters::one("//o:a[o:b = 'x' and not(o:c)]/o:d = 'z'"),
+            flat,
+        ),
     ];
     for (name, set, message) in rows {
-        let row = Row { name, set, messages: vec![message] };
+        let row = Row {
+            name,
+            set,
+            messages: vec![message],
+        };
         let mut run = Run::new();
         let (ours, theirs) = in_turns(
             &row.messages,
@@ -250,7 +300,10 @@ fn count(row: &str) {
         _ => filters::never(),
     };
     let mut run = Run::new();
-    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10);
+    let rounds = std::env::var("ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(10);
     for _ in 0..rounds {
         for message in &messages {
             match row {

@@ -4,7 +4,9 @@ use quick_xml::events::Event;
 
 /// A message of about `size` bytes whose values are drawn from `seed`.
 pub(crate) fn one(seed: usize, size: usize) -> Vec<u8> {
-    let n = |salt: usize, range: usize| (seed.wrapping_mul(2_654_435_761).wrapping_add(salt * 40_503) >> 7) % range;
+    let n = |salt: usize, range: usize| {
+        (seed.wrapping_mul(2_654_435_761).wrapping_add(salt * 40_503) >> 7) % range
+    };
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
          <soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:o=\"urn:o\" xmlns:wsa=\"http://www.w3.org/2005/08/addressing\">\n  \
@@ -12,13 +14,23 @@ pub(crate) fn one(seed: usize, size: usize) -> Vec<u8> {
          <o:Tag id=\"i{}\"/>\n    <o:Region>r{}-x</o:Region>\n  </soap:Header>\n  <soap:Body>\n    \
          <o:Order no=\"n{}\" state=\"new\">\n      <o:Id>k{}</o:Id>\n      <o:Tier>gold</o:Tier>\n      <o:Total>{}</o:Total>\n      \
          <o:Customer>\n        <o:Name>Max Muster</o:Name>\n        <o:Country>c{}</o:Country>\n      </o:Customer>\n      <o:Lines>\n",
-        n(1, 4000), n(2, 4000), n(3, 4000), n(4, 4000), n(5, 4000), n(6, 4000), n(7, 100_000), n(8, 4000)
+        n(1, 4000),
+        n(2, 4000),
+        n(3, 4000),
+        n(4, 4000),
+        n(5, 4000),
+        n(6, 4000),
+        n(7, 100_000),
+        n(8, 4000)
     );
     let mut line = 0;
     while out.len() + 160 < size || line == 0 {
         out += &format!(
             "        <o:Line number=\"{line}\" sku=\"s{}\">\n          <o:Sku>s{}</o:Sku>\n          <o:Quantity unit=\"pcs\">{}</o:Quantity>\n          <o:Price>{}.50</o:Price>\n        </o:Line>\n",
-            n(9 + line, 4000), n(10 + line, 4000), 1 + n(11 + line, 50), n(12 + line, 500)
+            n(9 + line, 4000),
+            n(10 + line, 4000),
+            1 + n(11 + line, 50),
+            n(12 + line, 500)
         );
         line += 1;
     }

@@ -199,7 +199,9 @@ mod tests {
             };
             assert!(survey_with(&mut block, 0xC3).non_ascii);
             assert!(survey_with(&mut block, 0x01).control);
-            assert!(survey_with(&mut block, b'\r').special && !survey_with(&mut block, b'\r').control);
+            assert!(
+                survey_with(&mut block, b'\r').special && !survey_with(&mut block, b'\r').control
+            );
             assert!(survey_with(&mut block, b'&').special && survey_with(&mut block, b']').special);
             let plain = survey_with(&mut block, b'\n');
             assert!(!plain.special && !plain.control && !plain.non_ascii);

@@ -136,7 +136,11 @@ impl Scanner {
         Err(Box::new(Error::new(ErrorKind::Truncated, offset)))
     }
 
-    pub(super) fn feed_any<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Box<Error>> {
+    pub(super) fn feed_any<S: Sink>(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut S,
+    ) -> Result<Fed, Box<Error>> {
         if self.place != Place::Start {
             return self.feed_decoding(bytes, sink);
         }
@@ -219,7 +223,10 @@ impl Scanner {
                 return Ok(Fed::Stopped(taken));
             }
             result.map_err(|kind| {
-                Box::new(Error::new(kind, self.input.source(self.base + self.carry.len() as u64)))
+                Box::new(Error::new(
+                    kind,
+                    self.input.source(self.base + self.carry.len() as u64),
+                ))
             })?;
         }
         Ok(Fed::More)

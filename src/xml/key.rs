@@ -31,7 +31,10 @@ impl NameKey {
         if let Some(mask) = MASKS.get(length)
             && let Some(window) = buf.get(at..).and_then(|rest| rest.first_chunk::<WHOLE>())
         {
-            return Self { word: u128::from_le_bytes(*window) & mask, length: length as u32 };
+            return Self {
+                word: u128::from_le_bytes(*window) & mask,
+                length: length as u32,
+            };
         }
         Self::slow(buf.get(at..at + length).unwrap_or(&[]))
     }
@@ -39,13 +42,26 @@ impl NameKey {
     #[cold]
     fn slow(name: &[u8]) -> Self {
         let mut bytes = [0; WHOLE];
-        match (name.len() <= WHOLE, name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        match (
+            name.len() <= WHOLE,
+            name.first_chunk::<8>(),
+            name.last_chunk::<8>(),
+        ) {
             (false, Some(first), Some(last)) => {
-                bytes.iter_mut().zip(first.iter().chain(last)).for_each(|(to, from)| *to = *from);
+                bytes
+                    .iter_mut()
+                    .zip(first.iter().chain(last))
+                    .for_each(|(to, from)| *to = *from);
             }
-            _ => bytes.iter_mut().zip(name).for_each(|(to, from)| *to = *from),
+            _ => bytes
+                .iter_mut()
+                .zip(name)
+                .for_each(|(to, from)| *to = *from),
         }
-        Self { word: u128::from_le_bytes(bytes), length: name.len() as u32 }
+        Self {
+            word: u128::from_le_bytes(bytes),
+            length: name.len() as u32,
+        }
     }
 
     /// Whether the key is the whole name.
@@ -58,7 +74,8 @@ impl NameKey {
     #[inline(always)]
     pub(super) fn hash(self, salt: u64) -> u64 {
         let (low, high) = (self.word as u64, (self.word >> 64) as u64);
-        let mixed = low ^ high.rotate_left(23) ^ salt.rotate_left(47) ^ u64::from(self.length) << 59;
+        let mixed =
+            low ^ high.rotate_left(23) ^ salt.rotate_left(47) ^ u64::from(self.length) << 59;
         (mixed ^ mixed >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }
@@ -72,7 +89,11 @@ mod tests {
         let text = b"soap:Envelope xmlns:soap='x' and more that does not matter";
         for length in 0..=40 {
             let name = text.get(..length).unwrap();
-            assert_eq!(NameKey::at(text, 0, length), NameKey::at(name, 0, length), "{length}");
+            assert_eq!(
+                NameKey::at(text, 0, length),
+                NameKey::at(name, 0, length),
+                "{length}"
+            );
         }
         assert_ne!(NameKey::at(text, 0, 5), NameKey::at(text, 0, 6));
     }

@@ -42,7 +42,12 @@ pub(super) struct Remembered {
 
 impl Known {
     pub(super) fn read(&self, at: usize) -> Read {
-        Read { name_end: at + self.name_end, close: at + self.close, empty: self.empty, declares: true }
+        Read {
+            name_end: at + self.name_end,
+            close: at + self.close,
+            empty: self.empty,
+            declares: true,
+        }
     }
 }
 
@@ -60,13 +65,28 @@ impl Remembered {
 
     /// The known tag that stands at `at`.
     #[inline]
-    pub(super) fn find(&self, buf: &[u8], at: usize, depth: usize, outer: ScopeId) -> Option<&Known> {
+    pub(super) fn find(
+        &self,
+        buf: &[u8],
+        at: usize,
+        depth: usize,
+        outer: ScopeId,
+    ) -> Option<&Known> {
         let rest = buf.get(at..)?;
-        self.all.iter().find(|known| known.depth == depth && known.outer == outer && rest.starts_with(&known.bytes))
+        self.all.iter().find(|known| {
+            known.depth == depth && known.outer == outer && rest.starts_with(&known.bytes)
+        })
     }
 
     /// Keeps a tag while there is room; later one now and then, in the place of the oldest.
-    pub(super) fn keep(&mut self, tag: &[u8], depth: usize, outer: ScopeId, read: (&Read, usize), what: What<'_>) {
+    pub(super) fn keep(
+        &mut self,
+        tag: &[u8],
+        depth: usize,
+        outer: ScopeId,
+        read: (&Read, usize),
+        what: What<'_>,
+    ) {
         if tag.len() > BYTES_MAX || depth >= 63 {
             return;
         }
@@ -79,15 +99,24 @@ impl Remembered {
         } else {
             return;
         }
-        let Some(known) = self.all.get_mut(self.next) else { return };
+        let Some(known) = self.all.get_mut(self.next) else {
+            return;
+        };
         known.bytes.clear();
         known.bytes.extend_from_slice(tag);
         known.records.clear();
         known.records.extend_from_slice(what.records);
         (known.name, known.key, known.scope) = (what.name, what.key, what.scope);
         (known.depth, known.outer) = (depth, outer);
-        (known.name_end, known.close, known.empty) = (read.0.name_end - read.1, read.0.close - read.1, read.0.empty);
-        self.depths = self.all.iter().fold(0, |bits, known| bits | 1 << known.depth);
+        (known.name_end, known.close, known.empty) = (
+            read.0.name_end - read.1,
+            read.0.close - read.1,
+            read.0.empty,
+        );
+        self.depths = self
+            .all
+            .iter()
+            .fold(0, |bits, known| bits | 1 << known.depth);
     }
 }
 

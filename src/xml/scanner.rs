@@ -194,7 +194,11 @@ impl Scanner {
     }
 
     /// Scans UTF-8, completing first what the last chunk left.
-    pub(super) fn feed_utf8<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Box<Error>> {
+    pub(super) fn feed_utf8<S: Sink>(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut S,
+    ) -> Result<Fed, Box<Error>> {
         let mut taken = 0;
         while !self.carry.is_empty() {
             let Some(more) = self.top_up(bytes.get(taken..).unwrap_or(&[]))? else {
@@ -335,7 +339,9 @@ impl Scanner {
             return;
         };
         let survey = find::survey(block);
-        if survey.non_ascii && let Err(error) = std::str::from_utf8(block) {
+        if survey.non_ascii
+            && let Err(error) = std::str::from_utf8(block)
+        {
             let good = start + error.valid_up_to();
             if error.error_len().is_some() || (end == buf.len() && good + 4 <= end) {
                 self.wrong = Some(ErrorKind::Encoding("a byte is not UTF-8".into()));
@@ -361,7 +367,8 @@ impl Scanner {
             self.stop_at = end;
         }
         // A `]]>` that began in the block before ends in this one.
-        self.plain = self.plain && (!survey.special || is_plain(buf.get(start.saturating_sub(2)..end).unwrap_or(&[])));
+        self.plain = self.plain
+            && (!survey.special || is_plain(buf.get(start.saturating_sub(2)..end).unwrap_or(&[])));
         self.checked = end;
     }
 

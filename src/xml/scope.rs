@@ -198,10 +198,18 @@ impl Scopes {
 
     /// The qualified name `raw`, whose key is `key`, if it was resolved in this scope before.
     #[inline(always)]
-    pub(super) fn known(&self, scope: ScopeId, key: NameKey, raw: &[u8], attribute: bool) -> Option<&NameRef> {
+    pub(super) fn known(
+        &self,
+        scope: ScopeId,
+        key: NameKey,
+        raw: &[u8],
+        attribute: bool,
+    ) -> Option<&NameRef> {
         let of = self.of(scope, attribute);
         let slot = self.slots.get((key.hash(of) >> SLOT_SHIFT) as usize)?;
-        let same = slot.key == key && slot.of == of && (key.is_whole() || slot.bytes.get(..raw.len()) == Some(raw));
+        let same = slot.key == key
+            && slot.of == of
+            && (key.is_whole() || slot.bytes.get(..raw.len()) == Some(raw));
         same.then_some(&slot.name)
     }
 
@@ -214,7 +222,9 @@ impl Scopes {
 
     /// Whether a scope stays after its element has closed.
     pub(super) fn lasts(&self, scope: ScopeId) -> bool {
-        self.scopes.get(scope as usize).is_some_and(|scope| !scope.passing)
+        self.scopes
+            .get(scope as usize)
+            .is_some_and(|scope| !scope.passing)
     }
 
     /// Checks and resolves a qualified name.
@@ -260,7 +270,12 @@ impl Scopes {
         let mut bytes = [0; NAME_INLINE];
         if let (Some(into), Some(slot)) = (bytes.get_mut(..raw.len()), self.slots.get_mut(at)) {
             into.copy_from_slice(raw);
-            *slot = Slot { key, of, name: resolved, bytes };
+            *slot = Slot {
+                key,
+                of,
+                name: resolved,
+                bytes,
+            };
         }
         Ok(resolved)
     }

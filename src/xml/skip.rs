@@ -68,7 +68,15 @@ impl Scanner {
             if depth + balance.starts > room {
                 break;
             }
-            if balance.ends > depth && !stays_inside(&window, open_tag.is_some(), buf.get(at.wrapping_sub(1)), next, depth) {
+            if balance.ends > depth
+                && !stays_inside(
+                    &window,
+                    open_tag.is_some(),
+                    buf.get(at.wrapping_sub(1)),
+                    next,
+                    depth,
+                )
+            {
                 break;
             }
             if let Some((start, _)) = open_tag
@@ -194,7 +202,13 @@ fn weigh(window: &Window, inside: bool, before: Option<&u8>, next: u8) -> Option
 
 /// Whether the skipped element does not end in the window: its tags one by one, for shallow content.
 #[inline]
-fn stays_inside(window: &Window, inside: bool, before: Option<&u8>, next: u8, mut depth: u32) -> bool {
+fn stays_inside(
+    window: &Window,
+    inside: bool,
+    before: Option<&u8>,
+    next: u8,
+    mut depth: u32,
+) -> bool {
     let slash_before = window.slash << 1 | u64::from(before == Some(&b'/') && inside);
     let mut marks = window.open | window.close & slash_before;
     while marks != 0 {

@@ -35,9 +35,14 @@ impl Scanner {
             return Err(self.malformed("a second element stands after the root element", at));
         }
         if self.remembered.waits_at(self.frames.len())
-            && let Some(known) = self.remembered.find(buf, at, self.frames.len(), self.scope())
+            && let Some(known) = self
+                .remembered
+                .find(buf, at, self.frames.len(), self.scope())
         {
-            let read = Read { close: at + known.close, ..known.read(at) };
+            let read = Read {
+                close: at + known.close,
+                ..known.read(at)
+            };
             let (name, key, scope) = (known.name, known.key, known.scope);
             self.records.clone_from(&known.records);
             self.values.clear();
@@ -259,14 +264,23 @@ impl Scanner {
         let key = NameKey::at(buf, at + 1, raw.len());
         let name = match self.scopes.known(scope, key, raw, false) {
             Some(name) => *name,
-            None => self.scopes.resolve(scope, key, raw, false, sink).map_err(|kind| self.error(kind, at))?,
+            None => self
+                .scopes
+                .resolve(scope, key, raw, false, sink)
+                .map_err(|kind| self.error(kind, at))?,
         };
         if !self.records.is_empty() {
             self.resolve_attributes(buf, tag, scope, at, sink)?;
         }
         if read.declares && self.values.is_empty() && self.scopes.lasts(scope) {
-            let what = What { name, key, scope, records: &self.records };
-            self.remembered.keep(tag, self.frames.len(), outer, (read, at), what);
+            let what = What {
+                name,
+                key,
+                scope,
+                records: &self.records,
+            };
+            self.remembered
+                .keep(tag, self.frames.len(), outer, (read, at), what);
         }
         self.enter_element(buf, at, read, (name, key, scope), sink)
     }
@@ -295,7 +309,8 @@ impl Scanner {
             scope,
         });
         if !key.is_whole() {
-            self.names.extend_from_slice(tag.get(1..read.name_end - at).unwrap_or(&[]));
+            self.names
+                .extend_from_slice(tag.get(1..read.name_end - at).unwrap_or(&[]));
         }
         let depth = self.frames.len() as u32;
         let told = Tag {
@@ -382,7 +397,10 @@ impl Scanner {
             let key = NameKey::at(buf, at + record.name.start as usize, raw.len());
             let resolved = match self.scopes.known(within, key, raw, true) {
                 Some(name) => *name,
-                None => self.scopes.resolve(within, key, raw, true, sink).map_err(|kind| self.error(kind, at))?,
+                None => self
+                    .scopes
+                    .resolve(within, key, raw, true, sink)
+                    .map_err(|kind| self.error(kind, at))?,
             };
             if let Some(record) = self.records.get_mut(index) {
                 record.resolved = resolved;
@@ -410,14 +428,15 @@ impl Scanner {
         let attributes = || self.records.iter().filter(|record| !record.declaration);
         if self.records.len() <= PAIRWISE_MAX {
             // Without prefix there is no namespace, with one there is: mixed pairs cannot be equal.
-            let same = |a: &Record, b: &Record| match (a.resolved.prefix_len, b.resolved.prefix_len) {
+            let same = |a: &Record, b: &Record| match (a.resolved.prefix_len, b.resolved.prefix_len)
+            {
                 (0, 0) => bytes_of(tag, a.name) == bytes_of(tag, b.name),
                 (0, _) | (_, 0) => false,
                 _ => key(a) == key(b),
             };
-            let twice = attributes()
-                .enumerate()
-                .find(|(index, record)| attributes().take(*index).any(|before| same(before, record)));
+            let twice = attributes().enumerate().find(|(index, record)| {
+                attributes().take(*index).any(|before| same(before, record))
+            });
             return twice.map(|(_, record)| text_of(tag, record.name).to_owned());
         }
         let mut sorted: SmallVec<[(&str, &str, Span); 64]> = attributes()
@@ -437,7 +456,10 @@ impl Scanner {
         at: usize,
         sink: &mut S,
     ) -> Result<Step, Box<Error>> {
-        let open = self.frames.last().map_or(NameKey::default(), |frame| frame.key);
+        let open = self
+            .frames
+            .last()
+            .map_or(NameKey::default(), |frame| frame.key);
         let length = open.length as usize;
         let close = at + 2 + length;
         let fits = length > 0
@@ -513,7 +535,9 @@ impl Scanner {
     /// The innermost open element's name when its key does not hold it whole.
     fn long_name(&self) -> &[u8] {
         let frame = self.frames.last();
-        frame.and_then(|frame| self.names.get(frame.name_start as usize..)).unwrap_or(&[])
+        frame
+            .and_then(|frame| self.names.get(frame.name_start as usize..))
+            .unwrap_or(&[])
     }
 
     #[inline]

@@ -74,7 +74,12 @@ impl Scanner {
         ))
     }
 
-    fn comment<S: Sink>(&mut self, buf: &[u8], at: usize, sink: &mut S) -> Result<Step, Box<Error>> {
+    fn comment<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) -> Result<Step, Box<Error>> {
         let ready = self.ready(buf).get(at..).unwrap_or(&[]);
         let Some(found) = memchr::memmem::find(ready, b"--") else {
             let held = usize::from(ready.ends_with(b"-")).max(usize::from(ready.ends_with(b"\r")));
@@ -138,7 +143,8 @@ impl Scanner {
 
     /// `<?`: the XML declaration at the very start, otherwise a processing instruction.
     pub(super) fn question(&mut self, buf: &[u8], at: usize) -> Result<Step, Box<Error>> {
-        let rest = buf.get(at..).unwrap_or(&[]);
+        // Only what is checked: a wrong byte inside comes before what the declaration says.
+        let rest = self.ready(buf).get(at..).unwrap_or(&[]);
         let target = rest.get(..6.min(rest.len())).unwrap_or(&[]);
         let is_declaration = target.len() == 6 && target.starts_with(b"<?xml") && {
             target.last().is_some_and(|&b| chars::is_space(b))

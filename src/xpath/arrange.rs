@@ -4,7 +4,10 @@
 use super::compile::Compiler;
 use super::eval::Given;
 use super::index::{Index, Memo, VALUE_BYTES_MAX};
-use super::program::{CondId, FormulaId, Logic, PhaseEnd, Action, Conjunction, Effect, Phase, Program, Rule, RuleId, SlotKind};
+use super::program::{
+    Action, CondId, Conjunction, Effect, FormulaId, Logic, Phase, PhaseEnd, Program, Rule, RuleId,
+    SlotKind,
+};
 use super::scalar::{Scalar, Slots};
 use super::trie::NodeId;
 
@@ -41,7 +44,11 @@ impl Compiler {
             access,
             rules,
             literals,
-            formulas: self.formulas.into_iter().map(|(formula, _)| formula).collect(),
+            formulas: self
+                .formulas
+                .into_iter()
+                .map(|(formula, _)| formula)
+                .collect(),
             indexes,
             scalars: self.scalars,
             root_slots: self.root_slots,
@@ -54,25 +61,36 @@ impl Compiler {
     /// Decides for each scalar when it is computed.
     fn arrange_scalars(&mut self, indexes: &[Index], ends: &mut [PhaseEnd]) {
         for id in 0..self.scalars.len() {
-            let Some(info) = self.scalars.get(id) else { continue };
+            let Some(info) = self.scalars.get(id) else {
+                continue;
+            };
             let (anchor, phase) = (info.anchor, info.phase);
             let slots = info.scalar.slots();
             let plain_count = matches!(info.scalar, Scalar::Count(_));
-            let Some(index) = indexes.get(info.index as usize) else { continue };
+            let Some(index) = indexes.get(info.index as usize) else {
+                continue;
+            };
             let whole = matches!(info.scalar, Scalar::Text(_));
             let need = if whole { index.need } else { VALUE_BYTES_MAX };
-            let is_text = |slot: &u32| self.slot_kind(anchor, *slot).is_some_and(|kind| !matches!(kind, SlotKind::Count | SlotKind::Sum));
+            let is_text = |slot: &u32| {
+                self.slot_kind(anchor, *slot)
+                    .is_some_and(|kind| !matches!(kind, SlotKind::Count | SlotKind::Sum))
+            };
             let early = match slots.as_slice() {
                 [only] if is_text(only) => Some(*only),
                 _ => None,
             };
-            let fires_empty = info.scalar.uses_external() || early.is_none() || fires_on_nothing(&info.scalar, index);
+            let fires_empty = info.scalar.uses_external()
+                || early.is_none()
+                || fires_on_nothing(&info.scalar, index);
             if let Some(info) = self.scalars.get_mut(id) {
                 info.early = early;
                 info.slots.clone_from(&slots);
             }
             for slot in &slots {
-                let Some(slot) = self.slot_mut(anchor, *slot) else { continue };
+                let Some(slot) = self.slot_mut(anchor, *slot) else {
+                    continue;
+                };
                 slot.need = slot.need.max(need);
                 if early.is_some() {
                     slot.scalars.push(id as u32);
@@ -85,15 +103,25 @@ impl Compiler {
                 continue;
             }
             if anchor == 0 {
-                ends.get_mut(usize::from(phase)).into_iter().for_each(|end| end.scalars.push(id as u32));
-            } else if let Some(anchor) = self.places.get_mut(&anchor).and_then(|place| place.anchor.as_mut()) {
+                ends.get_mut(usize::from(phase))
+                    .into_iter()
+                    .for_each(|end| end.scalars.push(id as u32));
+            } else if let Some(anchor) = self
+                .places
+                .get_mut(&anchor)
+                .and_then(|place| place.anchor.as_mut())
+            {
                 anchor.scalars_at_end.push(id as u32);
             }
         }
     }
 
     fn slot_kind(&self, anchor: NodeId, slot: u32) -> Option<SlotKind> {
-        let slots = if anchor == 0 { &self.root_slots } else { &self.places.get(&anchor)?.anchor.as_ref()?.slots };
+        let slots = if anchor == 0 {
+            &self.root_slots
+        } else {
+            &self.places.get(&anchor)?.anchor.as_ref()?.slots
+        };
         slots.get(slot as usize).map(|slot| slot.kind)
     }
 
@@ -101,14 +129,21 @@ impl Compiler {
         if anchor == 0 {
             return self.root_slots.get_mut(slot as usize);
         }
-        self.places.get_mut(&anchor)?.anchor.as_mut()?.slots.get_mut(slot as usize)
+        self.places
+            .get_mut(&anchor)?
+            .anchor
+            .as_mut()?
+            .slots
+            .get_mut(slot as usize)
     }
 
     /// Splits formulas into rules.
     fn rules(&mut self, ends: &mut [PhaseEnd]) -> Vec<Conjunction> {
         let mut rules = Vec::new();
         for id in 0..self.formulas.len() {
-            let Some((formula, logic)) = self.formulas.get(id) else { continue };
+            let Some((formula, logic)) = self.formulas.get(id) else {
+                continue;
+            };
             if formula.effects.is_empty() {
                 continue;
             }
@@ -116,7 +151,14 @@ impl Compiler {
             match alternatives(logic, false) {
                 Some(parts) => {
                     for (positive, negative) in parts {
-                        self.rule(id as FormulaId, anchor, positive, negative, &mut rules, ends);
+                        self.rule(
+                            id as FormulaId,
+                            anchor,
+                            positive,
+                            negative,
+                            &mut rules,
+                            ends,
+                        );
                     }
                 }
                 None => self.general(id, anchor, ends),
@@ -135,27 +177,57 @@ impl Compiler {
         ends: &mut [PhaseEnd],
     ) {
         let info = |cond: &CondId| self.conds.get(*cond as usize);
-        let negative_at_start = negative.iter().all(|cond| info(cond).is_some_and(|info| info.at_start));
-        let phase = negative.iter().filter_map(|cond| info(cond).map(|info| info.phase)).max().unwrap_or(0);
+        let negative_at_start = negative
+            .iter()
+            .all(|cond| info(cond).is_some_and(|info| info.at_start));
+        let phase = negative
+            .iter()
+            .filter_map(|cond| info(cond).map(|info| info.phase))
+            .max()
+            .unwrap_or(0);
         let id = rules.len() as RuleId;
         if positive.is_empty() {
             if anchor == 0 {
-                ends.get_mut(usize::from(phase)).into_iter().for_each(|end| end.rules.push(id));
-            } else if let Some(anchor) = self.places.get_mut(&anchor).and_then(|place| place.anchor.as_mut()) {
-                let due = if negative_at_start { &mut anchor.rules_at_start } else { &mut anchor.rules_at_end };
+                ends.get_mut(usize::from(phase))
+                    .into_iter()
+                    .for_each(|end| end.rules.push(id));
+            } else if let Some(anchor) = self
+                .places
+                .get_mut(&anchor)
+                .and_then(|place| place.anchor.as_mut())
+            {
+                let due = if negative_at_start {
+                    &mut anchor.rules_at_start
+                } else {
+                    &mut anchor.rules_at_end
+                };
                 due.push(id);
             }
         }
-        rules.push(Conjunction { formula, positive, negative, negative_at_start, phase });
+        rules.push(Conjunction {
+            formula,
+            positive,
+            negative,
+            negative_at_start,
+            phase,
+        });
     }
 
     fn general(&mut self, id: usize, anchor: NodeId, ends: &mut [PhaseEnd]) {
-        let Some((formula, logic)) = self.formulas.get_mut(id) else { return };
+        let Some((formula, logic)) = self.formulas.get_mut(id) else {
+            return;
+        };
         formula.general = Some(logic.clone());
         let phase = logic_phase(logic, &self.conds);
         if anchor == 0 {
-            ends.get_mut(usize::from(phase)).into_iter().for_each(|end| end.general.push(id as FormulaId));
-        } else if let Some(anchor) = self.places.get_mut(&anchor).and_then(|place| place.anchor.as_mut()) {
+            ends.get_mut(usize::from(phase))
+                .into_iter()
+                .for_each(|end| end.general.push(id as FormulaId));
+        } else if let Some(anchor) = self
+            .places
+            .get_mut(&anchor)
+            .and_then(|place| place.anchor.as_mut())
+        {
             anchor.general_at_end.push(id as FormulaId);
         }
     }
@@ -163,21 +235,39 @@ impl Compiler {
     /// Puts each rule behind the condition that fewest rules need.
     fn actions(&mut self, rules: &[Conjunction]) -> (Vec<(Action, bool)>, Vec<RuleId>) {
         let mut uses = vec![0_u32; self.conds.len()];
-        for cond in rules.iter().flat_map(|rule| rule.positive.iter().chain(&rule.negative)) {
-            uses.get_mut(*cond as usize).into_iter().for_each(|count| *count += 1);
+        for cond in rules
+            .iter()
+            .flat_map(|rule| rule.positive.iter().chain(&rule.negative))
+        {
+            uses.get_mut(*cond as usize)
+                .into_iter()
+                .for_each(|count| *count += 1);
         }
         let mut opens: Vec<Vec<RuleId>> = vec![Vec::new(); self.conds.len()];
         let mut joins = vec![false; self.conds.len()];
         for (id, rule) in rules.iter().enumerate() {
-            let rarest = rule.positive.iter().min_by_key(|cond| uses.get(**cond as usize).copied().unwrap_or(0));
+            let rarest = rule
+                .positive
+                .iter()
+                .min_by_key(|cond| uses.get(**cond as usize).copied().unwrap_or(0));
             let Some(&rarest) = rarest else { continue };
-            opens.get_mut(rarest as usize).into_iter().for_each(|rules| rules.push(id as RuleId));
+            opens
+                .get_mut(rarest as usize)
+                .into_iter()
+                .for_each(|rules| rules.push(id as RuleId));
             for cond in rule.positive.iter().filter(|cond| **cond != rarest) {
-                joins.get_mut(*cond as usize).into_iter().for_each(|joins| *joins = true);
+                joins
+                    .get_mut(*cond as usize)
+                    .into_iter()
+                    .for_each(|joins| *joins = true);
             }
         }
-        let whole: std::collections::HashSet<CondId> =
-            self.formulas.iter().filter_map(|(formula, _)| formula.general.as_ref()).flat_map(conditions).collect();
+        let whole: std::collections::HashSet<CondId> = self
+            .formulas
+            .iter()
+            .filter_map(|(formula, _)| formula.general.as_ref())
+            .flat_map(conditions)
+            .collect();
         let mut access = Vec::new();
         let actions = opens.into_iter().zip(joins).zip(uses).zip(0..);
         let actions = actions.map(|(((opens, joins), uses), cond)| {
@@ -200,8 +290,16 @@ impl Compiler {
 
     /// The one expression that a rule of one condition decides.
     fn sole_atom(&self, rules: &[Conjunction], rule: RuleId) -> Option<u32> {
-        let rule = rules.get(rule as usize).filter(|rule| rule.positive.len() == 1 && rule.negative.is_empty())?;
-        match self.formulas.get(rule.formula as usize)?.0.effects.as_slice() {
+        let rule = rules
+            .get(rule as usize)
+            .filter(|rule| rule.positive.len() == 1 && rule.negative.is_empty())?;
+        match self
+            .formulas
+            .get(rule.formula as usize)?
+            .0
+            .effects
+            .as_slice()
+        {
             [Effect::Atom(atom)] => Some(*atom),
             _ => None,
         }
@@ -210,7 +308,10 @@ impl Compiler {
     /// Which trie nodes lead to something that listens.
     fn useful(&self, plans: &[Result<Phase, String>]) -> Vec<bool> {
         let last = super::program::PHASE_ROOT + self.sections + 1;
-        let sections_matter = plans.iter().flatten().any(|phase| *phase > super::program::PHASE_ROOT && *phase < last);
+        let sections_matter = plans
+            .iter()
+            .flatten()
+            .any(|phase| *phase > super::program::PHASE_ROOT && *phase < last);
         let mut useful = vec![false; self.trie.nodes.len()];
         for (node, place) in &self.places {
             let listens = !place.element.is_empty()
@@ -267,7 +368,11 @@ fn logic_phase(logic: &Logic, conds: &[super::program::CondInfo]) -> Phase {
         Logic::Const(_) => 0,
         Logic::Cond(cond) => conds.get(*cond as usize).map_or(0, |info| info.phase),
         Logic::Not(inner) => logic_phase(inner, conds),
-        Logic::And(parts) | Logic::Or(parts) => parts.iter().map(|part| logic_phase(part, conds)).max().unwrap_or(0),
+        Logic::And(parts) | Logic::Or(parts) => parts
+            .iter()
+            .map(|part| logic_phase(part, conds))
+            .max()
+            .unwrap_or(0),
     }
 }
 
@@ -296,13 +401,23 @@ fn alternatives(logic: &Logic, negated: bool) -> Option<Vec<Alternative>> {
                 if all.len() * factors.len() > ALTERNATIVES_MAX && factors.len() > 1 {
                     return None;
                 }
-                all = all.iter().flat_map(|a| factors.iter().map(|b| joined(a, b))).collect();
+                all = all
+                    .iter()
+                    .flat_map(|a| factors.iter().map(|b| joined(a, b)))
+                    .collect();
             }
             all
         }
     };
-    let short = out.iter().all(|(positive, negative)| positive.len() + negative.len() <= LITERALS_MAX);
-    let consistent = |alternative: &Alternative| !alternative.0.iter().any(|cond| alternative.1.contains(cond));
+    let short = out
+        .iter()
+        .all(|(positive, negative)| positive.len() + negative.len() <= LITERALS_MAX);
+    let consistent = |alternative: &Alternative| {
+        !alternative
+            .0
+            .iter()
+            .any(|cond| alternative.1.contains(cond))
+    };
     short.then(|| out.into_iter().filter(consistent).collect())
 }
 

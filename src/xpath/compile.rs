@@ -13,7 +13,8 @@ use super::functions::Function;
 use super::index::ValueTest;
 use super::locate::Place as Loc;
 use super::program::{
-    CondId, CondInfo, Effect, Formula, FormulaId, Listener, Logic, PHASE_ROOT, Phase, Place, ScalarInfo, Slot, SlotKind,
+    CondId, CondInfo, Effect, Formula, FormulaId, Listener, Logic, PHASE_ROOT, Phase, Place,
+    ScalarInfo, Slot, SlotKind,
 };
 use super::set::{Atom, Landmarks};
 use super::tree::Tree;
@@ -84,7 +85,12 @@ impl Compiler {
     /// Puts the landmarks into the trie, so that the run sees sections begin and end.
     fn landmarks(&mut self, landmarks: &Landmarks) {
         let root = self.name_tests(&landmarks.root);
-        for (number, names) in landmarks.sections.iter().take(usize::from(self.sections)).enumerate() {
+        for (number, names) in landmarks
+            .sections
+            .iter()
+            .take(usize::from(self.sections))
+            .enumerate()
+        {
             let tests = self.name_tests(names);
             for root in &root {
                 let envelope = self.trie.step(0, Reach::Child, root.clone());
@@ -104,7 +110,10 @@ impl Compiler {
             uris: Some(smallvec::smallvec![namespace.as_str().into()]),
             local: Some(local.as_str().into()),
         };
-        names.iter().map(|name| self.symbols.test(&test(name))).collect()
+        names
+            .iter()
+            .map(|name| self.symbols.test(&test(name)))
+            .collect()
     }
 
     /// Compiles one expression; the answer is its phase, or why it needs a tree.
@@ -123,7 +132,11 @@ impl Compiler {
             Logic::Const(_) => 0,
             Logic::Cond(cond) => self.conds.get(*cond as usize).map_or(0, |info| info.phase),
             Logic::Not(inner) => self.phase_of_logic(inner),
-            Logic::And(parts) | Logic::Or(parts) => parts.iter().map(|part| self.phase_of_logic(part)).max().unwrap_or(0),
+            Logic::And(parts) | Logic::Or(parts) => parts
+                .iter()
+                .map(|part| self.phase_of_logic(part))
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -135,21 +148,40 @@ impl Compiler {
         }
         let id = self.formulas.len() as FormulaId;
         self.known_formulas.insert(key.clone(), id);
-        let formula = Formula { anchor, effects: Vec::new(), once: None, general: None };
+        let formula = Formula {
+            anchor,
+            effects: Vec::new(),
+            once: None,
+            general: None,
+        };
         self.formulas.push((formula, key.1));
         if anchor != 0 {
-            self.places.entry(anchor).or_default().anchor.get_or_insert_default();
+            self.places
+                .entry(anchor)
+                .or_default()
+                .anchor
+                .get_or_insert_default();
         }
         id
     }
 
-    pub(super) fn cond(&mut self, key: CondKey, anchor: NodeId, phase: Phase, at_start: bool) -> CondId {
+    pub(super) fn cond(
+        &mut self,
+        key: CondKey,
+        anchor: NodeId,
+        phase: Phase,
+        at_start: bool,
+    ) -> CondId {
         let next = self.conds.len() as CondId;
         let id = *self.known_conds.entry(key).or_insert(next);
         if id == next {
             self.conds.push(CondInfo { phase, at_start });
             if anchor != 0 {
-                self.places.entry(anchor).or_default().anchor.get_or_insert_default();
+                self.places
+                    .entry(anchor)
+                    .or_default()
+                    .anchor
+                    .get_or_insert_default();
             }
         }
         id
@@ -162,23 +194,35 @@ impl Compiler {
         }
         match node {
             Node::Or(parts) => {
-                let parts = parts.iter().map(|part| self.boolean(part, at)).collect::<Compiled<Vec<_>>>()?;
+                let parts = parts
+                    .iter()
+                    .map(|part| self.boolean(part, at))
+                    .collect::<Compiled<Vec<_>>>()?;
                 Ok(or(parts))
             }
             Node::And(parts) => {
-                let parts = parts.iter().map(|part| self.boolean(part, at)).collect::<Compiled<Vec<_>>>()?;
+                let parts = parts
+                    .iter()
+                    .map(|part| self.boolean(part, at))
+                    .collect::<Compiled<Vec<_>>>()?;
                 Ok(and(parts))
             }
             Node::Call(Function::Not, arguments) => {
-                let [inner] = arguments.as_slice() else { return Err("`not()`".into()) };
+                let [inner] = arguments.as_slice() else {
+                    return Err("`not()`".into());
+                };
                 Ok(not(self.boolean(inner, at)?))
             }
             Node::Call(Function::Boolean, arguments) => {
-                let [inner] = arguments.as_slice() else { return Err("`boolean()`".into()) };
+                let [inner] = arguments.as_slice() else {
+                    return Err("`boolean()`".into());
+                };
                 self.boolean(inner, at)
             }
             Node::Compare(op, a, b) => self.compare(*op, a, b, at),
-            Node::Call(Function::StartsWith | Function::Contains, arguments) => self.word(node, arguments, at),
+            Node::Call(Function::StartsWith | Function::Contains, arguments) => {
+                self.word(node, arguments, at)
+            }
             Node::Call(Function::Lang, _) => Err("`lang()`".into()),
             _ if node.kind() == Type::NodeSet => self.exists(node, at),
             _ => self.scalar_test(node, ValueTest::Truth, at),
@@ -192,12 +236,17 @@ impl Compiler {
                 Node::Literal(_) | Node::Number(_) => true,
                 Node::Path(_) | Node::Filter(..) | Node::Union(_) => false,
                 Node::External(_) | Node::Native(..) | Node::Parameter(..) => false,
-                Node::Call(Function::Position | Function::Last | Function::Lang | Function::Id, _) => false,
+                Node::Call(
+                    Function::Position | Function::Last | Function::Lang | Function::Id,
+                    _,
+                ) => false,
                 _ => node.parts().into_iter().all(is_constant),
             }
         }
         let evaluator = Evaluator::new(&self.empty, &[]);
-        is_constant(node).then(|| evaluator.boolean(node, Context::ROOT).ok()).flatten()
+        is_constant(node)
+            .then(|| evaluator.boolean(node, Context::ROOT).ok())
+            .flatten()
     }
 
     /// `starts-with(x, 'a')` and `contains(x, 'a')`.
@@ -223,8 +272,15 @@ impl Compiler {
             (_, NodeSet) => self.compare(op.turned(), b, a, at),
             (_, Boolean) | (Boolean, _) if equality => {
                 let (a, b) = (self.boolean(a, at)?, self.boolean(b, at)?);
-                let same = or(vec![and(vec![a.clone(), b.clone()]), and(vec![not(a), not(b)])]);
-                Ok(if op == Comparison::Equal { same } else { not(same) })
+                let same = or(vec![
+                    and(vec![a.clone(), b.clone()]),
+                    and(vec![not(a), not(b)]),
+                ]);
+                Ok(if op == Comparison::Equal {
+                    same
+                } else {
+                    not(same)
+                })
             }
             (_, Boolean) | (Boolean, _) => Err("a boolean compared by order".into()),
             (NodeSet, Number) => match self.constant_number(b) {
@@ -250,10 +306,21 @@ impl Compiler {
     }
 
     /// Whether any node of a set passes the test.
-    fn any_node(&mut self, set: &Node, test: &ValueTest, nan: bool, op: Comparison, at: NodeId) -> Compiled<Logic> {
+    fn any_node(
+        &mut self,
+        set: &Node,
+        test: &ValueTest,
+        nan: bool,
+        op: Comparison,
+        at: NodeId,
+    ) -> Compiled<Logic> {
         if nan {
             // Nothing but `!=` holds of NaN, and that of every node.
-            return if op == Comparison::NotEqual { self.exists(set, at) } else { Ok(Logic::Const(false)) };
+            return if op == Comparison::NotEqual {
+                self.exists(set, at)
+            } else {
+                Ok(Logic::Const(false))
+            };
         }
         if let Node::Filter(head, predicates) = set
             && matches!(predicates.as_slice(), [Node::Number(first)] if *first == 1.0)
@@ -281,15 +348,30 @@ impl Compiler {
         Ok(or(parts))
     }
 
-    fn compare_values(&mut self, op: Comparison, a: &Node, b: &Node, at: NodeId, equality: bool) -> Compiled<Logic> {
+    fn compare_values(
+        &mut self,
+        op: Comparison,
+        a: &Node,
+        b: &Node,
+        at: NodeId,
+        equality: bool,
+    ) -> Compiled<Logic> {
         if a.parts().is_empty() && matches!(a, Node::Literal(_) | Node::Number(_)) {
             return self.compare_values_right(op.turned(), b, a, at, equality);
         }
         self.compare_values_right(op, a, b, at, equality)
     }
 
-    fn compare_values_right(&mut self, op: Comparison, a: &Node, b: &Node, at: NodeId, equality: bool) -> Compiled<Logic> {
-        if let (Node::Call(Function::Count, arguments), Some(number)) = (a, self.constant_number(b)) {
+    fn compare_values_right(
+        &mut self,
+        op: Comparison,
+        a: &Node,
+        b: &Node,
+        at: NodeId,
+        equality: bool,
+    ) -> Compiled<Logic> {
+        if let (Node::Call(Function::Count, arguments), Some(number)) = (a, self.constant_number(b))
+        {
             if let Some(logic) = self.count(op, number, arguments, at)? {
                 return Ok(logic);
             }
@@ -305,7 +387,11 @@ impl Compiler {
             _ => match self.constant_number(b) {
                 Some(number) if number.is_nan() => Ok(Logic::Const(op == Comparison::NotEqual)),
                 Some(number) => {
-                    let a = if a.kind() == Type::Number { a.clone() } else { Node::Call(Function::Number, vec![a.clone()]) };
+                    let a = if a.kind() == Type::Number {
+                        a.clone()
+                    } else {
+                        Node::Call(Function::Number, vec![a.clone()])
+                    };
                     self.scalar_test(&a, number_test(op, number), at)
                 }
                 None => {
@@ -317,7 +403,13 @@ impl Compiler {
     }
 
     /// Counts that only ask whether there is a node.
-    fn count(&mut self, op: Comparison, number: f64, arguments: &[Node], at: NodeId) -> Compiled<Option<Logic>> {
+    fn count(
+        &mut self,
+        op: Comparison,
+        number: f64,
+        arguments: &[Node],
+        at: NodeId,
+    ) -> Compiled<Option<Logic>> {
         let [set] = arguments else { return Ok(None) };
         use Comparison::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
         let some = match (op, number) {
@@ -334,14 +426,22 @@ impl Compiler {
         let is_plain = match node {
             Node::Number(number) => return Some(*number),
             Node::Literal(text) => return Some(super::value::number(text)),
-            Node::Negate(_) | Node::Arithmetic(..) => node.parts().into_iter().all(|part| self.constant_number(part).is_some()),
-            Node::Call(Function::Number | Function::Floor | Function::Ceiling | Function::Round, arguments) => {
-                arguments.iter().all(|part| self.constant_number(part).is_some())
-            }
+            Node::Negate(_) | Node::Arithmetic(..) => node
+                .parts()
+                .into_iter()
+                .all(|part| self.constant_number(part).is_some()),
+            Node::Call(
+                Function::Number | Function::Floor | Function::Ceiling | Function::Round,
+                arguments,
+            ) => arguments
+                .iter()
+                .all(|part| self.constant_number(part).is_some()),
             _ => false,
         };
         let evaluator = Evaluator::new(&self.empty, &[]);
-        is_plain.then(|| evaluator.number(node, Context::ROOT).ok()).flatten()
+        is_plain
+            .then(|| evaluator.number(node, Context::ROOT).ok())
+            .flatten()
     }
 
     /// When a fact about the document at this place is known.
@@ -350,7 +450,8 @@ impl Compiler {
         let chain = self.trie.chain(loc.node);
         let test = |index: usize| {
             let node = chain.get(index).and_then(|id| self.trie.node(*id));
-            node.filter(|node| node.reach == Reach::Child).map(|node| &node.test)
+            node.filter(|node| node.reach == Reach::Child)
+                .map(|node| &node.test)
         };
         let Some(root) = test(0) else { return last };
         if chain.len() == 1 {
@@ -359,7 +460,10 @@ impl Compiler {
         let Some(section) = test(1).filter(|_| within_all(root, &self.root_test)) else {
             return last;
         };
-        let found = self.section_tests.iter().position(|tests| within_all(section, tests));
+        let found = self
+            .section_tests
+            .iter()
+            .position(|tests| within_all(section, tests));
         found.map_or(last, |number| PHASE_ROOT + 1 + number as u8)
     }
 
@@ -373,7 +477,12 @@ impl Compiler {
             super::locate::Source::Comment => &mut place.comments,
             super::locate::Source::Attribute(test) => {
                 let by_name = place.attributes_by_name.entry(test.local()).or_default();
-                let known = by_name.iter().copied().find(|&at| place.attributes.get(at as usize).is_some_and(|(t, _)| t == test));
+                let known = by_name.iter().copied().find(|&at| {
+                    place
+                        .attributes
+                        .get(at as usize)
+                        .is_some_and(|(t, _)| t == test)
+                });
                 let at = known.unwrap_or_else(|| {
                     place.attributes.push((test.clone(), Vec::new()));
                     by_name.push(place.attributes.len() as u32 - 1);
@@ -384,10 +493,17 @@ impl Compiler {
                 &mut place.attributes[at as usize].1
             }
         };
-        let at = match listeners.iter().position(|listener| listener.anchor == anchor) {
+        let at = match listeners
+            .iter()
+            .position(|listener| listener.anchor == anchor)
+        {
             Some(at) => at,
             None => {
-                listeners.push(Listener { anchor, up, ..Listener::default() });
+                listeners.push(Listener {
+                    anchor,
+                    up,
+                    ..Listener::default()
+                });
                 listeners.len() - 1
             }
         };
@@ -406,9 +522,12 @@ pub(super) enum Goal {
 
 /// Whether every name that passes the test is one of those listed.
 fn within_all(test: &SymbolTest, known: &[SymbolTest]) -> bool {
-    known.iter().any(|one| test.within(one)) || test.split().is_some_and(|parts| {
-        parts.iter().all(|part| known.iter().any(|one| part.within(one)))
-    })
+    known.iter().any(|one| test.within(one))
+        || test.split().is_some_and(|parts| {
+            parts
+                .iter()
+                .all(|part| known.iter().any(|one| part.within(one)))
+        })
 }
 
 pub(super) fn number_test(op: Comparison, number: f64) -> ValueTest {

@@ -12,7 +12,12 @@ use super::trie::NodeId;
 
 impl Compiler {
     /// A test on a computed value.
-    pub(super) fn scalar_test(&mut self, node: &Node, test: ValueTest, at: NodeId) -> Compiled<Logic> {
+    pub(super) fn scalar_test(
+        &mut self,
+        node: &Node,
+        test: ValueTest,
+        at: NodeId,
+    ) -> Compiled<Logic> {
         let scalar = self.scalar(node, at)?;
         let key = (at, format!("{scalar:?}"));
         let id = match self.known_scalars.get(&key) {
@@ -22,12 +27,22 @@ impl Compiler {
                 let phase = self.phase_of_scalar(&scalar, at);
                 let index = self.tests.len() as u32;
                 self.tests.push(std::collections::HashMap::new());
-                self.scalars.push(ScalarInfo { anchor: at, scalar, index, phase, early: None, slots: Vec::new() });
+                self.scalars.push(ScalarInfo {
+                    anchor: at,
+                    scalar,
+                    index,
+                    phase,
+                    early: None,
+                    slots: Vec::new(),
+                });
                 self.known_scalars.insert(key, id);
                 id
             }
         };
-        let (index, phase) = self.scalars.get(id as usize).map_or((0, 0), |info| (info.index, info.phase));
+        let (index, phase) = self
+            .scalars
+            .get(id as usize)
+            .map_or((0, 0), |info| (info.index, info.phase));
         Ok(Logic::Cond(self.index_cond(index, test, at, phase, false)))
     }
 
@@ -35,7 +50,10 @@ impl Compiler {
         if at != 0 {
             return PHASE_BEGIN;
         }
-        let phases = scalar.slots().into_iter().filter_map(|slot| self.root_slot_phases.get(slot as usize));
+        let phases = scalar
+            .slots()
+            .into_iter()
+            .filter_map(|slot| self.root_slot_phases.get(slot as usize));
         phases.copied().max().unwrap_or(PHASE_BEGIN)
     }
 
@@ -46,15 +64,23 @@ impl Compiler {
             Node::Number(number) => Scalar::Number(*number),
             Node::External(external) => Scalar::External(external.index, external.kind),
             Node::Negate(a) => Scalar::Negate(boxed(self.number(a, at)?)),
-            Node::Arithmetic(op, a, b) => Scalar::Arithmetic(*op, boxed(self.number(a, at)?), boxed(self.number(b, at)?)),
+            Node::Arithmetic(op, a, b) => {
+                Scalar::Arithmetic(*op, boxed(self.number(a, at)?), boxed(self.number(b, at)?))
+            }
             Node::Compare(op, a, b) => {
                 let (a, b) = (self.plain(a, at)?, self.plain(b, at)?);
                 Scalar::Compare(*op, boxed(a), boxed(b))
             }
-            Node::Native(native, arguments) => {
-                Scalar::Native(native.clone(), arguments.iter().map(|a| self.text(a, at)).collect::<Compiled<Vec<_>>>()?)
+            Node::Native(native, arguments) => Scalar::Native(
+                native.clone(),
+                arguments
+                    .iter()
+                    .map(|a| self.text(a, at))
+                    .collect::<Compiled<Vec<_>>>()?,
+            ),
+            Node::Path(_) | Node::Union(_) | Node::Filter(..) => {
+                self.first(node, SlotKind::Text, at)?
             }
-            Node::Path(_) | Node::Union(_) | Node::Filter(..) => self.first(node, SlotKind::Text, at)?,
             Node::Call(function, arguments) => self.call(*function, arguments, at)?,
             Node::Or(_) | Node::And(_) => return Err("a boolean inside a computed value".into()),
             Node::Parameter(..) => return Err("a parameter".into()),
@@ -71,20 +97,36 @@ impl Compiler {
 
     fn text(&mut self, node: &Node, at: NodeId) -> Compiled<Scalar> {
         let scalar = self.scalar(node, at)?;
-        Ok(if scalar.kind() == Type::String { scalar } else { Scalar::ToText(Box::new(scalar)) })
+        Ok(if scalar.kind() == Type::String {
+            scalar
+        } else {
+            Scalar::ToText(Box::new(scalar))
+        })
     }
 
     fn number(&mut self, node: &Node, at: NodeId) -> Compiled<Scalar> {
         let scalar = self.scalar(node, at)?;
-        Ok(if scalar.kind() == Type::Number { scalar } else { Scalar::ToNumber(Box::new(scalar)) })
+        Ok(if scalar.kind() == Type::Number {
+            scalar
+        } else {
+            Scalar::ToNumber(Box::new(scalar))
+        })
     }
 
     fn call(&mut self, function: Function, arguments: &[Node], at: NodeId) -> Compiled<Scalar> {
         use Function as F;
         let refuse = || Err(format!("`{}()` inside a computed value", function.name()));
         Ok(match (function, arguments) {
-            (F::True, _) => Scalar::Compare(super::ast::Comparison::Equal, Box::new(Scalar::Number(1.0)), Box::new(Scalar::Number(1.0))),
-            (F::False, _) => Scalar::Compare(super::ast::Comparison::Equal, Box::new(Scalar::Number(1.0)), Box::new(Scalar::Number(0.0))),
+            (F::True, _) => Scalar::Compare(
+                super::ast::Comparison::Equal,
+                Box::new(Scalar::Number(1.0)),
+                Box::new(Scalar::Number(1.0)),
+            ),
+            (F::False, _) => Scalar::Compare(
+                super::ast::Comparison::Equal,
+                Box::new(Scalar::Number(1.0)),
+                Box::new(Scalar::Number(0.0)),
+            ),
             (F::String, [a]) => self.text(a, at)?,
             (F::Number, [a]) => self.number(a, at)?,
             (F::Count, [set]) => self.counted(set, at)?,
@@ -92,27 +134,47 @@ impl Compiler {
             (F::LocalName, [set]) => self.first(set, SlotKind::LocalName, at)?,
             (F::NamespaceUri, [set]) => self.first(set, SlotKind::NamespaceUri, at)?,
             (F::Name, [set]) => self.first(set, SlotKind::Name, at)?,
-            (F::Concat, all) => Scalar::Concat(all.iter().map(|a| self.text(a, at)).collect::<Compiled<Vec<_>>>()?),
-            (F::StartsWith, [a, b]) => Scalar::StartsWith(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?)),
-            (F::Contains, [a, b]) => Scalar::Contains(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?)),
-            (F::SubstringBefore, [a, b]) => Scalar::Before(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?)),
-            (F::SubstringAfter, [a, b]) => Scalar::After(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?)),
+            (F::Concat, all) => Scalar::Concat(
+                all.iter()
+                    .map(|a| self.text(a, at))
+                    .collect::<Compiled<Vec<_>>>()?,
+            ),
+            (F::StartsWith, [a, b]) => {
+                Scalar::StartsWith(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?))
+            }
+            (F::Contains, [a, b]) => {
+                Scalar::Contains(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?))
+            }
+            (F::SubstringBefore, [a, b]) => {
+                Scalar::Before(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?))
+            }
+            (F::SubstringAfter, [a, b]) => {
+                Scalar::After(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?))
+            }
             (F::Substring, [a, start, rest @ ..]) => {
                 let length = match rest {
                     [length] => Some(Box::new(self.number(length, at)?)),
                     _ => None,
                 };
-                Scalar::Substring(Box::new(self.text(a, at)?), Box::new(self.number(start, at)?), length)
+                Scalar::Substring(
+                    Box::new(self.text(a, at)?),
+                    Box::new(self.number(start, at)?),
+                    length,
+                )
             }
             (F::StringLength, [a]) => Scalar::Length(Box::new(self.text(a, at)?)),
             (F::NormalizeSpace, [a]) => Scalar::NormalizeSpace(Box::new(self.text(a, at)?)),
-            (F::Translate, [a, b, c]) => {
-                Scalar::Translate(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?), Box::new(self.text(c, at)?))
-            }
+            (F::Translate, [a, b, c]) => Scalar::Translate(
+                Box::new(self.text(a, at)?),
+                Box::new(self.text(b, at)?),
+                Box::new(self.text(c, at)?),
+            ),
             (F::Floor, [a]) => Scalar::Floor(Box::new(self.number(a, at)?)),
             (F::Ceiling, [a]) => Scalar::Ceiling(Box::new(self.number(a, at)?)),
             (F::Round, [a]) => Scalar::Round(Box::new(self.number(a, at)?)),
-            (F::FirstNonEmpty, [a, b]) => Scalar::FirstNonEmpty(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?)),
+            (F::FirstNonEmpty, [a, b]) => {
+                Scalar::FirstNonEmpty(Box::new(self.text(a, at)?), Box::new(self.text(b, at)?))
+            }
             _ => return refuse(),
         })
     }
@@ -129,8 +191,15 @@ impl Compiler {
 
     fn slot(&mut self, set: &Node, kind: SlotKind, at: NodeId) -> Compiled<u32> {
         let places = self.places_of(set, at)?;
-        let attributes = places.iter().filter(|place| matches!(place.source, Source::Attribute(_))).count();
-        if attributes > 0 && (places.len() > 1 || !self.names_one_attribute(&places)) && kind != SlotKind::Sum && kind != SlotKind::Count {
+        let attributes = places
+            .iter()
+            .filter(|place| matches!(place.source, Source::Attribute(_)))
+            .count();
+        if attributes > 0
+            && (places.len() > 1 || !self.names_one_attribute(&places))
+            && kind != SlotKind::Sum
+            && kind != SlotKind::Count
+        {
             return Err("the first of several attributes".into());
         }
         if places.len() > 1 && (attributes > 0 || kind == SlotKind::Sum) {
@@ -151,7 +220,11 @@ impl Compiler {
         if let Some(&known) = self.known_slots.get(&key) {
             return known;
         }
-        let phase = key.2.iter().map(|place| self.phase_of(place, matches!(place.source, Source::Attribute(_)))).max();
+        let phase = key
+            .2
+            .iter()
+            .map(|place| self.phase_of(place, matches!(place.source, Source::Attribute(_))))
+            .max();
         let slot = self.new_slot(kind, at, phase.unwrap_or(PHASE_BEGIN));
         for place in &key.2 {
             self.listener(place, at).slots.push(slot);
@@ -161,13 +234,23 @@ impl Compiler {
     }
 
     fn new_slot(&mut self, kind: SlotKind, at: NodeId, phase: u8) -> u32 {
-        let slot = Slot { kind, scalars: Vec::new(), counts: Vec::new(), need: 0 };
+        let slot = Slot {
+            kind,
+            scalars: Vec::new(),
+            counts: Vec::new(),
+            need: 0,
+        };
         if at == 0 {
             self.root_slots.push(slot);
             self.root_slot_phases.push(phase);
             return self.root_slots.len() as u32 - 1;
         }
-        let anchor = self.places.entry(at).or_default().anchor.get_or_insert_default();
+        let anchor = self
+            .places
+            .entry(at)
+            .or_default()
+            .anchor
+            .get_or_insert_default();
         anchor.slots.push(slot);
         anchor.slots.len() as u32 - 1
     }
@@ -175,39 +258,63 @@ impl Compiler {
     /// A count; predicates may stand on the last step of a single path.
     fn counted(&mut self, set: &Node, at: NodeId) -> Compiled<Scalar> {
         let mut paths = flat::paths(set)?;
-        let predicated = paths.iter().any(|path| path.steps.iter().any(|step| !step.predicates.is_empty()));
+        let predicated = paths
+            .iter()
+            .any(|path| path.steps.iter().any(|step| !step.predicates.is_empty()));
         if !predicated {
             return Ok(Scalar::Count(self.slot(set, SlotKind::Count, at)?));
         }
         let (Some(mut path), true) = (paths.pop(), paths.is_empty()) else {
             return Err("a count over several paths with predicates".into());
         };
-        let Some(last) = path.steps.last_mut() else { return Err("an unusual count".into()) };
+        let Some(last) = path.steps.last_mut() else {
+            return Err("an unusual count".into());
+        };
         let predicates = std::mem::take(&mut last.predicates);
         if predicates.iter().any(flat::is_positional) {
             return Err("a position inside a count".into());
         }
         let places = self.places_of_flat(&path, at)?;
-        let [Place { node, source: Source::Element }] = places.as_slice() else {
+        let [
+            Place {
+                node,
+                source: Source::Element,
+            },
+        ] = places.as_slice()
+        else {
             return Err("a count of attributes or texts with predicates".into());
         };
         let node = *node;
-        let parts = predicates.iter().map(|p| self.boolean(p, node)).collect::<Compiled<Vec<_>>>()?;
+        let parts = predicates
+            .iter()
+            .map(|p| self.boolean(p, node))
+            .collect::<Compiled<Vec<_>>>()?;
         let logic = super::compile::and(parts);
         match logic {
-            Logic::Const(true) => return Ok(Scalar::Count(self.slot_at(places, SlotKind::Count, at))),
+            Logic::Const(true) => {
+                return Ok(Scalar::Count(self.slot_at(places, SlotKind::Count, at)));
+            }
             Logic::Const(false) => return Ok(Scalar::Number(0.0)),
             _ => {}
         }
         let formula = self.formula(node, logic);
-        let phase = self.phase_of(&Place { node, source: Source::Element }, false);
+        let phase = self.phase_of(
+            &Place {
+                node,
+                source: Source::Element,
+            },
+            false,
+        );
         let up = self.trie.distance(at, node);
-        let known = self.formulas.get(formula as usize).and_then(|(formula, _)| {
-            formula.effects.iter().find_map(|effect| match effect {
-                Effect::Count(slot, anchor, _) if *anchor == at => Some(*slot),
-                _ => None,
-            })
-        });
+        let known = self
+            .formulas
+            .get(formula as usize)
+            .and_then(|(formula, _)| {
+                formula.effects.iter().find_map(|effect| match effect {
+                    Effect::Count(slot, anchor, _) if *anchor == at => Some(*slot),
+                    _ => None,
+                })
+            });
         if let Some(slot) = known {
             return Ok(Scalar::Count(slot));
         }
@@ -221,8 +328,17 @@ impl Compiler {
     }
 
     fn places_of_flat(&mut self, path: &flat::FlatPath, at: NodeId) -> Compiled<Vec<Place>> {
-        let start = if path.absolute { super::ast::Start::Root } else { super::ast::Start::Here };
-        self.places_of(&Node::Path(super::ast::Path { start, steps: path.steps.clone() }), at)
+        let start = if path.absolute {
+            super::ast::Start::Root
+        } else {
+            super::ast::Start::Here
+        };
+        self.places_of(
+            &Node::Path(super::ast::Path {
+                start,
+                steps: path.steps.clone(),
+            }),
+            at,
+        )
     }
-
 }

@@ -117,11 +117,15 @@ impl Facts {
         self.phase = 0;
         self.element = 0;
         self.stack.clear();
-        self.phase_pending.resize_with(program.phase_ends.len(), Vec::new);
+        self.phase_pending
+            .resize_with(program.phase_ends.len(), Vec::new);
         self.phase_pending.iter_mut().for_each(Vec::clear);
         if fresh || self.next_serial > u32::MAX / 2 {
             self.next_serial = 1;
-            for (stamps, len) in [(&mut self.stamps, program.conds.len()), (&mut self.atom_stamps, program.plans.len())] {
+            for (stamps, len) in [
+                (&mut self.stamps, program.conds.len()),
+                (&mut self.atom_stamps, program.plans.len()),
+            ] {
                 stamps.clear();
                 stamps.resize(len, 0);
             }
@@ -142,9 +146,22 @@ impl Facts {
         for slot in program.slots(node) {
             let needs_text = !matches!(slot.kind, SlotKind::Count | SlotKind::Sum);
             let text = if needs_text { self.take_text() } else { NONE };
-            self.slots.push(SlotState { progress: Progress::Empty, text, cut: false, number: 0.0, last: 0 });
+            self.slots.push(SlotState {
+                progress: Progress::Empty,
+                text,
+                cut: false,
+                number: 0.0,
+                last: 0,
+            });
         }
-        self.insts.push(Inst { node, serial: self.next_serial, frame, slots, pending: NONE, started: false });
+        self.insts.push(Inst {
+            node,
+            serial: self.next_serial,
+            frame,
+            slots,
+            pending: NONE,
+            started: false,
+        });
         self.next_serial += 1;
     }
 
@@ -184,10 +201,17 @@ impl Facts {
         if self.holds(cond, serial) {
             return false;
         }
-        let Some(stamp) = self.stamps.get_mut(cond as usize) else { return false };
+        let Some(stamp) = self.stamps.get_mut(cond as usize) else {
+            return false;
+        };
         let before = std::mem::replace(stamp, serial);
         // Serials grow, so the open instances are sorted by them.
-        let open = before != 0 && self.insts.len() > 2 && self.insts.binary_search_by_key(&before, |i| i.serial).is_ok();
+        let open = before != 0
+            && self.insts.len() > 2
+            && self
+                .insts
+                .binary_search_by_key(&before, |i| i.serial)
+                .is_ok();
         if open {
             self.covered.insert((cond, before));
         }
@@ -197,7 +221,9 @@ impl Facts {
     /// A condition has come true of an instance.
     #[inline]
     pub(super) fn fire(&mut self, program: &Program, states: &States, cond: CondId, inst: u32) {
-        let Some(&(action, joins)) = program.actions.get(cond as usize) else { return };
+        let Some(&(action, joins)) = program.actions.get(cond as usize) else {
+            return;
+        };
         if let Action::Atom(atom) = action {
             // Nobody else asks for the condition, so it needs no stamp.
             return self.decide(atom);
@@ -224,7 +250,13 @@ impl Facts {
             return;
         }
         let serial = self.serial(DOCUMENT);
-        let Some(head) = self.watched.get_mut(cond as usize).filter(|(of, _)| *of == serial) else { return };
+        let Some(head) = self
+            .watched
+            .get_mut(cond as usize)
+            .filter(|(of, _)| *of == serial)
+        else {
+            return;
+        };
         let mut at = std::mem::replace(&mut head.1, NONE);
         while let Some(&(rule, next)) = self.watchers.get(at as usize) {
             self.try_rule(program, states, rule, DOCUMENT);
@@ -234,13 +266,20 @@ impl Facts {
 
     /// Looks at a rule whose opening condition is true.
     fn try_rule(&mut self, program: &Program, states: &States, id: RuleId, inst: u32) {
-        let Some(rule) = program.rules.get(id as usize) else { return };
+        let Some(rule) = program.rules.get(id as usize) else {
+            return;
+        };
         let serial = self.serial(inst);
         let (positive, negative) = program.conditions(rule);
-        let missing = positive.iter().copied().find(|cond| !self.holds(*cond, serial));
+        let missing = positive
+            .iter()
+            .copied()
+            .find(|cond| !self.holds(*cond, serial));
         match missing {
             Some(cond) if inst == DOCUMENT => {
-                let Some(head) = self.watched.get_mut(cond as usize) else { return };
+                let Some(head) = self.watched.get_mut(cond as usize) else {
+                    return;
+                };
                 let next = if head.0 == serial { head.1 } else { NONE };
                 *head = (serial, self.watchers.len() as u32);
                 self.watchers.push((id, next));
@@ -255,7 +294,10 @@ impl Facts {
                 }
             }
             None => {
-                let started = self.insts.get(inst as usize).is_some_and(|inst| inst.started);
+                let started = self
+                    .insts
+                    .get(inst as usize)
+                    .is_some_and(|inst| inst.started);
                 if started && rule.negative_at_start {
                     self.try_negatives(program, states, id, inst);
                 } else {
@@ -267,7 +309,9 @@ impl Facts {
 
     /// Looks at a rule whose negative conditions are all settled.
     fn try_negatives(&mut self, program: &Program, states: &States, id: RuleId, inst: u32) {
-        let Some(rule) = program.rules.get(id as usize) else { return };
+        let Some(rule) = program.rules.get(id as usize) else {
+            return;
+        };
         let serial = self.serial(inst);
         let (positive, negative) = program.conditions(rule);
         let holds = positive.iter().all(|cond| self.holds(*cond, serial))
@@ -279,7 +323,9 @@ impl Facts {
     }
 
     fn pend(&mut self, rule: RuleId, inst: u32) {
-        let Some(open) = self.insts.get_mut(inst as usize) else { return };
+        let Some(open) = self.insts.get_mut(inst as usize) else {
+            return;
+        };
         let next = open.pending;
         let free = self.free_pending;
         match self.pendings.get_mut(free as usize) {
@@ -297,7 +343,9 @@ impl Facts {
 
     /// Looks again at the rules that wait in an instance.
     pub(super) fn recheck(&mut self, program: &Program, states: &States, inst: u32, ending: bool) {
-        let Some(open) = self.insts.get(inst as usize).copied() else { return };
+        let Some(open) = self.insts.get(inst as usize).copied() else {
+            return;
+        };
         let mut at = open.pending;
         while let Some(&(id, next)) = self.pendings.get(at as usize) {
             let known = program.rules.get(id as usize).is_some_and(|rule| {
@@ -314,7 +362,9 @@ impl Facts {
 
     /// A formula is true of an instance.
     fn conclude(&mut self, program: &Program, states: &States, id: FormulaId, inst: u32) {
-        let Some(formula) = program.formulas.get(id as usize) else { return };
+        let Some(formula) = program.formulas.get(id as usize) else {
+            return;
+        };
         if let Some(once) = formula.once
             && !self.note(once, self.serial(inst))
         {
@@ -339,13 +389,26 @@ impl Facts {
 
     fn decide(&mut self, atom: u32) {
         let serial = self.serial(DOCUMENT);
-        let Some(stamp) = self.atom_stamps.get_mut(atom as usize).filter(|stamp| **stamp != serial) else { return };
+        let Some(stamp) = self
+            .atom_stamps
+            .get_mut(atom as usize)
+            .filter(|stamp| **stamp != serial)
+        else {
+            return;
+        };
         *stamp = serial;
         self.matched.push(AtomId(atom));
         self.news = true;
     }
 
-    fn outer(&self, program: &Program, states: &States, inst: u32, anchor: NodeId, up: Option<u32>) -> SmallVec<[u32; 4]> {
+    fn outer(
+        &self,
+        program: &Program,
+        states: &States,
+        inst: u32,
+        anchor: NodeId,
+        up: Option<u32>,
+    ) -> SmallVec<[u32; 4]> {
         match self.insts.get(inst as usize) {
             Some(open) => self.instances(program, states, open.node, anchor, up, open.frame),
             None => SmallVec::new(),
@@ -365,45 +428,85 @@ impl Facts {
     ) -> SmallVec<[u32; 4]> {
         match up {
             _ if anchor == 0 => smallvec![DOCUMENT],
-            Some(up) => self.instance_at(anchor, frame.wrapping_sub(up)).into_iter().collect(),
+            Some(up) => self
+                .instance_at(anchor, frame.wrapping_sub(up))
+                .into_iter()
+                .collect(),
             None => self.instances_above(program, states, node, anchor, frame),
         }
     }
 
     fn instance_at(&self, anchor: NodeId, frame: u32) -> Option<u32> {
         let open = self.frames.get(frame as usize)?;
-        let end = self.frames.get(frame as usize + 1).map_or(self.insts.len() as u32, |next| next.insts);
-        (open.insts..end).find(|id| self.insts.get(*id as usize).is_some_and(|inst| inst.node == anchor && inst.frame == frame))
+        let end = self
+            .frames
+            .get(frame as usize + 1)
+            .map_or(self.insts.len() as u32, |next| next.insts);
+        (open.insts..end).find(|id| {
+            self.insts
+                .get(*id as usize)
+                .is_some_and(|inst| inst.node == anchor && inst.frame == frame)
+        })
     }
 
     /// Follows the steps back up the open elements; an element may fit a step at several depths.
     #[cold]
-    fn instances_above(&self, program: &Program, states: &States, node: NodeId, anchor: NodeId, frame: u32) -> SmallVec<[u32; 4]> {
+    fn instances_above(
+        &self,
+        program: &Program,
+        states: &States,
+        node: NodeId,
+        anchor: NodeId,
+        frame: u32,
+    ) -> SmallVec<[u32; 4]> {
         let mut fits: SmallVec<[u32; 16]> = smallvec![frame];
         let mut at = node;
         while at != anchor {
-            let Some(step) = program.trie.node(at) else { return SmallVec::new() };
+            let Some(step) = program.trie.node(at) else {
+                return SmallVec::new();
+            };
             let matched = |frame: u32| {
-                let state = self.frames.get(frame as usize).and_then(|frame| states.get(frame.state));
+                let state = self
+                    .frames
+                    .get(frame as usize)
+                    .and_then(|frame| states.get(frame.state));
                 state.is_some_and(|state| state.matched.binary_search(&step.parent).is_ok())
             };
             let deepest = fits.last().copied().unwrap_or(0);
             fits = match step.reach {
-                Reach::Child => fits.iter().filter_map(|frame| frame.checked_sub(1)).filter(|frame| matched(*frame)).collect(),
+                Reach::Child => fits
+                    .iter()
+                    .filter_map(|frame| frame.checked_sub(1))
+                    .filter(|frame| matched(*frame))
+                    .collect(),
                 Reach::Descendant => (0..deepest).filter(|frame| matched(*frame)).collect(),
                 Reach::DescendantOrSelf => (0..=deepest).filter(|frame| matched(*frame)).collect(),
             };
             at = step.parent;
         }
-        fits.into_iter().filter_map(|frame| self.instance_at(anchor, frame)).collect()
+        fits.into_iter()
+            .filter_map(|frame| self.instance_at(anchor, frame))
+            .collect()
     }
 
     // --- values ---------------------------------------------------------------------------------
 
     /// A value meets the tests of an index for one instance.
     #[inline]
-    pub(super) fn test(&mut self, program: &Program, states: &States, index: u32, found: Found<'_>, inst: u32) {
-        let (Some(tests), Some(memo)) = (program.indexes.get(index as usize), self.memos.get_mut(index as usize)) else { return };
+    pub(super) fn test(
+        &mut self,
+        program: &Program,
+        states: &States,
+        index: u32,
+        found: Found<'_>,
+        inst: u32,
+    ) {
+        let (Some(tests), Some(memo)) = (
+            program.indexes.get(index as usize),
+            self.memos.get_mut(index as usize),
+        ) else {
+            return;
+        };
         let serial = self.insts.get(inst as usize).map_or(0, |inst| inst.serial);
         let mut fired = std::mem::take(&mut self.fired);
         let from = fired.len();
@@ -414,7 +517,14 @@ impl Facts {
     }
 
     /// Fires what was collected from `from` on; the list is shared with outer calls.
-    fn fire_all(&mut self, program: &Program, states: &States, fired: Vec<CondId>, from: usize, inst: u32) {
+    fn fire_all(
+        &mut self,
+        program: &Program,
+        states: &States,
+        fired: Vec<CondId>,
+        from: usize,
+        inst: u32,
+    ) {
         let mut at = from;
         let mut fired = fired;
         while let Some(&cond) = fired.get(at) {
@@ -428,31 +538,73 @@ impl Facts {
     }
 
     /// The first node of a slot is complete.
-    pub(super) fn fill(&mut self, program: &Program, states: &States, slot: u32, inst: u32, text: &str, cut: bool) {
-        let Some(open) = self.insts.get(inst as usize).copied() else { return };
-        let Some(state) = self.slots.get_mut((open.slots + slot) as usize) else { return };
+    pub(super) fn fill(
+        &mut self,
+        program: &Program,
+        states: &States,
+        slot: u32,
+        inst: u32,
+        text: &str,
+        cut: bool,
+    ) {
+        let Some(open) = self.insts.get(inst as usize).copied() else {
+            return;
+        };
+        let Some(state) = self.slots.get_mut((open.slots + slot) as usize) else {
+            return;
+        };
         state.progress = Progress::Done;
         state.cut = cut;
         if let Some(kept) = self.texts.get_mut(state.text as usize) {
             kept.clear();
             kept.push_str(text);
         }
-        let Some(scalars) = program.slots(open.node).get(slot as usize).map(|slot| &slot.scalars) else { return };
+        let Some(scalars) = program
+            .slots(open.node)
+            .get(slot as usize)
+            .map(|slot| &slot.scalars)
+        else {
+            return;
+        };
         for &scalar in scalars {
             self.compute(program, states, scalar, inst);
         }
     }
 
     /// More for a count or a sum.
-    pub(super) fn count(&mut self, program: &Program, states: &States, slot: u32, inst: u32, more: f64) {
-        let Some(open) = self.insts.get(inst as usize).copied() else { return };
-        let Some(state) = self.slots.get_mut((open.slots + slot) as usize) else { return };
+    pub(super) fn count(
+        &mut self,
+        program: &Program,
+        states: &States,
+        slot: u32,
+        inst: u32,
+        more: f64,
+    ) {
+        let Some(open) = self.insts.get(inst as usize).copied() else {
+            return;
+        };
+        let Some(state) = self.slots.get_mut((open.slots + slot) as usize) else {
+            return;
+        };
         state.number += more;
         let number = state.number;
-        let Some(counts) = program.slots(open.node).get(slot as usize).map(|slot| &slot.counts) else { return };
+        let Some(counts) = program
+            .slots(open.node)
+            .get(slot as usize)
+            .map(|slot| &slot.counts)
+        else {
+            return;
+        };
         for &scalar in counts {
-            let Some(info) = program.scalars.get(scalar as usize) else { continue };
-            let (Some(tests), Some(memo)) = (program.indexes.get(info.index as usize), self.memos.get_mut(info.index as usize)) else { continue };
+            let Some(info) = program.scalars.get(scalar as usize) else {
+                continue;
+            };
+            let (Some(tests), Some(memo)) = (
+                program.indexes.get(info.index as usize),
+                self.memos.get_mut(info.index as usize),
+            ) else {
+                continue;
+            };
             let mut fired = std::mem::take(&mut self.fired);
             let from = fired.len();
             tests.test_growing(number, memo, open.serial, |cond| fired.push(cond));
@@ -462,19 +614,36 @@ impl Facts {
 
     /// Computes a scalar from what its slots hold now, and tests it.
     pub(super) fn compute(&mut self, program: &Program, states: &States, scalar: u32, inst: u32) {
-        let Some(info) = program.scalars.get(scalar as usize) else { return };
-        let Some(open) = self.insts.get(inst as usize).copied() else { return };
+        let Some(info) = program.scalars.get(scalar as usize) else {
+            return;
+        };
+        let Some(open) = self.insts.get(inst as usize).copied() else {
+            return;
+        };
         let slots = |slot: u32| self.slots.get((open.slots + slot) as usize);
-        let cut = info.slots.iter().any(|slot| slots(*slot).is_some_and(|slot| slot.cut));
+        let cut = info
+            .slots
+            .iter()
+            .any(|slot| slots(*slot).is_some_and(|slot| slot.cut));
         if cut && !matches!(info.scalar, Scalar::Text(_)) {
             self.spilled = true;
             return;
         }
-        let (Some(tests), Some(memo)) = (program.indexes.get(info.index as usize), self.memos.get_mut(info.index as usize)) else { return };
+        let (Some(tests), Some(memo)) = (
+            program.indexes.get(info.index as usize),
+            self.memos.get_mut(info.index as usize),
+        ) else {
+            return;
+        };
         let mut stack = std::mem::take(&mut self.stack);
         let mut fired = std::mem::take(&mut self.fired);
         let from = fired.len();
-        let held = Held { slots: &self.slots, texts: &self.texts, given: &self.given, first: open.slots };
+        let held = Held {
+            slots: &self.slots,
+            texts: &self.texts,
+            given: &self.given,
+            first: open.slots,
+        };
         let complete = info.scalar.with(&held, &mut stack, |found| {
             let found = match found {
                 Found::Text(text, _) => Found::Text(text, cut),
@@ -491,13 +660,17 @@ impl Facts {
 
     /// The start tag of an instance is done: its attributes are known.
     pub(super) fn started(&mut self, program: &Program, states: &States, inst: u32) {
-        let Some(open) = self.insts.get_mut(inst as usize) else { return };
+        let Some(open) = self.insts.get_mut(inst as usize) else {
+            return;
+        };
         open.started = true;
         let (node, pending) = (open.node, open.pending);
         if pending != NONE {
             self.recheck(program, states, inst, false);
         }
-        let rules = program.anchor(node).map_or(&[][..], |anchor| &anchor.rules_at_start);
+        let rules = program
+            .anchor(node)
+            .map_or(&[][..], |anchor| &anchor.rules_at_start);
         for &rule in rules {
             self.try_negatives(program, states, rule, inst);
         }
@@ -505,7 +678,9 @@ impl Facts {
 
     /// An instance's element has ended.
     pub(super) fn finish_instance(&mut self, program: &Program, states: &States, inst: u32) {
-        let Some(node) = self.insts.get(inst as usize).map(|inst| inst.node) else { return };
+        let Some(node) = self.insts.get(inst as usize).map(|inst| inst.node) else {
+            return;
+        };
         if let Some(anchor) = program.anchor(node) {
             for &scalar in &anchor.scalars_at_end {
                 self.compute_at_end(program, states, scalar, inst);
@@ -532,10 +707,15 @@ impl Facts {
     }
 
     fn compute_at_end(&mut self, program: &Program, states: &States, scalar: u32, inst: u32) {
-        let early = program.scalars.get(scalar as usize).and_then(|info| info.early);
+        let early = program
+            .scalars
+            .get(scalar as usize)
+            .and_then(|info| info.early);
         let done = early.is_some_and(|slot| {
             let base = self.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-            self.slots.get((base + slot) as usize).is_some_and(|slot| slot.progress == Progress::Done)
+            self.slots
+                .get((base + slot) as usize)
+                .is_some_and(|slot| slot.progress == Progress::Done)
         });
         if !done {
             self.compute(program, states, scalar, inst);
@@ -544,7 +724,10 @@ impl Facts {
 
     fn try_general(&mut self, program: &Program, states: &States, formula: FormulaId, inst: u32) {
         let serial = self.serial(inst);
-        let logic = program.formulas.get(formula as usize).and_then(|formula| formula.general.as_ref());
+        let logic = program
+            .formulas
+            .get(formula as usize)
+            .and_then(|formula| formula.general.as_ref());
         if !self.spilled && logic.is_some_and(|logic| self.truth(logic, serial)) {
             self.conclude(program, states, formula, inst);
         }
@@ -564,14 +747,20 @@ impl Facts {
     pub(super) fn settle(&mut self, program: &Program, states: &States, upto: Phase) {
         while self.phase <= upto {
             let phase = self.phase;
-            let Some(end) = program.phase_ends.get(usize::from(phase)) else { return };
+            let Some(end) = program.phase_ends.get(usize::from(phase)) else {
+                return;
+            };
             for &scalar in &end.scalars {
                 self.compute_at_end(program, states, scalar, DOCUMENT);
             }
             // From here on rules with negatives of this phase are looked at as they come.
             self.phase = phase + 1;
             self.news = true;
-            let pending = self.phase_pending.get_mut(usize::from(phase)).map(std::mem::take).unwrap_or_default();
+            let pending = self
+                .phase_pending
+                .get_mut(usize::from(phase))
+                .map(std::mem::take)
+                .unwrap_or_default();
             for &rule in pending.iter().chain(&end.rules) {
                 self.try_negatives(program, states, rule, DOCUMENT);
             }
@@ -596,11 +785,18 @@ struct Held<'f> {
 
 impl Slots for Held<'_> {
     fn text(&self, slot: u32) -> &str {
-        let state = self.slots.get((self.first + slot) as usize).filter(|slot| slot.progress == Progress::Done);
-        state.and_then(|slot| self.texts.get(slot.text as usize)).map_or("", String::as_str)
+        let state = self
+            .slots
+            .get((self.first + slot) as usize)
+            .filter(|slot| slot.progress == Progress::Done);
+        state
+            .and_then(|slot| self.texts.get(slot.text as usize))
+            .map_or("", String::as_str)
     }
     fn number(&self, slot: u32) -> f64 {
-        self.slots.get((self.first + slot) as usize).map_or(0.0, |slot| slot.number)
+        self.slots
+            .get((self.first + slot) as usize)
+            .map_or(0.0, |slot| slot.number)
     }
     fn external(&self, index: usize) -> Option<&Given> {
         self.given.get(index)

@@ -59,7 +59,9 @@ impl Foreign {
     pub(super) fn holds(&self, node: &Arc<Node>) -> Option<bool> {
         let ready = ready(node)?;
         // It may panic on what it did not foresee; nothing of ours is shared with it.
-        catch_unwind(AssertUnwindSafe(|| self.ask(&ready))).ok().flatten()
+        catch_unwind(AssertUnwindSafe(|| self.ask(&ready)))
+            .ok()
+            .flatten()
     }
 
     fn ask(&self, ready: &Ready) -> Option<bool> {
@@ -74,7 +76,11 @@ impl Foreign {
             context.set_function(function.name(), Computes(function));
         }
         let document = self.package.as_document();
-        ready.xpath.evaluate(&context, document.root()).ok().map(|value| value.boolean())
+        ready
+            .xpath
+            .evaluate(&context, document.root())
+            .ok()
+            .map(|value| value.boolean())
     }
 }
 
@@ -111,7 +117,9 @@ fn ready(node: &Arc<Node>) -> Option<Rc<Ready>> {
     KEPT.with_borrow_mut(|kept| {
         // The address may have been another expression's before.
         if let Some((owner, ready)) = kept.get(&key)
-            && owner.upgrade().is_some_and(|owner| Arc::ptr_eq(&owner, node))
+            && owner
+                .upgrade()
+                .is_some_and(|owner| Arc::ptr_eq(&owner, node))
         {
             return ready.clone();
         }
@@ -126,16 +134,27 @@ fn ready(node: &Arc<Node>) -> Option<Rc<Ready>> {
 
 fn compile(node: &Node) -> Option<Ready> {
     let plain = Plain::of(node)?;
-    let xpath = catch_unwind(|| Factory::new().build(&plain.text).ok().flatten()).ok().flatten()?;
-    Some(Ready { xpath, uris: plain.uris })
+    let xpath = catch_unwind(|| Factory::new().build(&plain.text).ok().flatten())
+        .ok()
+        .flatten()?;
+    Some(Ready {
+        xpath,
+        uris: plain.uris,
+    })
 }
 
 fn deepest(tree: &Tree) -> usize {
     let mut depths = vec![0_usize; tree.nodes.len()];
     let mut deepest = 0;
     for id in 1..tree.nodes.len() {
-        let depth = tree.parent(id).and_then(|parent| depths.get(parent)).map_or(0, |depth| depth + 1);
-        depths.get_mut(id).into_iter().for_each(|slot| *slot = depth);
+        let depth = tree
+            .parent(id)
+            .and_then(|parent| depths.get(parent))
+            .map_or(0, |depth| depth + 1);
+        depths
+            .get_mut(id)
+            .into_iter()
+            .for_each(|slot| *slot = depth);
         deepest = deepest.max(depth);
     }
     deepest
@@ -169,8 +188,12 @@ fn build(tree: &Tree, package: &Package) {
                 }
             }
             (Kind::Text, Some(parent)) => parent.append_child(document.create_text(&node.value)),
-            (Kind::Comment, Some(parent)) => parent.append_child(document.create_comment(&node.value)),
-            (Kind::Comment, None) => document.root().append_child(document.create_comment(&node.value)),
+            (Kind::Comment, Some(parent)) => {
+                parent.append_child(document.create_comment(&node.value))
+            }
+            (Kind::Comment, None) => document
+                .root()
+                .append_child(document.create_comment(&node.value)),
             _ => {}
         }
     }
@@ -210,10 +233,18 @@ fn compare(op: Comparison, a: &Sxd<'_>, b: &Sxd<'_>) -> bool {
         _ => op.numbers(value::number(a), value::number(b)),
     };
     match (a, b) {
-        (Sxd::Boolean(_), _) | (_, Sxd::Boolean(_)) if equality => (a.boolean() == b.boolean()) == (op == Comparison::Equal),
-        (Sxd::Boolean(_), _) | (_, Sxd::Boolean(_)) => {
-            op.numbers(f64::from(u8::from(a.boolean())), f64::from(u8::from(b.boolean())))
+        (Sxd::Boolean(_), _) | (_, Sxd::Boolean(_)) if equality => {
+            (a.boolean() == b.boolean()) == (op == Comparison::Equal)
         }
+        // By order a node-set counts as whether it is there, anything else as its number.
+        (Sxd::Boolean(truth), Sxd::Nodeset(_)) => op.numbers(
+            f64::from(u8::from(*truth)),
+            f64::from(u8::from(b.boolean())),
+        ),
+        (Sxd::Nodeset(_), Sxd::Boolean(truth)) => op.numbers(
+            f64::from(u8::from(a.boolean())),
+            f64::from(u8::from(*truth)),
+        ),
         (Sxd::Nodeset(left), Sxd::Nodeset(right)) => {
             let right: Vec<String> = right.iter().map(|node| node.string_value()).collect();
             left.iter().any(|a| {
@@ -221,11 +252,13 @@ fn compare(op: Comparison, a: &Sxd<'_>, b: &Sxd<'_>) -> bool {
                 right.iter().any(|b| two(&a, b))
             })
         }
-        (Sxd::Nodeset(nodes), other) => {
-            nodes.iter().any(|node| compare(op, &Sxd::String(node.string_value()), other))
-        }
+        (Sxd::Nodeset(nodes), other) => nodes
+            .iter()
+            .any(|node| compare(op, &Sxd::String(node.string_value()), other)),
         (other, Sxd::Nodeset(_)) => compare(op.turned(), b, other),
-        (Sxd::Number(_), _) | (_, Sxd::Number(_)) => op.numbers(number(a), number(b)),
+        (Sxd::Number(_) | Sxd::Boolean(_), _) | (_, Sxd::Number(_) | Sxd::Boolean(_)) => {
+            op.numbers(number(a), number(b))
+        }
         _ => two(&text(a), &text(b)),
     }
 }
@@ -235,7 +268,9 @@ fn text(value: &Sxd<'_>) -> String {
         Sxd::Boolean(truth) => truth.to_string(),
         Sxd::Number(number) => value::text(*number),
         Sxd::String(text) => text.clone(),
-        Sxd::Nodeset(nodes) => nodes.document_order_first().map_or_else(String::new, |node| node.string_value()),
+        Sxd::Nodeset(nodes) => nodes
+            .document_order_first()
+            .map_or_else(String::new, |node| node.string_value()),
     }
 }
 
@@ -265,12 +300,18 @@ impl function::Function for Computes {
             F::Concat => Sxd::String(arguments.iter().map(text).collect()),
             F::StartsWith => Sxd::Boolean(string(0).starts_with(&string(1))),
             F::Contains => Sxd::Boolean(string(0).contains(&string(1))),
-            F::SubstringBefore => {
-                Sxd::String(string(0).split_once(&string(1)).map_or("", |(before, _)| before).to_owned())
-            }
-            F::SubstringAfter => {
-                Sxd::String(string(0).split_once(&string(1)).map_or("", |(_, after)| after).to_owned())
-            }
+            F::SubstringBefore => Sxd::String(
+                string(0)
+                    .split_once(&string(1))
+                    .map_or("", |(before, _)| before)
+                    .to_owned(),
+            ),
+            F::SubstringAfter => Sxd::String(
+                string(0)
+                    .split_once(&string(1))
+                    .map_or("", |(_, after)| after)
+                    .to_owned(),
+            ),
             F::Substring => {
                 let length = (arguments.len() > 2).then(|| numeric(2));
                 Sxd::String(value::substring(&string(0), numeric(1), length).to_owned())
@@ -280,7 +321,10 @@ impl function::Function for Computes {
             F::Translate => Sxd::String(value::translate(&string(0), &string(1), &string(2))),
             F::Sum => match argument(0) {
                 Sxd::Nodeset(nodes) => {
-                    let all = nodes.document_order().into_iter().map(|node| value::number(&node.string_value()));
+                    let all = nodes
+                        .document_order()
+                        .into_iter()
+                        .map(|node| value::number(&node.string_value()));
                     Sxd::Number(all.sum::<f64>() + 0.0)
                 }
                 _ => Sxd::Number(f64::NAN),
@@ -290,5 +334,44 @@ impl function::Function for Computes {
             F::Round => Sxd::Number(value::round(numeric(0))),
             _ => Sxd::String(string(0)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::Limits;
+    use crate::xpath::environment::{Environment, Namespaces};
+    use crate::xpath::eval::Evaluator;
+    use crate::xpath::parser::{ParseLimits, parse};
+
+    #[test]
+    fn agrees_with_the_plain_evaluator() {
+        let message = "<a xmlns:o='urn:o'><o:b i='1'>x</o:b><c>2</c><!--k--><c>3<d/></c></a>";
+        let tree = Tree::read(message.as_bytes(), &Limits::default(), None, true).unwrap();
+        let foreign = Foreign::of(&tree).unwrap();
+        let mut namespaces = Namespaces::new();
+        namespaces
+            .bind_any("o", &["urn:o", "urn:p"])
+            .bind("q", "urn:o");
+        let environment = Environment::new(namespaces);
+        for text in [
+            "//c/preceding-sibling::o:b = 'x'",
+            "//c[last()] > 2",
+            "//c != 2",
+            "//d/ancestor::a",
+            "(//c)[2] = '3'",
+            "q:b or a/q:b",
+            "1 < 'x' or true() > //nothing",
+            "(//c < 3) > 'x'",
+            "(//c < 3) >= //nothing",
+            "-0 = 0 and string(-0) = '0'",
+            "substring('12345', -42, 1 div 0) = '12345'",
+            "//comment()[. = 'k']/following::c[1] = '3'",
+        ] {
+            let expr = parse(text, &environment, &ParseLimits::default()).unwrap();
+            let expected = Evaluator::new(&tree, &[]).holds(&expr.node).unwrap();
+            assert_eq!(foreign.holds(&expr.node), Some(expected), "{text}");
+        }
     }
 }

@@ -27,15 +27,30 @@ pub(super) fn paths(node: &Node) -> Result<Vec<FlatPath>, String> {
 fn collect(node: &Node, out: &mut Vec<FlatPath>) -> Result<(), String> {
     match node {
         Node::Union(parts) => parts.iter().try_for_each(|part| collect(part, out)),
-        Node::Path(Path { start: Start::Root, steps }) => {
-            out.push(FlatPath { absolute: true, steps: steps.clone() });
+        Node::Path(Path {
+            start: Start::Root,
+            steps,
+        }) => {
+            out.push(FlatPath {
+                absolute: true,
+                steps: steps.clone(),
+            });
             Ok(())
         }
-        Node::Path(Path { start: Start::Here, steps }) => {
-            out.push(FlatPath { absolute: false, steps: steps.clone() });
+        Node::Path(Path {
+            start: Start::Here,
+            steps,
+        }) => {
+            out.push(FlatPath {
+                absolute: false,
+                steps: steps.clone(),
+            });
             Ok(())
         }
-        Node::Path(Path { start: Start::Node(head), steps }) => {
+        Node::Path(Path {
+            start: Start::Node(head),
+            steps,
+        }) => {
             for mut path in paths(head)? {
                 path.steps.extend(steps.iter().cloned());
                 out.push(path);
@@ -60,7 +75,9 @@ fn collect(node: &Node, out: &mut Vec<FlatPath>) -> Result<(), String> {
             Ok(())
         }
         // Without a DTD it is empty.
-        Node::Call(Function::Id, arguments) if arguments.iter().all(|a| a.parts().is_empty()) => Ok(()),
+        Node::Call(Function::Id, arguments) if arguments.iter().all(|a| a.parts().is_empty()) => {
+            Ok(())
+        }
         _ => Err(match node {
             Node::Call(function, _) => format!("`{}()`", function.name()),
             _ => "an unusual node-set".into(),
@@ -78,7 +95,11 @@ pub(super) fn asks_position(node: &Node) -> bool {
     match node {
         Node::Call(Function::Position | Function::Last, _) => true,
         // The predicates of a path have a context of their own; its head does not.
-        Node::Path(Path { start: Start::Node(head), .. }) | Node::Filter(head, _) => asks_position(head),
+        Node::Path(Path {
+            start: Start::Node(head),
+            ..
+        })
+        | Node::Filter(head, _) => asks_position(head),
         Node::Path(_) => false,
         _ => node.parts().into_iter().any(asks_position),
     }
@@ -107,11 +128,19 @@ fn fold_self(step: Step, steps: &mut Vec<Step>) {
         }
         return;
     };
-    let positional = step.predicates.iter().chain(&last.predicates).any(is_positional);
+    let positional = step
+        .predicates
+        .iter()
+        .chain(&last.predicates)
+        .any(is_positional);
     let joined = match (&last.test, &step.test) {
         (_, Test::Node) => Some(last.test.clone()),
-        (Test::Node, Test::Name(name)) if last.axis != Axis::Attribute => Some(Test::Name(name.clone())),
-        (Test::Name(a), Test::Name(b)) if last.axis != Axis::Attribute => both(a, b).map(Test::Name),
+        (Test::Node, Test::Name(name)) if last.axis != Axis::Attribute => {
+            Some(Test::Name(name.clone()))
+        }
+        (Test::Name(a), Test::Name(b)) if last.axis != Axis::Attribute => {
+            both(a, b).map(Test::Name)
+        }
         _ => None,
     };
     match joined {
@@ -130,14 +159,24 @@ fn fold_parent(step: &Step, steps: &mut Vec<Step>) -> Result<(), String> {
     if step.predicates.iter().any(is_positional) {
         return refuse();
     }
-    let Some(down) = steps.pop() else { return refuse() };
+    let Some(down) = steps.pop() else {
+        return refuse();
+    };
     let is_down = matches!(down.axis, Axis::Child | Axis::Attribute);
-    let Some(before) = steps.last_mut().filter(|_| is_down) else { return refuse() };
-    if before.axis == Axis::DescendantOrSelf && before.test == Test::Node && down.axis == Axis::Child {
+    let Some(before) = steps.last_mut().filter(|_| is_down) else {
+        return refuse();
+    };
+    if before.axis == Axis::DescendantOrSelf
+        && before.test == Test::Node
+        && down.axis == Axis::Child
+    {
         // The parent of the root element is no element; only elements are kept here.
         return refuse();
     }
-    before.predicates.push(Node::Path(Path { start: Start::Here, steps: vec![down] }));
+    before.predicates.push(Node::Path(Path {
+        start: Start::Here,
+        steps: vec![down],
+    }));
     before.predicates.extend(step.predicates.iter().cloned());
     Ok(())
 }
@@ -151,7 +190,8 @@ fn both(a: &NameTest, b: &NameTest) -> Option<NameTest> {
     };
     let uris = match (&a.uris, &b.uris) {
         (Some(a), Some(b)) => {
-            let shared: smallvec::SmallVec<_> = a.iter().filter(|uri| b.contains(uri)).cloned().collect();
+            let shared: smallvec::SmallVec<_> =
+                a.iter().filter(|uri| b.contains(uri)).cloned().collect();
             if shared.is_empty() {
                 return None;
             }
@@ -160,12 +200,19 @@ fn both(a: &NameTest, b: &NameTest) -> Option<NameTest> {
         (Some(uris), None) | (None, Some(uris)) => Some(uris.clone()),
         (None, None) => None,
     };
-    Some(NameTest { prefix: "".into(), uris, local })
+    Some(NameTest {
+        prefix: "".into(),
+        uris,
+        local,
+    })
 }
 
 /// Turns `*[local-name()='x' and namespace-uri()='u']` into a name test.
 fn name_predicates(step: &mut Step) {
-    let is_element_axis = matches!(step.axis, Axis::Child | Axis::Descendant | Axis::DescendantOrSelf | Axis::Itself | Axis::Attribute);
+    let is_element_axis = matches!(
+        step.axis,
+        Axis::Child | Axis::Descendant | Axis::DescendantOrSelf | Axis::Itself | Axis::Attribute
+    );
     if !is_element_axis || step.predicates.iter().any(is_positional) {
         return;
     }
@@ -192,26 +239,44 @@ fn name_predicates(step: &mut Step) {
 
 /// The name test that `local-name() = 'x'` or `namespace-uri() = 'u'` is.
 fn name_condition(node: &Node) -> Option<NameTest> {
-    if let Node::Path(Path { start: Start::Here, steps }) = node
-        && let [Step { axis: Axis::Itself, test: Test::Name(test), predicates }] = steps.as_slice()
+    if let Node::Path(Path {
+        start: Start::Here,
+        steps,
+    }) = node
+        && let [
+            Step {
+                axis: Axis::Itself,
+                test: Test::Name(test),
+                predicates,
+            },
+        ] = steps.as_slice()
         && predicates.is_empty()
     {
         return Some(test.clone());
     }
-    let Node::Compare(Comparison::Equal, a, b) = node else { return None };
+    let Node::Compare(Comparison::Equal, a, b) = node else {
+        return None;
+    };
     let (function, arguments, literal) = match (&**a, &**b) {
         (Node::Call(function, arguments), Node::Literal(literal))
-        | (Node::Literal(literal), Node::Call(function, arguments)) => (function, arguments, literal),
+        | (Node::Literal(literal), Node::Call(function, arguments)) => {
+            (function, arguments, literal)
+        }
         _ => return None,
     };
-    if !matches!(arguments.as_slice(), [Node::Path(Path { start: Start::Here, steps })] if steps.is_empty()) {
+    if !matches!(arguments.as_slice(), [Node::Path(Path { start: Start::Here, steps })] if steps.is_empty())
+    {
         return None;
     }
     match function {
-        Function::LocalName if !literal.is_empty() => {
-            Some(NameTest { local: Some(literal.clone()), ..NameTest::any() })
-        }
-        Function::NamespaceUri => Some(NameTest { uris: Some(smallvec::smallvec![literal.clone()]), ..NameTest::any() }),
+        Function::LocalName if !literal.is_empty() => Some(NameTest {
+            local: Some(literal.clone()),
+            ..NameTest::any()
+        }),
+        Function::NamespaceUri => Some(NameTest {
+            uris: Some(smallvec::smallvec![literal.clone()]),
+            ..NameTest::any()
+        }),
         _ => None,
     }
 }

@@ -88,11 +88,19 @@ impl Index {
                 ValueTest::Differs(text) => {
                     index.need = index.need.max(text.len() + 1);
                     let next = index.differs.len() as u32;
-                    index.differs.entry(text.as_str().into()).or_insert((next, Vec::new())).1.push(cond);
+                    index
+                        .differs
+                        .entry(text.as_str().into())
+                        .or_insert((next, Vec::new()))
+                        .1
+                        .push(cond);
                 }
                 ValueTest::StartsWith(text) => {
                     index.need = index.need.max(text.len());
-                    prefixes.entry(text.len()).or_default().push((text.as_str(), cond));
+                    prefixes
+                        .entry(text.len())
+                        .or_default()
+                        .push((text.as_str(), cond));
                 }
                 ValueTest::Contains(text) => words.push((text.clone(), cond)),
                 ValueTest::Truth => {
@@ -102,17 +110,27 @@ impl Index {
                 ValueTest::Number(op, bits) => index.bound(*op, f64::from_bits(*bits), cond),
             }
         }
-        index.above.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
-        index.below.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+        index
+            .above
+            .sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        index
+            .below
+            .sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
         index.equal = Literals::build(&equal);
-        index.prefixes = prefixes.into_iter().map(|(length, all)| (length, Literals::build(&all))).collect();
+        index.prefixes = prefixes
+            .into_iter()
+            .map(|(length, all)| (length, Literals::build(&all)))
+            .collect();
         if !words.is_empty() {
             index.needs_all = true;
             let automaton = AhoCorasick::new(words.iter().map(|(word, _)| word.as_bytes()));
             // Words are short and within the length an expression may have, far below what it refuses.
-            index.contains = automaton.ok().map(|built| (built, words.iter().map(|(_, cond)| *cond).collect()));
+            index.contains = automaton
+                .ok()
+                .map(|built| (built, words.iter().map(|(_, cond)| *cond).collect()));
         }
-        index.remembers = !index.differs.is_empty() || !index.above.is_empty() || !index.below.is_empty();
+        index.remembers =
+            !index.differs.is_empty() || !index.above.is_empty() || !index.below.is_empty();
         index.needs_all |= index.numeric;
         if index.needs_all {
             index.need = VALUE_BYTES_MAX;
@@ -134,9 +152,18 @@ impl Index {
 
     /// Tells every condition that holds of the value. False when the value was cut too short to say.
     #[inline]
-    pub(super) fn test(&self, found: Found<'_>, memo: &mut Memo, serial: u32, mut tell: impl FnMut(CondId)) -> bool {
+    pub(super) fn test(
+        &self,
+        found: Found<'_>,
+        memo: &mut Memo,
+        serial: u32,
+        mut tell: impl FnMut(CondId),
+    ) -> bool {
         if self.remembers && memo.serial != serial {
-            *memo = Memo { serial, ..Memo::default() };
+            *memo = Memo {
+                serial,
+                ..Memo::default()
+            };
         }
         match found {
             Found::Text(text, cut) => {
@@ -175,14 +202,22 @@ impl Index {
             self.truth.iter().copied().for_each(&mut *tell);
         }
         for (length, table) in &self.prefixes {
-            let Some(head) = text.as_bytes().get(..*length) else { break };
+            let Some(head) = text.as_bytes().get(..*length) else {
+                break;
+            };
             // A cut inside a character is no prefix of the table.
-            let Ok(head) = std::str::from_utf8(head) else { continue };
+            let Ok(head) = std::str::from_utf8(head) else {
+                continue;
+            };
             table.find(head, &mut *tell);
         }
         if let Some((automaton, conds)) = &self.contains {
             for found in automaton.find_overlapping_iter(text.as_bytes()) {
-                conds.get(found.pattern().as_usize()).copied().into_iter().for_each(&mut *tell);
+                conds
+                    .get(found.pattern().as_usize())
+                    .copied()
+                    .into_iter()
+                    .for_each(&mut *tell);
             }
         }
         if !self.differs.is_empty() {
@@ -192,7 +227,9 @@ impl Index {
 
     /// The first value settles all but the literal it equals; a second, other value settles that too.
     fn test_differs(&self, text: Option<&str>, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
-        let equal = text.and_then(|text| self.differs.get(text)).map(|(number, _)| number + 2);
+        let equal = text
+            .and_then(|text| self.differs.get(text))
+            .map(|(number, _)| number + 2);
         match memo.spared {
             1 => {}
             0 => {
@@ -205,8 +242,14 @@ impl Index {
             }
             spared if equal == Some(spared) => {}
             spared => {
-                let left = self.differs.values().find(|(number, _)| number + 2 == spared);
-                left.iter().flat_map(|(_, conds)| conds).copied().for_each(&mut *tell);
+                let left = self
+                    .differs
+                    .values()
+                    .find(|(number, _)| number + 2 == spared);
+                left.iter()
+                    .flat_map(|(_, conds)| conds)
+                    .copied()
+                    .for_each(&mut *tell);
                 memo.spared = 1;
             }
         }
@@ -246,9 +289,18 @@ impl Index {
     }
 
     /// [`Index::test_above`] for a count that is not final.
-    pub(super) fn test_growing(&self, number: f64, memo: &mut Memo, serial: u32, tell: impl FnMut(CondId)) {
+    pub(super) fn test_growing(
+        &self,
+        number: f64,
+        memo: &mut Memo,
+        serial: u32,
+        tell: impl FnMut(CondId),
+    ) {
         if memo.serial != serial {
-            *memo = Memo { serial, ..Memo::default() };
+            *memo = Memo {
+                serial,
+                ..Memo::default()
+            };
         }
         self.test_above(number, memo, tell);
     }

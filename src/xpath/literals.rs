@@ -41,7 +41,17 @@ impl Literals {
         if all.is_empty() {
             return table;
         }
-        table.slots = vec![Slot { first: 0, last: 0, length: FREE, cond: 0, more: ALONE, long: 0 }; (all.len() * 2).next_power_of_two().max(4)];
+        table.slots = vec![
+            Slot {
+                first: 0,
+                last: 0,
+                length: FREE,
+                cond: 0,
+                more: ALONE,
+                long: 0
+            };
+            (all.len() * 2).next_power_of_two().max(4)
+        ];
         for (text, cond) in all {
             table.insert(text, *cond);
         }
@@ -53,7 +63,12 @@ impl Literals {
         let (first, last) = words(text.as_bytes());
         let mut at = self.start(first, last, text.len());
         let mask = self.slots.len() - 1;
-        while let Some(slot) = self.slots.get(at).copied().filter(|slot| slot.length != FREE) {
+        while let Some(slot) = self
+            .slots
+            .get(at)
+            .copied()
+            .filter(|slot| slot.length != FREE)
+        {
             if self.is(&slot, first, last, text) {
                 self.add(at, cond);
                 return;
@@ -65,13 +80,22 @@ impl Literals {
             self.long.push(text.into());
         }
         if let Some(slot) = self.slots.get_mut(at) {
-            *slot = Slot { first, last, length: text.len() as u32, cond, more: ALONE, long };
+            *slot = Slot {
+                first,
+                last,
+                length: text.len() as u32,
+                cond,
+                more: ALONE,
+                long,
+            };
         }
         self.count += 1;
     }
 
     fn add(&mut self, at: usize, cond: CondId) {
-        let Some(slot) = self.slots.get_mut(at) else { return };
+        let Some(slot) = self.slots.get_mut(at) else {
+            return;
+        };
         if slot.more == ALONE {
             slot.more = self.more.len() as u32;
             self.more.push(vec![cond]);
@@ -97,7 +121,12 @@ impl Literals {
             if self.is(slot, first, last, text) {
                 tell(slot.cond);
                 if slot.more != ALONE {
-                    self.more.get(slot.more as usize).into_iter().flatten().copied().for_each(tell);
+                    self.more
+                        .get(slot.more as usize)
+                        .into_iter()
+                        .flatten()
+                        .copied()
+                        .for_each(tell);
                 }
                 return;
             }
@@ -107,8 +136,10 @@ impl Literals {
 
     #[inline(always)]
     fn start(&self, first: u64, last: u64, length: usize) -> usize {
-        let mixed = (first ^ last.rotate_left(29) ^ (length as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) as usize >> 20 & self.slots.len().wrapping_sub(1)
+        let mixed = (first ^ last.rotate_left(29) ^ (length as u64) << 56)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) as usize >> 20
+            & self.slots.len().wrapping_sub(1)
     }
 
     #[inline(always)]
@@ -116,7 +147,11 @@ impl Literals {
         slot.first == first
             && slot.last == last
             && slot.length as usize == text.len()
-            && (text.len() <= 16 || self.long.get(slot.long as usize).is_some_and(|known| **known == *text))
+            && (text.len() <= 16
+                || self
+                    .long
+                    .get(slot.long as usize)
+                    .is_some_and(|known| **known == *text))
     }
 }
 
@@ -131,9 +166,16 @@ fn words(text: &[u8]) -> (u64, u64) {
         return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        return (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
+        return (
+            u64::from(u32::from_le_bytes(*first)),
+            u64::from(u32::from_le_bytes(*last)),
+        );
     }
-    (text.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0)
+    (
+        text.iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        0,
+    )
 }
 
 #[cfg(test)]
@@ -142,8 +184,14 @@ mod tests {
 
     #[test]
     fn finds_what_was_put_in() {
-        let texts: Vec<String> = (0..500).map(|n| "abcdefghij-".repeat(n % 4) + &n.to_string()).collect();
-        let all: Vec<(&str, CondId)> = texts.iter().zip(0..).map(|(text, cond)| (text.as_str(), cond)).collect();
+        let texts: Vec<String> = (0..500)
+            .map(|n| "abcdefghij-".repeat(n % 4) + &n.to_string())
+            .collect();
+        let all: Vec<(&str, CondId)> = texts
+            .iter()
+            .zip(0..)
+            .map(|(text, cond)| (text.as_str(), cond))
+            .collect();
         let table = Literals::build(&all);
         for (text, cond) in &all {
             let mut found = Vec::new();

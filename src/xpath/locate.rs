@@ -43,17 +43,31 @@ impl Compiler {
         self.walk_steps(&path.steps, at, at, goal)
     }
 
-    fn walk_steps(&mut self, steps: &[Step], anchor: NodeId, from: NodeId, goal: &Goal) -> Compiled<Logic> {
+    fn walk_steps(
+        &mut self,
+        steps: &[Step],
+        anchor: NodeId,
+        from: NodeId,
+        goal: &Goal,
+    ) -> Compiled<Logic> {
         let mut node = from;
         let mut index = 0;
         while let Some(step) = steps.get(index) {
             let rest = steps.get(index + 1..).unwrap_or(&[]);
-            if is_any_depth(step) && let Some(next) = rest.first() {
+            if is_any_depth(step)
+                && let Some(next) = rest.first()
+            {
                 let (landing, used) = self.below_any(node, next)?;
                 index += used;
                 let last = steps.get(index).unwrap_or(step);
                 index += 1;
-                match self.landed(landing, last, steps.get(index..).unwrap_or(&[]), anchor, goal)? {
+                match self.landed(
+                    landing,
+                    last,
+                    steps.get(index..).unwrap_or(&[]),
+                    anchor,
+                    goal,
+                )? {
                     Ok(logic) => return Ok(logic),
                     Err(next) => node = next,
                 }
@@ -61,10 +75,17 @@ impl Compiler {
             }
             index += 1;
             if step.axis == Axis::Itself {
-                if node != anchor || step.test != Test::Node || step.predicates.iter().any(flat::is_positional) {
+                if node != anchor
+                    || step.test != Test::Node
+                    || step.predicates.iter().any(flat::is_positional)
+                {
                     return Err("the axis `self` in an unusual place".into());
                 }
-                let mut parts = step.predicates.iter().map(|p| self.boolean(p, anchor)).collect::<Compiled<Vec<_>>>()?;
+                let mut parts = step
+                    .predicates
+                    .iter()
+                    .map(|p| self.boolean(p, anchor))
+                    .collect::<Compiled<Vec<_>>>()?;
                 parts.push(self.walk_steps(rest, anchor, node, goal)?);
                 return Ok(and(parts));
             }
@@ -74,7 +95,14 @@ impl Compiler {
                 Err(next) => node = next,
             }
         }
-        self.reach(&[Place { node, source: Source::Element }], anchor, goal)
+        self.reach(
+            &[Place {
+                node,
+                source: Source::Element,
+            }],
+            anchor,
+            goal,
+        )
     }
 
     /// `//` and the step behind it in one; the answer tells how many steps that used beyond the first.
@@ -82,17 +110,27 @@ impl Compiler {
         let any = self.symbols.test(&super::ast::NameTest::any());
         match (next.axis, &next.test) {
             (Axis::Child | Axis::Descendant, Test::Name(name)) => {
-                if next.axis == Axis::Descendant && next.predicates.iter().any(flat::is_positional) {
+                if next.axis == Axis::Descendant && next.predicates.iter().any(flat::is_positional)
+                {
                     return Err("a position on the axis `descendant`".into());
                 }
                 let test = self.symbols.test(name);
-                Ok((Landing::Node(self.trie.step(node, Reach::Descendant, test)), 1))
+                Ok((
+                    Landing::Node(self.trie.step(node, Reach::Descendant, test)),
+                    1,
+                ))
             }
             (Axis::DescendantOrSelf, Test::Node) if next.predicates.is_empty() => {
                 // `//` twice is `//` once.
-                Ok((Landing::Node(self.trie.step(node, Reach::DescendantOrSelf, any)), 0))
+                Ok((
+                    Landing::Node(self.trie.step(node, Reach::DescendantOrSelf, any)),
+                    0,
+                ))
             }
-            _ => Ok((Landing::Node(self.trie.step(node, Reach::DescendantOrSelf, any)), 0)),
+            _ => Ok((
+                Landing::Node(self.trie.step(node, Reach::DescendantOrSelf, any)),
+                0,
+            )),
         }
     }
 
@@ -115,7 +153,10 @@ impl Compiler {
                     Test::Node => any,
                     _ => return Ok(Landing::Leaves(Vec::new())),
                 };
-                return Ok(Landing::Leaves(vec![Place { node, source: Source::Attribute(test) }]));
+                return Ok(Landing::Leaves(vec![Place {
+                    node,
+                    source: Source::Attribute(test),
+                }]));
             }
             other => return Err(format!("the axis `{}`", other.name())),
         };
@@ -123,11 +164,16 @@ impl Compiler {
             return Err(format!("a position on the axis `{}`", step.axis.name()));
         }
         let named = matches!(step.test, Test::Name(_));
-        if reach == Reach::DescendantOrSelf && !named && (is_last || source.is_some() || node == 0) {
+        if reach == Reach::DescendantOrSelf && !named && (is_last || source.is_some() || node == 0)
+        {
             return Err("the axis `descendant-or-self` in an unusual place".into());
         }
         // The document itself has no name.
-        let reach = if reach == Reach::DescendantOrSelf && node == 0 { Reach::Descendant } else { reach };
+        let reach = if reach == Reach::DescendantOrSelf && node == 0 {
+            Reach::Descendant
+        } else {
+            reach
+        };
         let owner = match reach {
             Reach::Child => node,
             _ if source.is_some() || step.test == Test::Node && is_last => {
@@ -136,7 +182,10 @@ impl Compiler {
             _ => node,
         };
         if let Some(source) = source {
-            return Ok(Landing::Leaves(vec![Place { node: owner, source }]));
+            return Ok(Landing::Leaves(vec![Place {
+                node: owner,
+                source,
+            }]));
         }
         let test = match &step.test {
             Test::Name(name) => self.symbols.test(name),
@@ -144,8 +193,18 @@ impl Compiler {
         };
         let element = self.trie.step(node, reach, test);
         if step.test == Test::Node && is_last {
-            let leaf = |source| Place { node: owner, source };
-            let places = vec![Place { node: element, source: Source::Element }, leaf(Source::Text), leaf(Source::Comment)];
+            let leaf = |source| Place {
+                node: owner,
+                source,
+            };
+            let places = vec![
+                Place {
+                    node: element,
+                    source: Source::Element,
+                },
+                leaf(Source::Text),
+                leaf(Source::Comment),
+            ];
             return Ok(Landing::Leaves(places));
         }
         Ok(Landing::Node(element))
@@ -165,7 +224,11 @@ impl Compiler {
                 if !rest.is_empty() {
                     // Nothing lies below an attribute, a text or a comment.
                     let is_leaf = |place: &Place| place.source != Source::Element;
-                    if !places.iter().all(is_leaf) || rest.iter().any(|step| step.axis.is_reverse() || step.axis == Axis::Itself) {
+                    if !places.iter().all(is_leaf)
+                        || rest
+                            .iter()
+                            .any(|step| step.axis.is_reverse() || step.axis == Axis::Itself)
+                    {
                         return Err("steps behind an attribute or a text".into());
                     }
                     return Ok(Ok(Logic::Const(false)));
@@ -179,7 +242,13 @@ impl Compiler {
         }
     }
 
-    fn leaves(&mut self, places: &[Place], step: &Step, anchor: NodeId, goal: &Goal) -> Compiled<Logic> {
+    fn leaves(
+        &mut self,
+        places: &[Place],
+        step: &Step,
+        anchor: NodeId,
+        goal: &Goal,
+    ) -> Compiled<Logic> {
         match (step.predicates.as_slice(), goal) {
             ([], _) => self.reach(places, anchor, goal),
             ([only], Goal::Exists) => match own_test(only) {
@@ -191,11 +260,25 @@ impl Compiler {
     }
 
     /// A step with predicates: its elements become anchors.
-    fn predicated(&mut self, node: NodeId, step: &Step, rest: &[Step], anchor: NodeId, goal: &Goal) -> Compiled<Logic> {
+    fn predicated(
+        &mut self,
+        node: NodeId,
+        step: &Step,
+        rest: &[Step],
+        anchor: NodeId,
+        goal: &Goal,
+    ) -> Compiled<Logic> {
         if let ([only], [], Goal::Exists) = (step.predicates.as_slice(), rest, goal)
             && let Some(test) = own_test(only)
         {
-            return self.reach(&[Place { node, source: Source::Element }], anchor, &Goal::Value(test));
+            return self.reach(
+                &[Place {
+                    node,
+                    source: Source::Element,
+                }],
+                anchor,
+                &Goal::Value(test),
+            );
         }
         let mut parts = Vec::new();
         for (number, predicate) in step.predicates.iter().enumerate() {
@@ -213,8 +296,16 @@ impl Compiler {
     }
 
     /// The condition of an anchor that some instance at `node` fulfils the logic.
-    pub(super) fn anchored(&mut self, anchor: NodeId, node: NodeId, logic: Logic) -> Compiled<Logic> {
-        let place = Place { node, source: Source::Element };
+    pub(super) fn anchored(
+        &mut self,
+        anchor: NodeId,
+        node: NodeId,
+        logic: Logic,
+    ) -> Compiled<Logic> {
+        let place = Place {
+            node,
+            source: Source::Element,
+        };
         match logic {
             Logic::Const(false) => Ok(Logic::Const(false)),
             Logic::Const(true) => self.reach(&[place], anchor, &Goal::Exists),
@@ -239,9 +330,14 @@ impl Compiler {
     fn known_at_start(&self, logic: &Logic) -> bool {
         match logic {
             Logic::Const(_) => true,
-            Logic::Cond(cond) => self.conds.get(*cond as usize).is_some_and(|info| info.at_start),
+            Logic::Cond(cond) => self
+                .conds
+                .get(*cond as usize)
+                .is_some_and(|info| info.at_start),
             Logic::Not(inner) => self.known_at_start(inner),
-            Logic::And(parts) | Logic::Or(parts) => parts.iter().all(|part| self.known_at_start(part)),
+            Logic::And(parts) | Logic::Or(parts) => {
+                parts.iter().all(|part| self.known_at_start(part))
+            }
         }
     }
 
@@ -253,15 +349,30 @@ impl Compiler {
                 (a, Node::Call(Function::Position, _)) => (op.turned(), self.constant_number(a)),
                 _ => (*op, None),
             },
-            other if other.kind() == Type::Number => (Comparison::Equal, self.constant_number(other)),
+            other if other.kind() == Type::Number => {
+                (Comparison::Equal, self.constant_number(other))
+            }
             _ => (Comparison::Equal, None),
         };
-        let Some(number) = number else { return Err("a position that is not compared with a number".into()) };
+        let Some(number) = number else {
+            return Err("a position that is not compared with a number".into());
+        };
         if number.is_nan() {
             return Ok(Logic::Const(op == Comparison::NotEqual));
         }
-        let phase = self.phase_of(&Place { node, source: Source::Element }, true);
-        let cond = self.cond(CondKey::Position(node, op, (number + 0.0).to_bits()), node, phase, true);
+        let phase = self.phase_of(
+            &Place {
+                node,
+                source: Source::Element,
+            },
+            true,
+        );
+        let cond = self.cond(
+            CondKey::Position(node, op, (number + 0.0).to_bits()),
+            node,
+            phase,
+            true,
+        );
         let positions = &mut self.places.entry(node).or_default().positions;
         if !positions.iter().any(|(_, _, known)| *known == cond) {
             positions.push((op, number, cond));
@@ -279,8 +390,12 @@ impl Compiler {
                     Goal::Value(_) => return Err("the text of the whole document".into()),
                 }
             }
-            let at_start = matches!(place.source, Source::Attribute(_)) || matches!(goal, Goal::Exists);
-            let phase = self.phase_of(place, at_start && place.source != Source::Text && place.source != Source::Comment);
+            let at_start =
+                matches!(place.source, Source::Attribute(_)) || matches!(goal, Goal::Exists);
+            let phase = self.phase_of(
+                place,
+                at_start && place.source != Source::Text && place.source != Source::Comment,
+            );
             let own = anchor == place.node && anchor != 0;
             if own && place.source == Source::Element && matches!(goal, Goal::Exists) {
                 return Ok(Logic::Const(true));
@@ -288,7 +403,12 @@ impl Compiler {
             let at_start = own && matches!(place.source, Source::Attribute(_));
             let cond: CondId = match goal {
                 Goal::Exists => {
-                    let cond = self.cond(CondKey::Exists(anchor, place.clone()), anchor, phase, at_start);
+                    let cond = self.cond(
+                        CondKey::Exists(anchor, place.clone()),
+                        anchor,
+                        phase,
+                        at_start,
+                    );
                     let listener = self.listener(place, anchor);
                     if !listener.exists.contains(&cond) {
                         listener.exists.push(cond);
@@ -309,7 +429,14 @@ impl Compiler {
         Ok(or(parts))
     }
 
-    pub(super) fn index_cond(&mut self, index: u32, test: ValueTest, anchor: NodeId, phase: u8, at_start: bool) -> CondId {
+    pub(super) fn index_cond(
+        &mut self,
+        index: u32,
+        test: ValueTest,
+        anchor: NodeId,
+        phase: u8,
+        at_start: bool,
+    ) -> CondId {
         let cond = self.cond(CondKey::Index(index, test.clone()), anchor, phase, at_start);
         if let Some(tests) = self.tests.get_mut(index as usize) {
             tests.insert(test, cond);
@@ -356,7 +483,10 @@ impl Compiler {
         if node == 0 {
             return Err("the whole document as a value".into());
         }
-        Ok(vec![Place { node, source: Source::Element }])
+        Ok(vec![Place {
+            node,
+            source: Source::Element,
+        }])
     }
 }
 
@@ -381,7 +511,10 @@ fn is_any_depth(step: &Step) -> bool {
 /// The test that a predicate on nothing but the node itself is.
 fn own_test(predicate: &Node) -> Option<ValueTest> {
     let is_self = |node: &Node| match node {
-        Node::Path(Path { start: Start::Here, steps }) => steps.iter().all(|step| {
+        Node::Path(Path {
+            start: Start::Here,
+            steps,
+        }) => steps.iter().all(|step| {
             step.axis == Axis::Itself && step.test == Test::Node && step.predicates.is_empty()
         }),
         _ => false,
@@ -393,24 +526,33 @@ fn own_test(predicate: &Node) -> Option<ValueTest> {
                 (false, true) => (op.turned(), &**a),
                 _ => return None,
             };
-            let number = |number: f64| (!number.is_nan()).then(|| super::compile::number_test(op, number));
+            let number =
+                |number: f64| (!number.is_nan()).then(|| super::compile::number_test(op, number));
             match (op, other) {
-                (Comparison::Equal, Node::Literal(text)) => Some(ValueTest::Equal(text.to_string())),
-                (Comparison::NotEqual, Node::Literal(text)) => Some(ValueTest::Differs(text.to_string())),
+                (Comparison::Equal, Node::Literal(text)) => {
+                    Some(ValueTest::Equal(text.to_string()))
+                }
+                (Comparison::NotEqual, Node::Literal(text)) => {
+                    Some(ValueTest::Differs(text.to_string()))
+                }
                 (_, Node::Literal(text)) => number(super::value::number(text)),
                 (_, Node::Number(value)) => number(*value),
                 _ => None,
             }
         }
-        Node::Call(function @ (Function::StartsWith | Function::Contains), arguments) => match arguments.as_slice() {
-            [value, Node::Literal(word)] if !word.is_empty() && (is_self(value) || is_self_text(value, is_self)) => {
-                Some(match function {
-                    Function::StartsWith => ValueTest::StartsWith(word.to_string()),
-                    _ => ValueTest::Contains(word.to_string()),
-                })
+        Node::Call(function @ (Function::StartsWith | Function::Contains), arguments) => {
+            match arguments.as_slice() {
+                [value, Node::Literal(word)]
+                    if !word.is_empty() && (is_self(value) || is_self_text(value, is_self)) =>
+                {
+                    Some(match function {
+                        Function::StartsWith => ValueTest::StartsWith(word.to_string()),
+                        _ => ValueTest::Contains(word.to_string()),
+                    })
+                }
+                _ => None,
             }
-            _ => None,
-        },
+        }
         _ => None,
     }
 }

@@ -32,34 +32,34 @@
     )
 )]
 
-mod ast;
-mod tally;
-mod stream;
-mod facts;
-mod fallback;
-mod trie;
-mod states;
-mod scalar;
-mod program;
-mod literals;
-mod locate;
-mod index;
-mod flat;
-mod compute;
-mod compile;
 mod arrange;
+mod ast;
+mod compile;
+mod compute;
 mod environment;
 mod error;
 mod eval;
+mod facts;
+mod fallback;
+mod flat;
 mod functions;
+mod index;
 mod lexer;
+mod literals;
+mod locate;
 mod names;
 mod parser;
 mod print;
+mod program;
 mod run;
+mod scalar;
 mod set;
 mod show;
+mod states;
+mod stream;
+mod tally;
 mod tree;
+mod trie;
 mod value;
 mod why;
 

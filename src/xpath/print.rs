@@ -55,7 +55,9 @@ impl Plain {
                 self.push("(");
                 self.node(head)?;
                 self.push(")");
-                predicates.iter().try_for_each(|predicate| self.predicate(predicate))
+                predicates
+                    .iter()
+                    .try_for_each(|predicate| self.predicate(predicate))
             }
             Node::Literal(text) => {
                 let quote = if text.contains('\'') { "\"" } else { "'" };
@@ -140,7 +142,9 @@ impl Plain {
             Test::Comment => self.push("comment()"),
             Test::Instruction(_) => self.push("processing-instruction()"),
         }
-        step.predicates.iter().try_for_each(|predicate| self.predicate(predicate))
+        step.predicates
+            .iter()
+            .try_for_each(|predicate| self.predicate(predicate))
     }
 
     fn name(&mut self, test: &NameTest) {
@@ -150,7 +154,9 @@ impl Plain {
                 self.push("*");
                 self.local_name(local);
             }
-            Some([only]) if only.is_empty() => self.push(local.unwrap_or("*[namespace-uri() = '']")),
+            Some([only]) if only.is_empty() => {
+                self.push(local.unwrap_or("*[namespace-uri() = '']"))
+            }
             Some([only]) => {
                 let prefix = self.prefix(only);
                 self.push(&format!("{prefix}:{}", local.unwrap_or("*")));
@@ -159,7 +165,10 @@ impl Plain {
             Some(several) => {
                 self.push("*");
                 self.local_name(local);
-                let tests: Vec<String> = several.iter().map(|uri| format!("namespace-uri() = '{uri}'")).collect();
+                let tests: Vec<String> = several
+                    .iter()
+                    .map(|uri| format!("namespace-uri() = '{uri}'"))
+                    .collect();
                 self.push(&format!("[{}]", tests.join(" or ")));
             }
         }
@@ -196,7 +205,10 @@ impl Plain {
 
 fn ends_at_attribute(node: &Node) -> bool {
     match node {
-        Node::Path(path) => path.steps.last().is_none_or(|step| step.axis == Axis::Attribute),
+        Node::Path(path) => path
+            .steps
+            .last()
+            .is_none_or(|step| step.axis == Axis::Attribute),
         _ => true,
     }
 }

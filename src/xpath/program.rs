@@ -212,8 +212,13 @@ impl Program {
     #[inline]
     pub(super) fn conditions(&self, rule: &Rule) -> (&[CondId], &[CondId]) {
         let all = self.literals.get(rule.first as usize..).unwrap_or(&[]);
-        let (positive, rest) = all.split_at_checked(usize::from(rule.positives)).unwrap_or((&[], &[]));
-        (positive, rest.get(..usize::from(rule.negatives)).unwrap_or(&[]))
+        let (positive, rest) = all
+            .split_at_checked(usize::from(rule.positives))
+            .unwrap_or((&[], &[]));
+        (
+            positive,
+            rest.get(..usize::from(rule.negatives)).unwrap_or(&[]),
+        )
     }
 
     #[inline]

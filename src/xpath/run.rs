@@ -147,8 +147,19 @@ impl Run {
     ///
     /// # Errors
     /// When the message is not well-formed, is refused, or passes a limit.
-    pub fn feed<O: Observer>(&mut self, set: &Set, bytes: &[u8], observer: &mut O) -> Result<Progress, xml::Error> {
-        let mut pass = pass(&mut self.stream, set, observer, self.scanner.depth(), self.check_all);
+    pub fn feed<O: Observer>(
+        &mut self,
+        set: &Set,
+        bytes: &[u8],
+        observer: &mut O,
+    ) -> Result<Progress, xml::Error> {
+        let mut pass = pass(
+            &mut self.stream,
+            set,
+            observer,
+            self.scanner.depth(),
+            self.check_all,
+        );
         Ok(match self.scanner.feed(bytes, &mut pass)? {
             Fed::More => Progress::More,
             Fed::Stopped(taken) => Progress::Paused(taken),
@@ -160,9 +171,16 @@ impl Run {
     /// # Errors
     /// As [`Run::feed`], and when the message is cut.
     pub fn finish<O: Observer>(&mut self, set: &Set, observer: &mut O) -> Result<(), xml::Error> {
-        let mut pass = pass(&mut self.stream, set, observer, self.scanner.depth(), self.check_all);
+        let mut pass = pass(
+            &mut self.stream,
+            set,
+            observer,
+            self.scanner.depth(),
+            self.check_all,
+        );
         self.scanner.finish(&mut pass)?;
-        self.stream.end_document(&set.program, &set.tally, self.scanner.offset());
+        self.stream
+            .end_document(&set.program, &set.tally, self.scanner.offset());
         Ok(())
     }
 
@@ -174,7 +192,8 @@ impl Run {
             return Some(true);
         }
         let (_, phase) = self.plan.atoms.get(atom.0 as usize)?;
-        let over = self.trees_done || *phase != PHASE_TREE && *phase < facts.phase && !facts.spilled;
+        let over =
+            self.trees_done || *phase != PHASE_TREE && *phase < facts.phase && !facts.spilled;
         over.then_some(false)
     }
 
@@ -185,7 +204,9 @@ impl Run {
 
     /// Whether an expression of this level is undecided.
     pub fn open(&self, level: u32) -> bool {
-        let below = level.checked_sub(1).map_or(0, |before| self.count_open(before));
+        let below = level
+            .checked_sub(1)
+            .map_or(0, |before| self.count_open(before));
         self.count_open(level) > below
     }
 
@@ -199,11 +220,17 @@ impl Run {
         if facts.spilled {
             let all = self.plan.atoms.iter().zip(0..);
             let open = all.filter(|((rank, _), atom)| {
-                self.plan.levels.get(*rank as usize).is_some_and(|of| *of <= level) && self.state(AtomId(*atom)).is_none()
+                self.plan
+                    .levels
+                    .get(*rank as usize)
+                    .is_some_and(|of| *of <= level)
+                    && self.state(AtomId(*atom)).is_none()
             });
             return open.count() as u32;
         }
-        self.stream.tally.open_upto(&self.plan, &facts.matched, level, !self.trees_done)
+        self.stream
+            .tally
+            .open_upto(&self.plan, &facts.matched, level, !self.trees_done)
     }
 
     /// Whether reading on can decide nothing more; expressions that need a tree may be open.
@@ -224,7 +251,8 @@ impl Run {
     /// Whether expressions are open that only a tree of the whole message can decide.
     pub fn needs_tree(&self) -> bool {
         let facts = &self.stream.facts;
-        let spilled = || (0..self.plan.atoms.len() as u32).any(|atom| self.state(AtomId(atom)).is_none());
+        let spilled =
+            || (0..self.plan.atoms.len() as u32).any(|atom| self.state(AtomId(atom)).is_none());
         !self.trees_done && (self.plan.trees() > 0 || facts.spilled && spilled())
     }
 
@@ -241,12 +269,17 @@ impl Run {
             if self.state(AtomId(number)).is_some() {
                 continue;
             }
-            let holds = match foreign.as_ref().and_then(|foreign| foreign.holds(&atom.expr.node)) {
+            let holds = match foreign
+                .as_ref()
+                .and_then(|foreign| foreign.holds(&atom.expr.node))
+            {
                 Some(holds) => holds,
-                None => evaluator.holds(&atom.expr.node).map_err(|_| TreeError::TooCostly {
-                    expression: atom.expr.source().to_owned(),
-                    max: super::eval::VISITS_MAX,
-                })?,
+                None => evaluator
+                    .holds(&atom.expr.node)
+                    .map_err(|_| TreeError::TooCostly {
+                        expression: atom.expr.source().to_owned(),
+                        max: super::eval::VISITS_MAX,
+                    })?,
             };
             if holds {
                 holding.push(number);
@@ -255,7 +288,11 @@ impl Run {
         let facts = &mut self.stream.facts;
         let serial = facts.insts.first().map_or(0, |document| document.serial);
         for atom in holding {
-            facts.atom_stamps.get_mut(atom as usize).into_iter().for_each(|stamp| *stamp = serial);
+            facts
+                .atom_stamps
+                .get_mut(atom as usize)
+                .into_iter()
+                .for_each(|stamp| *stamp = serial);
             facts.matched.push(AtomId(atom));
         }
         self.trees_done = true;
@@ -272,5 +309,13 @@ fn pass<'p, O: Observer>(
     check_all: bool,
 ) -> Pass<'p, O> {
     let observes = observer.depth_max();
-    Pass { stream, program: &set.program, tally: &set.tally, observer, observes, depth, check_all }
+    Pass {
+        stream,
+        program: &set.program,
+        tally: &set.tally,
+        observer,
+        observes,
+        depth,
+        check_all,
+    }
 }

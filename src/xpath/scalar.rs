@@ -53,8 +53,15 @@ pub(super) trait Slots {
 impl Scalar {
     pub(super) fn kind(&self) -> Type {
         match self {
-            Self::Text(_) | Self::Literal(_) | Self::ToText(_) | Self::Concat(_) | Self::Before(..) => Type::String,
-            Self::After(..) | Self::Substring(..) | Self::NormalizeSpace(_) | Self::Translate(..) => Type::String,
+            Self::Text(_)
+            | Self::Literal(_)
+            | Self::ToText(_)
+            | Self::Concat(_)
+            | Self::Before(..) => Type::String,
+            Self::After(..)
+            | Self::Substring(..)
+            | Self::NormalizeSpace(_)
+            | Self::Translate(..) => Type::String,
             Self::FirstNonEmpty(..) => Type::String,
             Self::Compare(..) | Self::StartsWith(..) | Self::Contains(..) => Type::Boolean,
             Self::External(_, kind) => *kind,
@@ -84,19 +91,37 @@ impl Scalar {
 
     fn parts(&self) -> Vec<&Self> {
         match self {
-            Self::Text(_) | Self::Count(_) | Self::Literal(_) | Self::Number(_) | Self::External(..) => Vec::new(),
+            Self::Text(_)
+            | Self::Count(_)
+            | Self::Literal(_)
+            | Self::Number(_)
+            | Self::External(..) => Vec::new(),
             Self::ToNumber(a) | Self::ToText(a) | Self::Negate(a) | Self::Length(a) => vec![a],
             Self::NormalizeSpace(a) | Self::Floor(a) | Self::Ceiling(a) | Self::Round(a) => vec![a],
-            Self::Arithmetic(_, a, b) | Self::Compare(_, a, b) | Self::StartsWith(a, b) => vec![a, b],
-            Self::Contains(a, b) | Self::Before(a, b) | Self::After(a, b) | Self::FirstNonEmpty(a, b) => vec![a, b],
-            Self::Substring(a, b, c) => [Some(a), Some(b), c.as_ref()].into_iter().flatten().map(|part| &**part).collect(),
+            Self::Arithmetic(_, a, b) | Self::Compare(_, a, b) | Self::StartsWith(a, b) => {
+                vec![a, b]
+            }
+            Self::Contains(a, b)
+            | Self::Before(a, b)
+            | Self::After(a, b)
+            | Self::FirstNonEmpty(a, b) => vec![a, b],
+            Self::Substring(a, b, c) => [Some(a), Some(b), c.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(|part| &**part)
+                .collect(),
             Self::Translate(a, b, c) => vec![a, b, c],
             Self::Concat(all) | Self::Native(_, all) => all.iter().collect(),
         }
     }
 
     /// Computes the value and hands it on; `stack` is left as it was.
-    pub(super) fn with<R>(&self, slots: &impl Slots, stack: &mut String, then: impl FnOnce(Found<'_>) -> R) -> R {
+    pub(super) fn with<R>(
+        &self,
+        slots: &impl Slots,
+        stack: &mut String,
+        then: impl FnOnce(Found<'_>) -> R,
+    ) -> R {
         match (self, self.kind()) {
             // The commonest case needs no copy.
             (Self::Text(slot), _) => then(Found::Text(slots.text(*slot), false)),
@@ -133,7 +158,10 @@ impl Scalar {
             Self::Ceiling(a) => a.number(slots, stack).ceil(),
             Self::Round(a) => value::round(a.number(slots, stack)),
             Self::Native(native, arguments) => {
-                let texts: Vec<String> = arguments.iter().map(|a| a.with_text(slots, stack, str::to_owned)).collect();
+                let texts: Vec<String> = arguments
+                    .iter()
+                    .map(|a| a.with_text(slots, stack, str::to_owned))
+                    .collect();
                 let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
                 (native.call)(&texts)
             }
@@ -159,17 +187,32 @@ impl Scalar {
         }
     }
 
-    fn two<R>(&self, a: &Self, b: &Self, slots: &impl Slots, stack: &mut String, then: impl FnOnce(&str, &str) -> R) -> R {
+    fn two<R>(
+        &self,
+        a: &Self,
+        b: &Self,
+        slots: &impl Slots,
+        stack: &mut String,
+        then: impl FnOnce(&str, &str) -> R,
+    ) -> R {
         let from = stack.len();
         a.push(slots, stack);
         let middle = stack.len();
         b.push(slots, stack);
-        let out = then(stack.get(from..middle).unwrap_or(""), stack.get(middle..).unwrap_or(""));
+        let out = then(
+            stack.get(from..middle).unwrap_or(""),
+            stack.get(middle..).unwrap_or(""),
+        );
         stack.truncate(from);
         out
     }
 
-    fn with_text<R>(&self, slots: &impl Slots, stack: &mut String, then: impl FnOnce(&str) -> R) -> R {
+    fn with_text<R>(
+        &self,
+        slots: &impl Slots,
+        stack: &mut String,
+        then: impl FnOnce(&str) -> R,
+    ) -> R {
         let from = stack.len();
         self.push(slots, stack);
         let out = then(stack.get(from..).unwrap_or(""));
@@ -209,7 +252,11 @@ impl Scalar {
                 let part = value::substring(whole, start, length);
                 // An empty part may point anywhere.
                 let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
-                let (offset, length) = if part.is_empty() { (0, 0) } else { (start, part.len()) };
+                let (offset, length) = if part.is_empty() {
+                    (0, 0)
+                } else {
+                    (start, part.len())
+                };
                 stack.truncate(from + offset + length);
                 stack.replace_range(from..from + offset, "");
             }
@@ -246,12 +293,22 @@ impl Scalar {
     }
 
     /// Both texts stay on the stack.
-    fn two_kept<R>(&self, a: &Self, b: &Self, slots: &impl Slots, stack: &mut String, then: impl FnOnce(&str, &str) -> R) -> R {
+    fn two_kept<R>(
+        &self,
+        a: &Self,
+        b: &Self,
+        slots: &impl Slots,
+        stack: &mut String,
+        then: impl FnOnce(&str, &str) -> R,
+    ) -> R {
         let from = stack.len();
         a.push(slots, stack);
         let middle = stack.len();
         b.push(slots, stack);
-        then(stack.get(from..middle).unwrap_or(""), stack.get(middle..).unwrap_or(""))
+        then(
+            stack.get(from..middle).unwrap_or(""),
+            stack.get(middle..).unwrap_or(""),
+        )
     }
 }
 
@@ -261,7 +318,9 @@ fn squeeze(stack: &mut String, from: usize) {
     let mut at = from;
     while at < end {
         let rest = stack.get(at..end).unwrap_or("");
-        let Some(word_start) = rest.find(|c| !value::is_space(c)) else { break };
+        let Some(word_start) = rest.find(|c| !value::is_space(c)) else {
+            break;
+        };
         let word = rest.get(word_start..).unwrap_or("");
         let length = word.find(value::is_space).unwrap_or(word.len());
         if stack.len() > end {
@@ -276,10 +335,14 @@ fn squeeze(stack: &mut String, from: usize) {
 fn translate(stack: &mut String, from: usize, second: usize, third: usize, end: usize) {
     let mut at = from;
     while let Some(c) = stack.get(at..second).and_then(|rest| rest.chars().next()) {
-        let index = stack.get(second..third).and_then(|letters| letters.chars().position(|letter| letter == c));
+        let index = stack
+            .get(second..third)
+            .and_then(|letters| letters.chars().position(|letter| letter == c));
         let mapped = match index {
             None => Some(c),
-            Some(index) => stack.get(third..end).and_then(|letters| letters.chars().nth(index)),
+            Some(index) => stack
+                .get(third..end)
+                .and_then(|letters| letters.chars().nth(index)),
         };
         stack.extend(mapped);
         at += c.len_utf8();

@@ -63,8 +63,11 @@ impl Set {
         static NEXT: AtomicU64 = AtomicU64::new(2);
         let mut compiler = Compiler::new(landmarks);
         let number = |index: usize| index as u32;
-        let plans: Vec<Result<Phase, String>> =
-            atoms.iter().enumerate().map(|(index, atom)| compiler.atom(number(index), atom)).collect();
+        let plans: Vec<Result<Phase, String>> = atoms
+            .iter()
+            .enumerate()
+            .map(|(index, atom)| compiler.atom(number(index), atom))
+            .collect();
         let program = compiler.program(plans);
         let phases: Vec<(u32, Phase)> = atoms
             .iter()
@@ -72,7 +75,12 @@ impl Set {
             .map(|(atom, plan)| (atom.level, plan.as_ref().copied().unwrap_or(PHASE_TREE)))
             .collect();
         let tally = Arc::new(Plan::new(&phases, program.phase_ends.len()));
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), atoms, program, tally }
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            atoms,
+            program,
+            tally,
+        }
     }
 
     /// How many expressions there are.
@@ -93,14 +101,19 @@ impl Set {
     /// How an expression is decided; `None` for a number that is not in the set.
     pub fn strategy(&self, atom: AtomId) -> Option<Strategy> {
         Some(match self.program.plans.get(atom.0 as usize)? {
-            Ok(phase) => Strategy::Streaming { header_only: *phase <= PHASE_ROOT + 1 },
+            Ok(phase) => Strategy::Streaming {
+                header_only: *phase <= PHASE_ROOT + 1,
+            },
             Err(why) => Strategy::Tree { why: why.clone() },
         })
     }
 
     /// Whether every expression is decided by the end of the first section.
     pub fn header_only(&self) -> bool {
-        self.program.plans.iter().all(|plan| plan.as_ref().is_ok_and(|phase| *phase <= PHASE_ROOT + 1))
+        self.program
+            .plans
+            .iter()
+            .all(|plan| plan.as_ref().is_ok_and(|phase| *phase <= PHASE_ROOT + 1))
     }
 
     /// Whether any expression needs the whole message as a tree.

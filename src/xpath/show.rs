@@ -12,13 +12,19 @@ pub(super) fn show(node: &Node) -> String {
         Node::Arithmetic(op, a, b) => format!("{} {} {}", inner(a), op.symbol(), inner(b)),
         Node::Negate(a) => format!("-{}", inner(a)),
         Node::Path(path) => show_path(path),
-        Node::Filter(head, predicates) => format!("({}){}", show(head), show_predicates(predicates)),
+        Node::Filter(head, predicates) => {
+            format!("({}){}", show(head), show_predicates(predicates))
+        }
         Node::Literal(text) => quoted(text),
         Node::Number(number) => super::value::text(*number),
         Node::Call(function, arguments) => {
             // The context node is what most functions take when nothing is said.
             let is_context = |node: &Node| matches!(node, Node::Path(Path { start: Start::Here, steps }) if steps.is_empty());
-            let arguments: Vec<String> = arguments.iter().filter(|a| !is_context(a)).map(show).collect();
+            let arguments: Vec<String> = arguments
+                .iter()
+                .filter(|a| !is_context(a))
+                .map(show)
+                .collect();
             format!("{}({})", function.name(), arguments.join(", "))
         }
         Node::External(external) => format!("${}", external.name),
@@ -37,7 +43,9 @@ fn joined(parts: &[Node], between: &str) -> String {
 
 fn inner(node: &Node) -> String {
     match node {
-        Node::Or(_) | Node::And(_) | Node::Compare(..) | Node::Arithmetic(..) => format!("({})", show(node)),
+        Node::Or(_) | Node::And(_) | Node::Compare(..) | Node::Arithmetic(..) => {
+            format!("({})", show(node))
+        }
         _ => show(node),
     }
 }
@@ -57,10 +65,16 @@ pub(super) fn show_path(path: &Path) -> String {
     };
     let mut first = true;
     for step in &path.steps {
-        let any_depth = step.axis == Axis::DescendantOrSelf && step.test == Test::Node && step.predicates.is_empty();
+        let any_depth = step.axis == Axis::DescendantOrSelf
+            && step.test == Test::Node
+            && step.predicates.is_empty();
         if any_depth {
             // `//`: one slash is there already, except at a relative start.
-            out.push_str(if first && matches!(path.start, Start::Here) { ".//" } else { "/" });
+            out.push_str(if first && matches!(path.start, Start::Here) {
+                ".//"
+            } else {
+                "/"
+            });
             if out.ends_with("/") && !out.ends_with("//") {
                 out.push('/');
             }
@@ -79,8 +93,12 @@ pub(super) fn show_path(path: &Path) -> String {
 pub(super) fn show_step(step: &Step) -> String {
     let test = match &step.test {
         Test::Name(test) => test.to_string(),
-        Test::Node if step.axis == Axis::Itself => return format!(".{}", show_predicates(&step.predicates)),
-        Test::Node if step.axis == Axis::Parent => return format!("..{}", show_predicates(&step.predicates)),
+        Test::Node if step.axis == Axis::Itself => {
+            return format!(".{}", show_predicates(&step.predicates));
+        }
+        Test::Node if step.axis == Axis::Parent => {
+            return format!("..{}", show_predicates(&step.predicates));
+        }
         Test::Node => "node()".into(),
         Test::Text => "text()".into(),
         Test::Comment => "comment()".into(),
@@ -95,5 +113,8 @@ pub(super) fn show_step(step: &Step) -> String {
 }
 
 fn show_predicates(predicates: &[Node]) -> String {
-    predicates.iter().map(|predicate| format!("[{}]", show(predicate))).collect()
+    predicates
+        .iter()
+        .map(|predicate| format!("[{}]", show(predicate)))
+        .collect()
 }

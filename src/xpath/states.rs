@@ -82,14 +82,21 @@ impl States {
         // `descendant-or-self` steps hold of the document too.
         while let Some(node) = matched.get(at).and_then(|id| program.trie.node(*id)) {
             let own = node.candidates(0).filter(|id| {
-                program.trie.node(*id).is_some_and(|n| n.reach == Reach::DescendantOrSelf && n.test.is_any())
+                program
+                    .trie
+                    .node(*id)
+                    .is_some_and(|n| n.reach == Reach::DescendantOrSelf && n.test.is_any())
             });
             let own: Vec<NodeId> = own.filter(|id| !matched.contains(id)).collect();
             matched.extend(own);
             at += 1;
         }
         matched.sort_unstable();
-        let waiting = matched.iter().copied().filter(|id| has_useful_descendant(program, *id)).collect();
+        let waiting = matched
+            .iter()
+            .copied()
+            .filter(|id| has_useful_descendant(program, *id))
+            .collect();
         self.intern(program, matched, waiting)
     }
 
@@ -97,7 +104,15 @@ impl States {
         self.all.clear();
         self.known.clear();
         self.transitions.clear();
-        self.transitions.resize(TRANSITIONS, Transition { from: u32::MAX, next: 0, symbol: 0, flags: 0 });
+        self.transitions.resize(
+            TRANSITIONS,
+            Transition {
+                from: u32::MAX,
+                next: 0,
+                symbol: 0,
+                flags: 0,
+            },
+        );
         self.full = false;
         self.nodes = 0;
     }
@@ -108,11 +123,19 @@ impl States {
     }
 
     /// Keeps only the states of the open elements, whose numbers are changed in place.
-    pub(super) fn compact<'f>(&mut self, program: &Program, open: impl Iterator<Item = &'f mut StateId>) {
+    pub(super) fn compact<'f>(
+        &mut self,
+        program: &Program,
+        open: impl Iterator<Item = &'f mut StateId>,
+    ) {
         let open: Vec<&mut StateId> = open.collect();
         let sets: Vec<_> = open
             .iter()
-            .map(|id| self.get(**id).map_or_else(Default::default, |s| (s.matched.to_vec(), s.waiting.to_vec())))
+            .map(|id| {
+                self.get(**id).map_or_else(Default::default, |s| {
+                    (s.matched.to_vec(), s.waiting.to_vec())
+                })
+            })
             .collect();
         self.forget();
         for (id, (matched, waiting)) in open.into_iter().zip(sets) {
@@ -134,40 +157,71 @@ impl States {
     }
 
     #[cold]
-    fn step_new(&mut self, program: &Program, from: StateId, symbol: u64, at: usize) -> (StateId, u8) {
-        let Some(state) = self.get(from) else { return (from, 0) };
+    fn step_new(
+        &mut self,
+        program: &Program,
+        from: StateId,
+        symbol: u64,
+        at: usize,
+    ) -> (StateId, u8) {
+        let Some(state) = self.get(from) else {
+            return (from, 0);
+        };
         let mut waiting = state.waiting.to_vec();
         let mut matched = Vec::new();
         let matches = |id: NodeId, reach: &[Reach]| {
             program.useful.get(id as usize).copied().unwrap_or(false)
-                && program.trie.node(id).is_some_and(|n| reach.contains(&n.reach) && n.test.matches(symbol))
+                && program
+                    .trie
+                    .node(id)
+                    .is_some_and(|n| reach.contains(&n.reach) && n.test.matches(symbol))
         };
         for id in &state.matched {
-            let Some(node) = program.trie.node(*id).filter(|node| node.has_child) else { continue };
-            matched.extend(node.candidates(symbol).filter(|id| matches(*id, &[Reach::Child])));
+            let Some(node) = program.trie.node(*id).filter(|node| node.has_child) else {
+                continue;
+            };
+            matched.extend(
+                node.candidates(symbol)
+                    .filter(|id| matches(*id, &[Reach::Child])),
+            );
         }
         for id in &waiting {
-            let Some(node) = program.trie.node(*id) else { continue };
+            let Some(node) = program.trie.node(*id) else {
+                continue;
+            };
             let below = [Reach::Descendant, Reach::DescendantOrSelf];
             matched.extend(node.candidates(symbol).filter(|id| matches(*id, &below)));
         }
         let mut at_node = 0;
         while let Some(node) = matched.get(at_node).and_then(|id| program.trie.node(*id)) {
             if node.has_self {
-                let own: Vec<NodeId> = node.candidates(symbol).filter(|id| matches(*id, &[Reach::DescendantOrSelf])).collect();
+                let own: Vec<NodeId> = node
+                    .candidates(symbol)
+                    .filter(|id| matches(*id, &[Reach::DescendantOrSelf]))
+                    .collect();
                 matched.extend(own);
             }
             at_node += 1;
         }
         matched.sort_unstable();
         matched.dedup();
-        waiting.extend(matched.iter().copied().filter(|id| has_useful_descendant(program, *id)));
+        waiting.extend(
+            matched
+                .iter()
+                .copied()
+                .filter(|id| has_useful_descendant(program, *id)),
+        );
         waiting.sort_unstable();
         waiting.dedup();
         let next = self.intern(program, matched, waiting);
         let flags = self.get(next).map_or(0, |state| state.flags);
         if let Some(slot) = self.transitions.get_mut(at) {
-            *slot = Transition { from, next, symbol, flags };
+            *slot = Transition {
+                from,
+                next,
+                symbol,
+                flags,
+            };
         }
         (next, flags)
     }
@@ -179,7 +233,8 @@ impl States {
         }
         let id = self.all.len() as StateId;
         self.nodes += key.0.len() + key.1.len() + 16;
-        self.all.push(State::new(program, key.0.clone(), key.1.clone()));
+        self.all
+            .push(State::new(program, key.0.clone(), key.1.clone()));
         self.known.insert(key, id);
         self.full = self.all.len() >= STATES_MAX || self.nodes >= NODES_MAX;
         id
@@ -187,20 +242,30 @@ impl States {
 }
 
 fn has_useful_descendant(program: &Program, id: NodeId) -> bool {
-    let Some(node) = program.trie.node(id).filter(|node| node.has_descendant) else { return false };
+    let Some(node) = program.trie.node(id).filter(|node| node.has_descendant) else {
+        return false;
+    };
     let all = node.named.values().flatten().chain(&node.wild);
     all.copied().any(|child| {
         program.useful.get(child as usize).copied().unwrap_or(false)
-            && program.trie.node(child).is_some_and(|child| child.reach != Reach::Child)
+            && program
+                .trie
+                .node(child)
+                .is_some_and(|child| child.reach != Reach::Child)
     })
 }
 
 fn has_useful_child(program: &Program, id: NodeId) -> bool {
-    let Some(node) = program.trie.node(id).filter(|node| node.has_child) else { return false };
+    let Some(node) = program.trie.node(id).filter(|node| node.has_child) else {
+        return false;
+    };
     let all = node.named.values().flatten().chain(&node.wild);
     all.copied().any(|child| {
         program.useful.get(child as usize).copied().unwrap_or(false)
-            && program.trie.node(child).is_some_and(|child| child.reach == Reach::Child)
+            && program
+                .trie
+                .node(child)
+                .is_some_and(|child| child.reach == Reach::Child)
     })
 }
 
@@ -223,8 +288,11 @@ impl State {
         };
         let mut busy = Vec::new();
         for id in &state.matched {
-            let Some(place) = program.place(*id) else { continue };
-            let listens = !place.element.is_empty() || !place.attributes.is_empty() || place.anchor.is_some();
+            let Some(place) = program.place(*id) else {
+                continue;
+            };
+            let listens =
+                !place.element.is_empty() || !place.attributes.is_empty() || place.anchor.is_some();
             if listens || !place.texts.is_empty() || !place.comments.is_empty() {
                 busy.push(*id);
             }
@@ -235,14 +303,20 @@ impl State {
             state.counted |= !place.positions.is_empty();
             state.section = state.section.or(place.section);
             for listener in &place.element {
-                let need = listener.index.and_then(|index| program.indexes.get(index as usize)).map_or(0, |i| i.need);
+                let need = listener
+                    .index
+                    .and_then(|index| program.indexes.get(index as usize))
+                    .map_or(0, |i| i.need);
                 state.need = state.need.max(need);
                 state.slots |= !listener.slots.is_empty();
             }
         }
         busy.sort_by_key(|id| program.trie.node(*id).map_or(0, |node| node.depth));
         state.busy = busy.into_boxed_slice();
-        let live = state.matched.iter().any(|id| has_useful_child(program, *id));
+        let live = state
+            .matched
+            .iter()
+            .any(|id| has_useful_child(program, *id));
         state.dead = !live && state.waiting.is_empty() && !state.texts && !state.comments;
         state.flags = u8::from(!state.busy.is_empty()) * flags::BUSY
             | u8::from(state.dead) * flags::DEAD

@@ -43,7 +43,11 @@ impl Stream {
         self.program = id;
         self.facts.begin(program, fresh);
         self.tally.begin();
-        let document = if fresh || self.states.full { self.states.reset(program) } else { 0 };
+        let document = if fresh || self.states.full {
+            self.states.reset(program)
+        } else {
+            0
+        };
         self.facts.frames.push(Frame {
             state: document,
             flags: 0,
@@ -72,7 +76,9 @@ impl Stream {
         }
         self.facts.news = false;
         let was_settled = self.tally.settled;
-        let decided = self.tally.update(tally, &self.facts.matched, self.facts.phase);
+        let decided = self
+            .tally
+            .update(tally, &self.facts.matched, self.facts.phase);
         if decided {
             self.decided_at = self.here;
         }
@@ -86,11 +92,17 @@ impl Stream {
     }
 
     fn finish(&mut self, program: &Program) {
-        self.facts.settle(program, &self.states, program.last_phase());
+        self.facts
+            .settle(program, &self.states, program.last_phase());
     }
 
     /// Ends the document.
-    pub(super) fn end_document(&mut self, program: &Program, tally: &super::tally::Plan, here: u64) {
+    pub(super) fn end_document(
+        &mut self,
+        program: &Program,
+        tally: &super::tally::Plan,
+        here: u64,
+    ) {
         self.here = here;
         self.finish(program);
         self.news(tally);
@@ -107,7 +119,10 @@ impl Stream {
         self.here = tag.end();
         self.facts.element += 1;
         if self.states.full {
-            self.states.compact(program, self.facts.frames.iter_mut().map(|frame| &mut frame.state));
+            self.states.compact(
+                program,
+                self.facts.frames.iter_mut().map(|frame| &mut frame.state),
+            );
         }
         let from = self.facts.frames.last().map_or(0, |frame| frame.state);
         let (state, flags) = self.states.step(program, from, tag.symbol());
@@ -132,7 +147,11 @@ impl Stream {
         if depth == 1 {
             // Nothing can come any more: neither from below, nor from its text, nor from its end.
             let done = dead && self.facts.insts.len() == 1;
-            let upto = if done { program.last_phase() } else { PHASE_ROOT };
+            let upto = if done {
+                program.last_phase()
+            } else {
+                PHASE_ROOT
+            };
             self.facts.settle(program, &self.states, upto);
         }
         dead
@@ -153,8 +172,12 @@ impl Stream {
     /// Does what the element's state asks for.
     fn listen(&mut self, program: &Program, tag: &Tag<'_>, depth: u32) {
         let Self { facts, states, .. } = self;
-        let Some(frame) = facts.frames.last().copied() else { return };
-        let Some(state) = states.get(frame.state) else { return };
+        let Some(frame) = facts.frames.last().copied() else {
+            return;
+        };
+        let Some(state) = states.get(frame.state) else {
+            return;
+        };
         let mut need = state.need;
         if state.anchors {
             for &node in &state.busy {
@@ -164,12 +187,16 @@ impl Stream {
             }
         }
         for &node in &state.busy {
-            let Some(place) = program.place(node) else { continue };
+            let Some(place) = program.place(node) else {
+                continue;
+            };
             if state.counted && !place.positions.is_empty() {
                 position(facts, program, states, node, depth);
             }
             for listener in &place.element {
-                need = need.max(element_starts(facts, program, states, node, listener, depth, tag));
+                need = need.max(element_starts(
+                    facts, program, states, node, listener, depth, tag,
+                ));
             }
         }
         if state.attributes && tag.has_attributes() {
@@ -234,18 +261,32 @@ impl Stream {
     /// Behind the root only comments can matter.
     fn leave_root(&mut self, program: &Program) {
         let document = self.facts.frames.first().map_or(0, |frame| frame.state);
-        if !self.states.get(document).is_some_and(|state| state.comments) {
+        if !self
+            .states
+            .get(document)
+            .is_some_and(|state| state.comments)
+        {
             self.finish(program);
         }
     }
 
     /// The text of an element is complete.
     fn element_value(&mut self, program: &Program, frame: &Frame, depth: u32) {
-        let Self { facts, states, kept, wanted, .. } = self;
+        let Self {
+            facts,
+            states,
+            kept,
+            wanted,
+            ..
+        } = self;
         let text = kept.get(frame.capture as usize..).unwrap_or("");
-        let Some(state) = states.get(frame.state) else { return };
+        let Some(state) = states.get(frame.state) else {
+            return;
+        };
         for &node in &state.busy {
-            let Some(place) = program.place(node) else { continue };
+            let Some(place) = program.place(node) else {
+                continue;
+            };
             for listener in &place.element {
                 element_ends(facts, program, states, node, listener, depth, text);
             }
@@ -257,7 +298,9 @@ impl Stream {
         if before == 0 {
             kept.clear();
         } else if kept.len() > floor {
-            let floor = (floor..=kept.len()).find(|at| kept.is_char_boundary(*at)).unwrap_or(0);
+            let floor = (floor..=kept.len())
+                .find(|at| kept.is_char_boundary(*at))
+                .unwrap_or(0);
             kept.truncate(floor);
         }
     }
@@ -281,11 +324,19 @@ impl Stream {
         let cut = is_cut(text.len(), VALUE_BYTES_MAX);
         let depth = self.facts.frames.len() as u32 - 1;
         let Self { facts, states, .. } = self;
-        if let Some(state) = facts.frames.last().and_then(|frame| states.get(frame.state)) {
+        if let Some(state) = facts
+            .frames
+            .last()
+            .and_then(|frame| states.get(frame.state))
+        {
             for &node in &state.busy {
-                let Some(place) = program.place(node) else { continue };
+                let Some(place) = program.place(node) else {
+                    continue;
+                };
                 for listener in &place.texts {
-                    leaf(facts, program, states, node, listener, depth, &text, cut, None);
+                    leaf(
+                        facts, program, states, node, listener, depth, &text, cut, None,
+                    );
                 }
             }
         }
@@ -297,7 +348,12 @@ impl Stream {
         if !self.node_text.is_empty() && !self.comment_open {
             self.end_text_node(program);
         }
-        let wanted = self.facts.frames.last().and_then(|frame| self.states.get(frame.state)).is_some_and(|s| s.comments);
+        let wanted = self
+            .facts
+            .frames
+            .last()
+            .and_then(|frame| self.states.get(frame.state))
+            .is_some_and(|s| s.comments);
         self.comment_open = !last;
         if !wanted {
             return;
@@ -311,11 +367,19 @@ impl Stream {
         let cut = is_cut(text.len(), VALUE_BYTES_MAX);
         let depth = self.facts.frames.len() as u32 - 1;
         let Self { facts, states, .. } = self;
-        if let Some(state) = facts.frames.last().and_then(|frame| states.get(frame.state)) {
+        if let Some(state) = facts
+            .frames
+            .last()
+            .and_then(|frame| states.get(frame.state))
+        {
             for &node in &state.busy {
-                let Some(place) = program.place(node) else { continue };
+                let Some(place) = program.place(node) else {
+                    continue;
+                };
                 for listener in &place.comments {
-                    leaf(facts, program, states, node, listener, depth, &text, cut, None);
+                    leaf(
+                        facts, program, states, node, listener, depth, &text, cut, None,
+                    );
                 }
             }
         }
@@ -331,15 +395,29 @@ fn keep(kept: &mut String, text: &str, wanted: usize) {
         kept.push_str(text);
         return;
     }
-    let end = (room..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let end = (room..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(text.len());
     kept.push_str(text.get(..end).unwrap_or(text));
 }
 
 /// Counts an element among its siblings and tells its instance.
 fn position(facts: &mut Facts, program: &Program, states: &States, node: NodeId, depth: u32) {
-    let Some(parent) = facts.frames.len().checked_sub(2).and_then(|at| facts.frames.get(at)).copied() else { return };
+    let Some(parent) = facts
+        .frames
+        .len()
+        .checked_sub(2)
+        .and_then(|at| facts.frames.get(at))
+        .copied()
+    else {
+        return;
+    };
     let own = facts.frames.last().map_or(0, |frame| frame.counters);
-    let mut counters = facts.counters.iter_mut().enumerate().skip(parent.counters as usize);
+    let mut counters = facts
+        .counters
+        .iter_mut()
+        .enumerate()
+        .skip(parent.counters as usize);
     let known = counters.find(|(at, (of, _))| *of == node && (*at as u32) < own);
     let position = match known {
         Some((_, (_, count))) => {
@@ -355,11 +433,14 @@ fn position(facts: &mut Facts, program: &Program, states: &States, node: NodeId,
             1
         }
     };
-    let Some(place) = program.place(node) else { return };
+    let Some(place) = program.place(node) else {
+        return;
+    };
     let inst = facts.instances(program, states, node, node, Some(0), depth);
     for &(op, number, cond) in &place.positions {
         if op.numbers(f64::from(position), number) {
-            inst.iter().for_each(|inst| facts.fire(program, states, cond, *inst));
+            inst.iter()
+                .for_each(|inst| facts.fire(program, states, cond, *inst));
         }
     }
 }
@@ -383,7 +464,16 @@ fn element_starts(
             facts.fire(program, states, cond, inst);
         }
         for &slot in &listener.slots {
-            need = need.max(slot_starts(facts, program, states, listener.anchor, slot, inst, depth, tag));
+            need = need.max(slot_starts(
+                facts,
+                program,
+                states,
+                listener.anchor,
+                slot,
+                inst,
+                depth,
+                tag,
+            ));
         }
     }
     need
@@ -400,10 +490,14 @@ fn slot_starts(
     depth: u32,
     tag: &Tag<'_>,
 ) -> usize {
-    let Some(info) = program.slots(anchor).get(slot as usize) else { return 0 };
+    let Some(info) = program.slots(anchor).get(slot as usize) else {
+        return 0;
+    };
     let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
     let element = facts.element;
-    let Some(state) = facts.slots.get_mut((base + slot) as usize) else { return 0 };
+    let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
+        return 0;
+    };
     match info.kind {
         SlotKind::Count => {
             if std::mem::replace(&mut state.last, element) != element {
@@ -430,19 +524,40 @@ fn slot_starts(
     }
 }
 
-fn element_ends(facts: &mut Facts, program: &Program, states: &States, node: NodeId, listener: &Listener, depth: u32, text: &str) {
+fn element_ends(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    listener: &Listener,
+    depth: u32,
+    text: &str,
+) {
     if listener.index.is_none() && listener.slots.is_empty() {
         return;
     }
     for inst in facts.instances(program, states, node, listener.anchor, listener.up, depth) {
         if let Some(index) = listener.index {
-            let need = program.indexes.get(index as usize).map_or(0, |index| index.need);
-            facts.test(program, states, index, Found::Text(text, is_cut(text.len(), need)), inst);
+            let need = program
+                .indexes
+                .get(index as usize)
+                .map_or(0, |index| index.need);
+            facts.test(
+                program,
+                states,
+                index,
+                Found::Text(text, is_cut(text.len(), need)),
+                inst,
+            );
         }
         for &slot in &listener.slots {
-            let Some(info) = program.slots(listener.anchor).get(slot as usize) else { continue };
+            let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
+                continue;
+            };
             let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-            let Some(state) = facts.slots.get_mut((base + slot) as usize) else { continue };
+            let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
+                continue;
+            };
             match info.kind {
                 SlotKind::Text if state.progress == Progress::Taking(depth) => {
                     let cut = is_cut(text.len(), info.need.max(1));
@@ -460,11 +575,23 @@ fn element_ends(facts: &mut Facts, program: &Program, states: &States, node: Nod
     }
 }
 
-fn attributes(facts: &mut Facts, program: &Program, states: &States, busy: &[NodeId], depth: u32, tag: &Tag<'_>) {
+fn attributes(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    busy: &[NodeId],
+    depth: u32,
+    tag: &Tag<'_>,
+) {
     for attribute in tag.attributes() {
         facts.element += 1;
         for &node in busy {
-            let Some(place) = program.place(node).filter(|place| !place.attributes.is_empty()) else { continue };
+            let Some(place) = program
+                .place(node)
+                .filter(|place| !place.attributes.is_empty())
+            else {
+                continue;
+            };
             if place.attributes.len() <= FEW {
                 for (test, listeners) in &place.attributes {
                     if test.matches(attribute.symbol) {
@@ -476,7 +603,10 @@ fn attributes(facts: &mut Facts, program: &Program, states: &States, busy: &[Nod
             let named = place.attributes_by_name.get(&Some(attribute.symbol as u32));
             let wild = place.attributes_by_name.get(&None);
             for &at in named.into_iter().chain(wild).flatten() {
-                let found = place.attributes.get(at as usize).filter(|(test, _)| test.matches(attribute.symbol));
+                let found = place
+                    .attributes
+                    .get(at as usize)
+                    .filter(|(test, _)| test.matches(attribute.symbol));
                 if let Some((_, listeners)) = found {
                     attribute_found(facts, program, states, node, listeners, depth, &attribute);
                 }
@@ -499,7 +629,17 @@ fn attribute_found(
 ) {
     let cut = is_cut(attribute.value.len(), VALUE_BYTES_MAX);
     for listener in listeners {
-        leaf(facts, program, states, node, listener, depth, attribute.value, cut, Some(attribute));
+        leaf(
+            facts,
+            program,
+            states,
+            node,
+            listener,
+            depth,
+            attribute.value,
+            cut,
+            Some(attribute),
+        );
     }
 }
 
@@ -524,9 +664,13 @@ fn leaf(
             facts.test(program, states, index, Found::Text(text, cut), inst);
         }
         for &slot in &listener.slots {
-            let Some(info) = program.slots(listener.anchor).get(slot as usize) else { continue };
+            let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
+                continue;
+            };
             let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-            let Some(state) = facts.slots.get((base + slot) as usize) else { continue };
+            let Some(state) = facts.slots.get((base + slot) as usize) else {
+                continue;
+            };
             let empty = state.progress == Progress::Empty;
             match (info.kind, attribute) {
                 (SlotKind::Count, _) => facts.count(program, states, slot, inst, 1.0),
@@ -536,8 +680,12 @@ fn leaf(
                 }
                 (_, _) if !empty => {}
                 (SlotKind::Text, _) => facts.fill(program, states, slot, inst, text, cut),
-                (SlotKind::LocalName, Some(a)) => facts.fill(program, states, slot, inst, a.name.local, false),
-                (SlotKind::NamespaceUri, Some(a)) => facts.fill(program, states, slot, inst, a.name.namespace, false),
+                (SlotKind::LocalName, Some(a)) => {
+                    facts.fill(program, states, slot, inst, a.name.local, false)
+                }
+                (SlotKind::NamespaceUri, Some(a)) => {
+                    facts.fill(program, states, slot, inst, a.name.namespace, false)
+                }
                 (SlotKind::Name, Some(a)) if a.name.prefix.is_empty() => {
                     facts.fill(program, states, slot, inst, a.name.local, false);
                 }
@@ -571,7 +719,11 @@ impl<O: Observer> Sink for Pass<'_, O> {
     #[inline]
     fn start(&mut self, tag: &Tag<'_>) -> Flow {
         self.depth = tag.depth();
-        let idle = if self.stream.over { true } else { self.stream.enter(self.program, tag) };
+        let idle = if self.stream.over {
+            true
+        } else {
+            self.stream.enter(self.program, tag)
+        };
         let pause = self.stream.news(self.tally);
         let mut flow = Flow::Continue;
         if self.depth <= self.observes {
@@ -590,7 +742,9 @@ impl<O: Observer> Sink for Pass<'_, O> {
 
     #[inline]
     fn wants_text(&self) -> bool {
-        self.stream.kept.len() < self.stream.wanted || self.stream.takes_nodes || self.depth <= self.observes
+        self.stream.kept.len() < self.stream.wanted
+            || self.stream.takes_nodes
+            || self.depth <= self.observes
     }
 
     #[inline]

@@ -48,13 +48,24 @@ impl Plan {
             .iter()
             .map(|(level, phase)| (levels.binary_search(level).unwrap_or(0) as u32, *phase))
             .collect();
-        let upto = (0..phases).map(|phase| sums(&ranked, levels.len(), phase as Phase)).collect();
+        let upto = (0..phases)
+            .map(|phase| sums(&ranked, levels.len(), phase as Phase))
+            .collect();
         let trees_upto = sums(&ranked, levels.len(), PHASE_TREE);
-        Self { atoms: ranked, levels, upto, trees_upto }
+        Self {
+            atoms: ranked,
+            levels,
+            upto,
+            trees_upto,
+        }
     }
 
     fn at_most(&self, phase: Phase, rank: u32) -> u32 {
-        self.upto.get(usize::from(phase)).and_then(|sums| sums.get(rank as usize)).copied().unwrap_or(0)
+        self.upto
+            .get(usize::from(phase))
+            .and_then(|sums| sums.get(rank as usize))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// The rank of the last level that is not behind `level`.
@@ -75,13 +86,19 @@ impl Plan {
 fn sums(atoms: &[(u32, Phase)], levels: usize, phase: Phase) -> Vec<u32> {
     let mut counts = vec![0_u32; levels];
     for (rank, _) in atoms.iter().filter(|(_, of)| *of == phase) {
-        counts.get_mut(*rank as usize).into_iter().for_each(|count| *count += 1);
+        counts
+            .get_mut(*rank as usize)
+            .into_iter()
+            .for_each(|count| *count += 1);
     }
     let mut sum = 0;
-    counts.iter().map(|count| {
-        sum += count;
-        sum
-    }).collect()
+    counts
+        .iter()
+        .map(|count| {
+            sum += count;
+            sum
+        })
+        .collect()
 }
 
 impl Tally {
@@ -100,15 +117,23 @@ impl Tally {
     pub(super) fn update(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
         self.matched.resize(usize::from(plan.phases()), 0);
         for atom in matched.get(self.seen..).unwrap_or(&[]) {
-            let Some(&(rank, phase)) = plan.atoms.get(atom.0 as usize) else { continue };
-            self.matched.get_mut(usize::from(phase)).into_iter().for_each(|count| *count += 1);
+            let Some(&(rank, phase)) = plan.atoms.get(atom.0 as usize) else {
+                continue;
+            };
+            self.matched
+                .get_mut(usize::from(phase))
+                .into_iter()
+                .for_each(|count| *count += 1);
             if self.best.is_none_or(|best| rank < best) {
                 self.best = Some(rank);
                 self.matched_best.clear();
                 self.matched_best.resize(usize::from(plan.phases()), 0);
             }
             if self.best == Some(rank) {
-                self.matched_best.get_mut(usize::from(phase)).into_iter().for_each(|count| *count += 1);
+                self.matched_best
+                    .get_mut(usize::from(phase))
+                    .into_iter()
+                    .for_each(|count| *count += 1);
             }
         }
         let more = (matched.len() - self.seen.min(matched.len())) as u32;
@@ -122,11 +147,15 @@ impl Tally {
             }
         };
         self.settled = self.open == 0;
-        more > 0 || self.begun && self.open < before || !std::mem::replace(&mut self.begun, true) && self.open == 0
+        more > 0
+            || self.begun && self.open < before
+            || !std::mem::replace(&mut self.begun, true) && self.open == 0
     }
 
     fn open_streaming(&self, plan: &Plan) -> u32 {
-        let Some(last) = plan.levels.len().checked_sub(1) else { return 0 };
+        let Some(last) = plan.levels.len().checked_sub(1) else {
+            return 0;
+        };
         (self.phase..plan.phases())
             .map(|phase| {
                 let matched = self.matched.get(usize::from(phase)).copied().unwrap_or(0);
@@ -136,19 +165,39 @@ impl Tally {
     }
 
     /// Expressions of this level or before that are open; `trees` if those that need one are.
-    pub(super) fn open_upto(&self, plan: &Plan, matched: &[AtomId], level: u32, trees: bool) -> u32 {
-        let Some(rank) = plan.rank(level) else { return 0 };
-        let all: u32 = (self.phase..plan.phases()).map(|phase| plan.at_most(phase, rank)).sum();
-        let done = matched.iter().filter_map(|atom| plan.atoms.get(atom.0 as usize));
-        let done = done.filter(|(of, phase)| *of <= rank && *phase >= self.phase && *phase != PHASE_TREE).count();
-        let trees = if trees { plan.trees_upto.get(rank as usize).copied().unwrap_or(0) } else { 0 };
+    pub(super) fn open_upto(
+        &self,
+        plan: &Plan,
+        matched: &[AtomId],
+        level: u32,
+        trees: bool,
+    ) -> u32 {
+        let Some(rank) = plan.rank(level) else {
+            return 0;
+        };
+        let all: u32 = (self.phase..plan.phases())
+            .map(|phase| plan.at_most(phase, rank))
+            .sum();
+        let done = matched
+            .iter()
+            .filter_map(|atom| plan.atoms.get(atom.0 as usize));
+        let done = done
+            .filter(|(of, phase)| *of <= rank && *phase >= self.phase && *phase != PHASE_TREE)
+            .count();
+        let trees = if trees {
+            plan.trees_upto.get(rank as usize).copied().unwrap_or(0)
+        } else {
+            0
+        };
         all.saturating_sub(done as u32) + trees
     }
 
     /// Whether no expression of the best level that matched, or of one before it, is open.
     pub(super) fn best_is_sure(&self, plan: &Plan) -> bool {
         let Some(best) = self.best else { return false };
-        let all: u32 = (self.phase..plan.phases()).map(|phase| plan.at_most(phase, best)).sum();
+        let all: u32 = (self.phase..plan.phases())
+            .map(|phase| plan.at_most(phase, best))
+            .sum();
         let matched: u32 = self.matched_best.iter().skip(usize::from(self.phase)).sum();
         let trees = plan.trees_upto.get(best as usize).copied().unwrap_or(0);
         trees == 0 && all <= matched

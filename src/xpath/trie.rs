@@ -30,7 +30,10 @@ impl SymbolTest {
     #[inline]
     pub(super) fn matches(&self, symbol: u64) -> bool {
         self.local.is_none_or(|local| local == symbol as u32)
-            && self.uris.as_ref().is_none_or(|uris| uris.contains(&((symbol >> 32) as u32)))
+            && self
+                .uris
+                .as_ref()
+                .is_none_or(|uris| uris.contains(&((symbol >> 32) as u32)))
     }
 
     pub(super) fn is_any(&self) -> bool {
@@ -49,7 +52,14 @@ impl SymbolTest {
     /// The tests for one namespace each that make up this one.
     pub(super) fn split(&self) -> Option<Vec<Self>> {
         let uris = self.uris.as_ref().filter(|uris| uris.len() > 1)?;
-        Some(uris.iter().map(|uri| Self { uris: Some(vec![*uri]), local: self.local }).collect())
+        Some(
+            uris.iter()
+                .map(|uri| Self {
+                    uris: Some(vec![*uri]),
+                    local: self.local,
+                })
+                .collect(),
+        )
     }
 
     /// Whether all that passes this test passes the other.
@@ -81,11 +91,18 @@ impl Symbols {
 
     pub(super) fn test(&mut self, test: &NameTest) -> SymbolTest {
         let uris = test.uris.as_ref().map(|uris| {
-            let mut numbers: Vec<u32> = uris.iter().map(|uri| number(&mut self.uris, uri)).collect();
+            let mut numbers: Vec<u32> =
+                uris.iter().map(|uri| number(&mut self.uris, uri)).collect();
             numbers.sort_unstable();
             numbers
         });
-        SymbolTest { uris, local: test.local.as_ref().map(|local| number(&mut self.locals, local)) }
+        SymbolTest {
+            uris,
+            local: test
+                .local
+                .as_ref()
+                .map(|local| number(&mut self.locals, local)),
+        }
     }
 }
 
@@ -120,8 +137,14 @@ pub(super) struct Trie {
 
 impl Trie {
     pub(super) fn new() -> Self {
-        let any = SymbolTest { uris: None, local: None };
-        Self { nodes: vec![TrieNode::new(0, Reach::Child, any, 0)], known: HashMap::new() }
+        let any = SymbolTest {
+            uris: None,
+            local: None,
+        };
+        Self {
+            nodes: vec![TrieNode::new(0, Reach::Child, any, 0)],
+            known: HashMap::new(),
+        }
     }
 
     /// The node of a step, new or shared.
@@ -156,7 +179,9 @@ impl Trie {
     pub(super) fn distance(&self, anchor: NodeId, mut node: NodeId) -> Option<u32> {
         let mut levels = 0;
         while node != anchor {
-            let step = self.node(node).filter(|step| step.reach == Reach::Child && node != 0)?;
+            let step = self
+                .node(node)
+                .filter(|step| step.reach == Reach::Child && node != 0)?;
             levels += 1;
             node = step.parent;
         }
@@ -192,7 +217,10 @@ impl TrieNode {
 
     /// Children that may match an element of this symbol.
     pub(super) fn candidates(&self, symbol: u64) -> impl Iterator<Item = NodeId> + '_ {
-        let named = self.named.get(&(symbol as u32)).map_or(&[][..], Vec::as_slice);
+        let named = self
+            .named
+            .get(&(symbol as u32))
+            .map_or(&[][..], Vec::as_slice);
         named.iter().chain(&self.wild).copied()
     }
 }

@@ -45,7 +45,11 @@ pub fn why(
         max: super::eval::VISITS_MAX,
     };
     let holds = evaluator.holds(&expr.node).map_err(costly)?;
-    let why = Reason { evaluator: &evaluator }.of(&expr.node, Context::ROOT).map_err(costly)?;
+    let why = Reason {
+        evaluator: &evaluator,
+    }
+    .of(&expr.node, Context::ROOT)
+    .map_err(costly)?;
     Ok(Diagnosis { holds, why })
 }
 
@@ -70,7 +74,11 @@ impl Reason<'_> {
                 self.of_word(*function, arguments, at)
             }
             _ if node.kind() == Type::NodeSet => self.of_set(node, at),
-            _ => Ok(format!("`{}` is {}", show(node), self.value(&self.evaluator.eval(node, at)?))),
+            _ => Ok(format!(
+                "`{}` is {}",
+                show(node),
+                self.value(&self.evaluator.eval(node, at)?)
+            )),
         }
     }
 
@@ -107,7 +115,10 @@ impl Reason<'_> {
             return self.of_comparison(op.turned(), b, a, at);
         }
         let (left, right) = (self.evaluator.eval(a, at)?, self.evaluator.eval(b, at)?);
-        if let Some(empty) = [(&left, a), (&right, b)].into_iter().find(|(value, _)| **value == Value::Nodes(Vec::new())) {
+        if let Some(empty) = [(&left, a), (&right, b)]
+            .into_iter()
+            .find(|(value, _)| **value == Value::Nodes(Vec::new()))
+        {
             return self.of_set(empty.1, at);
         }
         let holds = self.evaluator.compare(op, &left, &right)?;
@@ -126,12 +137,17 @@ impl Reason<'_> {
     }
 
     fn of_word(&self, function: Function, arguments: &[Node], at: Context) -> Said {
-        let [whole, part] = arguments else { return Ok(function.name().into()) };
+        let [whole, part] = arguments else {
+            return Ok(function.name().into());
+        };
         let value = self.evaluator.eval(whole, at)?;
         if value == Value::Nodes(Vec::new()) {
             return self.of_set(whole, at);
         }
-        let (text, word) = (self.evaluator.text(whole, at)?, self.evaluator.text(part, at)?);
+        let (text, word) = (
+            self.evaluator.text(whole, at)?,
+            self.evaluator.text(part, at)?,
+        );
         let (holds, verb, infinitive) = match function {
             Function::StartsWith => (text.starts_with(&word), "begins with", "begin with"),
             _ => (text.contains(&word), "contains", "contain"),
@@ -160,9 +176,10 @@ impl Reason<'_> {
         match node {
             Node::Path(path) => self.of_missing(path, at),
             Node::Union(parts) => self.of_or(parts, at),
-            Node::Filter(head, _) if !self.evaluator.nodes(head, at)?.is_empty() => {
-                Ok(format!("`{}` is there, but none passes the predicate", show(head)))
-            }
+            Node::Filter(head, _) if !self.evaluator.nodes(head, at)?.is_empty() => Ok(format!(
+                "`{}` is there, but none passes the predicate",
+                show(head)
+            )),
             Node::Filter(head, _) => self.of_set(head, at),
             _ => Ok(format!("`{}` is empty", show(node))),
         }
@@ -178,7 +195,10 @@ impl Reason<'_> {
         for (index, step) in path.steps.iter().enumerate() {
             let next = self.evaluator.step(&nodes, step)?;
             if next.is_empty() {
-                let before = Path { start: path.start.clone(), steps: path.steps.get(..index).unwrap_or(&[]).to_vec() };
+                let before = Path {
+                    start: path.start.clone(),
+                    steps: path.steps.get(..index).unwrap_or(&[]).to_vec(),
+                };
                 return self.of_failed_step(&nodes, step, &before);
             }
             nodes = next;
@@ -187,24 +207,43 @@ impl Reason<'_> {
     }
 
     fn of_failed_step(&self, from: &[Id], step: &Step, before: &Path) -> Said {
-        let bare = Step { predicates: Vec::new(), ..step.clone() };
+        let bare = Step {
+            predicates: Vec::new(),
+            ..step.clone()
+        };
         let candidates = self.evaluator.step(from, &bare)?;
         let place = match show_path(before).as_str() {
             "/" => "the document".to_owned(),
             "." => "it".to_owned(),
-            path if path.ends_with("//") => format!("`{}` and below", path.trim_end_matches("//").trim_end_matches('.')),
+            path if path.ends_with("//") => format!(
+                "`{}` and below",
+                path.trim_end_matches("//").trim_end_matches('.')
+            ),
             path => format!("`{path}`"),
         };
-        let place = if place == "`` and below" { "the document".into() } else { place };
+        let place = if place == "`` and below" {
+            "the document".into()
+        } else {
+            place
+        };
         if let Some(&first) = candidates.first() {
             let mut said = format!("`{}` is there, but ", show_step(&bare));
             for predicate in &step.predicates {
-                let here = Context { node: first, position: 1, size: candidates.len() };
+                let here = Context {
+                    node: first,
+                    position: 1,
+                    size: candidates.len(),
+                };
                 if predicate.kind() == Type::Number || !self.evaluator.boolean(predicate, here)? {
                     said += &match predicate.kind() {
                         Type::Number => format!("not at position {}", show(predicate)),
                         _ if candidates.len() == 1 => self.of(predicate, here)?,
-                        _ => format!("of {} none passes `[{}]`: in the first, {}", candidates.len(), show(predicate), self.of(predicate, here)?),
+                        _ => format!(
+                            "of {} none passes `[{}]`: in the first, {}",
+                            candidates.len(),
+                            show(predicate),
+                            self.of(predicate, here)?
+                        ),
                     };
                     return Ok(said);
                 }
@@ -221,16 +260,36 @@ impl Reason<'_> {
     }
 
     /// The same local name in another namespace, or another name in its place.
-    fn elsewhere(&self, from: &[Id], axis: Axis, test: &NameTest) -> Result<Option<String>, TooCostly> {
-        let any = Step { axis, test: Test::Name(NameTest::any()), predicates: Vec::new() };
+    fn elsewhere(
+        &self,
+        from: &[Id],
+        axis: Axis,
+        test: &NameTest,
+    ) -> Result<Option<String>, TooCostly> {
+        let any = Step {
+            axis,
+            test: Test::Name(NameTest::any()),
+            predicates: Vec::new(),
+        };
         let present = self.evaluator.step(from, &any)?;
         let tree = self.evaluator.tree;
-        let Some(local) = test.local.as_deref() else { return Ok(None) };
-        let kind = if axis == Axis::Attribute { "attribute" } else { "element" };
-        let same = present.iter().filter_map(|id| tree.name(*id)).find(|name| name.local == local);
+        let Some(local) = test.local.as_deref() else {
+            return Ok(None);
+        };
+        let kind = if axis == Axis::Attribute {
+            "attribute"
+        } else {
+            "element"
+        };
+        let same = present
+            .iter()
+            .filter_map(|id| tree.name(*id))
+            .find(|name| name.local == local);
         if let Some(name) = same {
             let means = match test.uris.as_deref() {
-                Some([only]) if only.is_empty() => "the expression asks for no namespace".to_owned(),
+                Some([only]) if only.is_empty() => {
+                    "the expression asks for no namespace".to_owned()
+                }
                 Some(uris) => {
                     let uris: Vec<String> = uris.iter().map(|uri| format!("`{uri}`")).collect();
                     format!("the prefix `{}` means {}", test.prefix, uris.join(" or "))
@@ -241,17 +300,31 @@ impl Reason<'_> {
                 "" => "in no namespace".to_owned(),
                 namespace => format!("in namespace `{namespace}`"),
             };
-            return Ok(Some(format!("an {kind} `{local}` is there {found}, but {means}")));
+            return Ok(Some(format!(
+                "an {kind} `{local}` is there {found}, but {means}"
+            )));
         }
-        let names: Vec<&str> = present.iter().filter_map(|id| tree.name(*id)).map(|name| name.local.as_str()).collect();
+        let names: Vec<&str> = present
+            .iter()
+            .filter_map(|id| tree.name(*id))
+            .map(|name| name.local.as_str())
+            .collect();
         Ok(super::error::did_you_mean(local, names.into_iter()))
     }
 
     fn value(&self, value: &Value) -> String {
         match value {
             Value::Nodes(nodes) => {
-                let shown: Vec<String> = nodes.iter().take(VALUES).map(|id| clip(&self.evaluator.tree.string(*id))).collect();
-                let more = if nodes.len() > VALUES { format!(" and {} more", nodes.len() - VALUES) } else { String::new() };
+                let shown: Vec<String> = nodes
+                    .iter()
+                    .take(VALUES)
+                    .map(|id| clip(&self.evaluator.tree.string(*id)))
+                    .collect();
+                let more = if nodes.len() > VALUES {
+                    format!(" and {} more", nodes.len() - VALUES)
+                } else {
+                    String::new()
+                };
                 shown.join(", ") + &more
             }
             Value::Text(text) => clip(text),
@@ -266,5 +339,9 @@ fn clip(text: &str) -> String {
         return quoted(text);
     }
     let head: String = text.chars().take(SHOWN).collect();
-    format!("{} (of {} characters)", quoted(&(head + "...")), text.chars().count())
+    format!(
+        "{} (of {} characters)",
+        quoted(&(head + "...")),
+        text.chars().count()
+    )
 }

@@ -33,14 +33,32 @@ fn documents() {
     let deep = "<a>".repeat(300) + &"</a>".repeat(300);
     assert_eq!(refused(&deep, &limits), ["depth_max", "depth_max"]);
     let many: String = (0..300).map(|n| format!(" a{n}=''")).collect();
-    assert_eq!(refused(&format!("<a{many}/>"), &limits), ["attributes_max", "attributes_max"]);
+    assert_eq!(
+        refused(&format!("<a{many}/>"), &limits),
+        ["attributes_max", "attributes_max"]
+    );
     let spaces: String = (0..70).map(|n| format!(" xmlns:p{n}='u'")).collect();
-    assert_eq!(refused(&format!("<a{spaces}/>"), &limits), ["namespaces_max", "namespaces_max"]);
+    assert_eq!(
+        refused(&format!("<a{spaces}/>"), &limits),
+        ["namespaces_max", "namespaces_max"]
+    );
     let long = "x".repeat(70_000);
-    assert_eq!(refused(&format!("<a b='{long}'/>"), &limits), ["attribute_bytes_max", "attribute_bytes_max"]);
-    assert_eq!(refused(&format!("<{}/>", "n".repeat(2000)), &limits), ["name_bytes_max", "name_bytes_max"]);
-    let small = Limits { tag_bytes_max: 100, ..limits };
-    assert_eq!(refused(&format!("<a{}/>", " ".repeat(200)), &small), ["tag_bytes_max", "tag_bytes_max"]);
+    assert_eq!(
+        refused(&format!("<a b='{long}'/>"), &limits),
+        ["attribute_bytes_max", "attribute_bytes_max"]
+    );
+    assert_eq!(
+        refused(&format!("<{}/>", "n".repeat(2000)), &limits),
+        ["name_bytes_max", "name_bytes_max"]
+    );
+    let small = Limits {
+        tag_bytes_max: 100,
+        ..limits
+    };
+    assert_eq!(
+        refused(&format!("<a{}/>", " ".repeat(200)), &small),
+        ["tag_bytes_max", "tag_bytes_max"]
+    );
 }
 
 #[test]

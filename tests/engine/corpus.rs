@@ -17,17 +17,26 @@ fn environment() -> Environment {
     let is_part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     for line in CORPUS.lines() {
         for (at, _) in line.match_indices(':') {
-            let start = line[..at].rfind(|c| !is_part(c)).map_or(0, |before| before + 1);
+            let start = line[..at]
+                .rfind(|c| !is_part(c))
+                .map_or(0, |before| before + 1);
             let prefix = &line[start..at];
             if soap_router::xml::is_nc_name(prefix) {
                 namespaces.bind(prefix, &format!("urn:{prefix}"));
             }
         }
     }
-    namespaces.bind_any("soap", &[SOAP11, SOAP12]).bind("s12", SOAP12).bind("sm", SM);
+    namespaces
+        .bind_any("soap", &[SOAP11, SOAP12])
+        .bind("s12", SOAP12)
+        .bind("sm", SM);
     let mut environment = Environment::new(namespaces.clone());
-    environment.define(SM, "header", &[], "/soap:Envelope/soap:Header", &namespaces).unwrap();
-    environment.define(SM, "body", &[], "/soap:Envelope/soap:Body", &namespaces).unwrap();
+    environment
+        .define(SM, "header", &[], "/soap:Envelope/soap:Header", &namespaces)
+        .unwrap();
+    environment
+        .define(SM, "body", &[], "/soap:Envelope/soap:Body", &namespaces)
+        .unwrap();
     environment
 }
 
@@ -73,11 +82,30 @@ fn functions_of_the_caller() {
     environment.namespaces.bind("o", "urn:o");
     let mut inside = namespaces.clone();
     inside.bind("o", "urn:o");
-    environment.define(SM, "action", &[], body, &inside).unwrap();
-    environment.define(SM, "mine", &[Type::String], "/soap:Envelope/soap:Header/*[@role = $1]", &inside).unwrap();
-    environment.define(SM, "role", &[Type::NodeSet], "string($1/@role)", &inside).unwrap();
-    environment.define_native(SM, "twice", 1, |texts| texts.first().and_then(|t| t.parse::<f64>().ok()).map_or(f64::NAN, |n| n * 2.0));
-    let with_action = format!("<s:Envelope xmlns:s='{SOAP11}' xmlns:o='urn:o'><s:Header><o:Action role='r'>wsa</o:Action></s:Header><s:Body/></s:Envelope>");
+    environment
+        .define(SM, "action", &[], body, &inside)
+        .unwrap();
+    environment
+        .define(
+            SM,
+            "mine",
+            &[Type::String],
+            "/soap:Envelope/soap:Header/*[@role = $1]",
+            &inside,
+        )
+        .unwrap();
+    environment
+        .define(SM, "role", &[Type::NodeSet], "string($1/@role)", &inside)
+        .unwrap();
+    environment.define_native(SM, "twice", 1, |texts| {
+        texts
+            .first()
+            .and_then(|t| t.parse::<f64>().ok())
+            .map_or(f64::NAN, |n| n * 2.0)
+    });
+    let with_action = format!(
+        "<s:Envelope xmlns:s='{SOAP11}' xmlns:o='urn:o'><s:Header><o:Action role='r'>wsa</o:Action></s:Header><s:Body/></s:Envelope>"
+    );
     let without = format!("<s:Envelope xmlns:s='{SOAP11}'><s:Body/></s:Envelope>");
     for (text, message, expected) in [
         ("sm:action() = 'wsa'", &with_action, true),
@@ -89,11 +117,13 @@ fn functions_of_the_caller() {
         ("sm:twice('4') = 8", &without, true),
         ("sm:header()/o:Action", &with_action, true),
     ] {
-        let expr = parse(text, &environment, &ParseLimits::default()).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let expr = parse(text, &environment, &ParseLimits::default())
+            .unwrap_or_else(|e| panic!("{text}: {e}"));
         let set = Set::compile(vec![Atom { expr, level: 0 }], &landmarks());
         let mut run = soap_router::xpath::Run::new();
         let externals = [soap_router::xpath::External::Text("http")];
-        run.begin(&set, &externals, &soap_router::xml::Limits::default(), None).unwrap();
+        run.begin(&set, &externals, &soap_router::xml::Limits::default(), None)
+            .unwrap();
         let mut rest = message.as_bytes();
         while let soap_router::xpath::Progress::Paused(taken) =
             run.feed(&set, rest, &mut soap_router::xml::Nobody).unwrap()
@@ -104,6 +134,11 @@ fn functions_of_the_caller() {
         if run.needs_tree() {
             run.evaluate_trees(&set, message.as_bytes()).unwrap();
         }
-        assert_eq!(run.state(AtomId(0)), Some(expected), "{text} {:?}", set.strategy(AtomId(0)));
+        assert_eq!(
+            run.state(AtomId(0)),
+            Some(expected),
+            "{text} {:?}",
+            set.strategy(AtomId(0))
+        );
     }
 }

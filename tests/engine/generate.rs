@@ -20,13 +20,16 @@ fn content(depth: u32) -> BoxedStrategy<String> {
         return text.boxed();
     }
     let part = prop_oneof![2 => text, 3 => element(depth - 1)];
-    prop::collection::vec(part, 0..5).prop_map(|parts| parts.concat()).boxed()
+    prop::collection::vec(part, 0..5)
+        .prop_map(|parts| parts.concat())
+        .boxed()
 }
 
 fn attributes() -> impl Strategy<Value = String> {
     let one = |name: &'static str| {
-        prop::option::weighted(0.3, prop::sample::select(&VALUES[..]))
-            .prop_map(move |value| value.map_or(String::new(), |value| format!(" {name}='{value}'")))
+        prop::option::weighted(0.3, prop::sample::select(&VALUES[..])).prop_map(move |value| {
+            value.map_or(String::new(), |value| format!(" {name}='{value}'"))
+        })
     };
     let space = prop_oneof![
         10 => Just(""),
@@ -38,7 +41,11 @@ fn attributes() -> impl Strategy<Value = String> {
 }
 
 fn element(depth: u32) -> BoxedStrategy<String> {
-    (prop::sample::select(&NAMES[..]), attributes(), content(depth))
+    (
+        prop::sample::select(&NAMES[..]),
+        attributes(),
+        content(depth),
+    )
         .prop_map(|(name, attributes, content)| {
             if content.is_empty() {
                 format!("<{name}{attributes}/>")
@@ -56,8 +63,9 @@ pub(crate) fn document() -> impl Strategy<Value = String> {
         let header = header.map_or(String::new(), |header| format!("<s:Header>{header}</s:Header>"));
         format!("<s:Envelope xmlns:s='{soap}' xmlns:o='urn:o' xmlns:p='urn:p'{}>{header}<s:Body>{body}</s:Body></s:Envelope>", i.replace("xmlns:o='urn:p'", ""))
     });
-    let any = (prop::sample::select(&NAMES[..]), content(4))
-        .prop_map(|(name, content)| format!("<{name} xmlns:o='urn:o' xmlns:p='urn:p'>{content}</{name}>"));
+    let any = (prop::sample::select(&NAMES[..]), content(4)).prop_map(|(name, content)| {
+        format!("<{name} xmlns:o='urn:o' xmlns:p='urn:p'>{content}</{name}>")
+    });
     prop_oneof![2 => envelope.boxed(), 1 => any.boxed()]
 }
 
@@ -74,7 +82,18 @@ fn operator() -> impl Strategy<Value = &'static str> {
 
 fn step(depth: u32) -> BoxedStrategy<String> {
     let test = prop::sample::select(
-        &["a", "b", "c", "o:a", "o:b", "p:a", "*", "o:*", "*[local-name()='a']", "*[local-name()='b' and namespace-uri()='urn:o']"][..],
+        &[
+            "a",
+            "b",
+            "c",
+            "o:a",
+            "o:b",
+            "p:a",
+            "*",
+            "o:*",
+            "*[local-name()='a']",
+            "*[local-name()='b' and namespace-uri()='urn:o']",
+        ][..],
     );
     if depth == 0 {
         return test.prop_map(str::to_owned).boxed();
@@ -85,14 +104,26 @@ fn step(depth: u32) -> BoxedStrategy<String> {
         1 => prop::sample::select(&["[1]", "[2]", "[position()<3]", "[position()!=1]", "[last()]", "[position()=last()]"][..]).prop_map(str::to_owned),
         1 => literal().prop_map(|l| format!("[.={l}]")),
     ];
-    (axis(), test, predicate).prop_map(|(axis, test, predicate)| format!("{axis}{test}{predicate}")).boxed()
+    (axis(), test, predicate)
+        .prop_map(|(axis, test, predicate)| format!("{axis}{test}{predicate}"))
+        .boxed()
 }
 
 /// Mostly the child axis; the others go to the tree, or are rewritten.
 fn axis() -> impl Strategy<Value = &'static str> {
     let others = [
-        "parent::", "ancestor::", "ancestor-or-self::", "following-sibling::", "preceding-sibling::", "following::",
-        "preceding::", "descendant::", "descendant-or-self::", "self::", "child ::", "../",
+        "parent::",
+        "ancestor::",
+        "ancestor-or-self::",
+        "following-sibling::",
+        "preceding-sibling::",
+        "following::",
+        "preceding::",
+        "descendant::",
+        "descendant-or-self::",
+        "self::",
+        "child ::",
+        "../",
     ];
     prop_oneof![30 => Just(""), 2 => prop::sample::select(others.to_vec())]
 }
@@ -119,9 +150,15 @@ fn path(depth: u32, relative: bool) -> BoxedStrategy<String> {
         ]
         .boxed()
     };
-    let middle = prop::collection::vec((step(depth), prop::sample::select(&["/", "/", "//"][..])), 0..3);
+    let middle = prop::collection::vec(
+        (step(depth), prop::sample::select(&["/", "/", "//"][..])),
+        0..3,
+    );
     let path = (start, middle, last_step(depth)).prop_map(|(start, middle, last)| {
-        let middle: String = middle.into_iter().map(|(step, slash)| step + slash).collect();
+        let middle: String = middle
+            .into_iter()
+            .map(|(step, slash)| step + slash)
+            .collect();
         format!("{start}{middle}{last}")
     });
     if relative {

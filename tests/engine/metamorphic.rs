@@ -10,9 +10,15 @@ use crate::generate::{document, expression};
 use crate::support::{ask_all, expr, landmarks, set_of};
 
 fn run(cases: u32, check: impl Fn(Vec<String>, String) -> Result<(), TestCaseError>) {
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    });
     let inputs = (prop::collection::vec(expression(), 1..12), document());
-    if let Err(error) = runner.run(&inputs, |(expressions, document)| check(expressions, document)) {
+    if let Err(error) = runner.run(&inputs, |(expressions, document)| {
+        check(expressions, document)
+    }) {
         panic!("{error}");
     }
 }
@@ -32,7 +38,12 @@ fn order_and_company() {
         found.reverse();
         prop_assert_eq!(&found, &expected);
         for (expression, expected) in expressions.iter().zip(expected) {
-            prop_assert_eq!(answers(std::slice::from_ref(expression), &document)[0], expected, "{}", expression);
+            prop_assert_eq!(
+                answers(std::slice::from_ref(expression), &document)[0],
+                expected,
+                "{}",
+                expression
+            );
         }
         Ok(())
     });
@@ -44,9 +55,11 @@ fn skipping_and_pausing() {
         let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
         let set = set_of(&texts);
         let expected = answers(&expressions, &document);
-        for (check_all, pause) in
-            [(true, Pause::WhenSettled), (false, Pause::AtEachDecision), (true, Pause::WhenBestLevelIsSure)]
-        {
+        for (check_all, pause) in [
+            (true, Pause::WhenSettled),
+            (false, Pause::AtEachDecision),
+            (true, Pause::WhenBestLevelIsSure),
+        ] {
             let mut run = Run::new();
             run.set_check_all(check_all);
             run.set_pause(pause);
@@ -59,7 +72,9 @@ fn skipping_and_pausing() {
             if run.needs_tree() {
                 run.evaluate_trees(&set, document.as_bytes()).unwrap();
             }
-            let found: Vec<bool> = (0..texts.len()).map(|at| run.state(AtomId(at as u32)).unwrap()).collect();
+            let found: Vec<bool> = (0..texts.len())
+                .map(|at| run.state(AtomId(at as u32)).unwrap())
+                .collect();
             prop_assert_eq!(&found, &expected);
         }
         Ok(())
@@ -71,7 +86,12 @@ fn skipping_and_pausing() {
 fn early_decisions_stand() {
     run(150, |expressions, document| {
         let atoms = expressions.iter().enumerate();
-        let atoms = atoms.map(|(at, text)| Atom { expr: expr(text), level: at as u32 % 3 }).collect();
+        let atoms = atoms
+            .map(|(at, text)| Atom {
+                expr: expr(text),
+                level: at as u32 % 3,
+            })
+            .collect();
         let set = Set::compile(atoms, &landmarks());
         let expected = answers(&expressions, &document);
         let mut run = Run::new();
@@ -89,7 +109,10 @@ fn early_decisions_stand() {
             }
             for level in 0..3 {
                 prop_assert_eq!(run.open(level as u32), open[level] > 0);
-                prop_assert_eq!(run.open_at_or_above(level as u32), open[..=level].iter().sum::<u32>() > 0);
+                prop_assert_eq!(
+                    run.open_at_or_above(level as u32),
+                    open[..=level].iter().sum::<u32>() > 0
+                );
             }
             match progress {
                 Progress::Paused(taken) => rest = &rest[taken..],

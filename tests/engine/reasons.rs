@@ -10,17 +10,44 @@ const MESSAGE: &str = r#"<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/en
 <s:Body><x:Order id="7"><o:Qty xmlns:o="urn:o">3</o:Qty><o:Qty xmlns:o="urn:o">5</o:Qty></x:Order></s:Body></s:Envelope>"#;
 
 fn check(text: &str, holds: bool, expected: &str) {
-    let diagnosis = why(&expr(text), MESSAGE.as_bytes(), &[], &Limits::default(), None).unwrap();
-    assert_eq!((diagnosis.holds, diagnosis.why.as_str()), (holds, expected), "{text}");
+    let diagnosis = why(
+        &expr(text),
+        MESSAGE.as_bytes(),
+        &[],
+        &Limits::default(),
+        None,
+    )
+    .unwrap();
+    assert_eq!(
+        (diagnosis.holds, diagnosis.why.as_str()),
+        (holds, expected),
+        "{text}"
+    );
 }
 
 #[test]
 fn values_found() {
-    check("/soap:Envelope/soap:Header/o:Version = '1'", true, "`/soap:Envelope/soap:Header/o:Version` is '1'");
-    check("/soap:Envelope/soap:Header/o:Version = '2'", false, "`/soap:Envelope/soap:Header/o:Version` is '1', not '2'");
+    check(
+        "/soap:Envelope/soap:Header/o:Version = '1'",
+        true,
+        "`/soap:Envelope/soap:Header/o:Version` is '1'",
+    );
+    check(
+        "/soap:Envelope/soap:Header/o:Version = '2'",
+        false,
+        "`/soap:Envelope/soap:Header/o:Version` is '1', not '2'",
+    );
     check("//o:Qty > 4", true, "`//o:Qty` is '3', '5', which is > 4");
-    check("//o:Qty > 9", false, "`//o:Qty` is '3', '5', which is not > 9");
-    check("contains(//o:Version, 'x')", false, "`//o:Version` is '1', which does not contain 'x'");
+    check(
+        "//o:Qty > 9",
+        false,
+        "`//o:Qty` is '3', '5', which is not > 9",
+    );
+    check(
+        "contains(//o:Version, 'x')",
+        false,
+        "`//o:Version` is '1', which does not contain 'x'",
+    );
     check("count(//o:Qty) = 3", false, "`count(//o:Qty)` is 2, not 3");
     check("//o:Qty", true, "`//o:Qty` is there (2 times)");
     check("not(//o:Version = '1')", false, "`//o:Version` is '1'");
@@ -38,7 +65,19 @@ fn steps_that_fail() {
         false,
         "no `o:Verson` in `/soap:Envelope/soap:Header`; did you mean `Version`?",
     );
-    check("//o:Qty[. = 9]", false, "`o:Qty` is there, but of 2 none passes `[. = 9]`: in the first, `.` is '3', not 9");
-    check("//*[@id = 8]/o:Qty", false, "`*` is there, but of 7 none passes `[@id = 8]`: in the first, no `@id` in it");
-    check("/s12:Envelope", false, "no `s12:Envelope` in the document; an element `Envelope` is there in namespace `http://schemas.xmlsoap.org/soap/envelope/`, but the prefix `s12` means `http://www.w3.org/2003/05/soap-envelope`");
+    check(
+        "//o:Qty[. = 9]",
+        false,
+        "`o:Qty` is there, but of 2 none passes `[. = 9]`: in the first, `.` is '3', not 9",
+    );
+    check(
+        "//*[@id = 8]/o:Qty",
+        false,
+        "`*` is there, but of 7 none passes `[@id = 8]`: in the first, no `@id` in it",
+    );
+    check(
+        "/s12:Envelope",
+        false,
+        "no `s12:Envelope` in the document; an element `Envelope` is there in namespace `http://schemas.xmlsoap.org/soap/envelope/`, but the prefix `s12` means `http://www.w3.org/2003/05/soap-envelope`",
+    );
 }

@@ -84,8 +84,11 @@ pub(crate) fn scan(
         }
         scanner.finish(&mut log)
     })();
+    if result.is_err() {
+        // Text before an error is told as far as it came, and so is a comment.
+        log.text.clear();
+    }
     log.flush();
-    // A comment that never ended is told as far as it came.
     log.comment.clear();
     (log, result)
 }
@@ -98,7 +101,8 @@ pub(crate) fn environment() -> Environment {
     namespaces
         .bind_any("soap", &[SOAP11, SOAP12])
         .bind("s11", SOAP11)
-        .bind("s12", SOAP12).bind("s", SOAP11);
+        .bind("s12", SOAP12)
+        .bind("s", SOAP11);
     namespaces.bind("o", "urn:o").bind("p", "urn:p");
     Environment::new(namespaces)
 }
@@ -122,7 +126,13 @@ pub(crate) fn expr(text: &str) -> Expr {
 }
 
 pub(crate) fn set_of(texts: &[&str]) -> Set {
-    let atoms = texts.iter().map(|text| Atom { expr: expr(text), level: 0 }).collect();
+    let atoms = texts
+        .iter()
+        .map(|text| Atom {
+            expr: expr(text),
+            level: 0,
+        })
+        .collect();
     Set::compile(atoms, &landmarks())
 }
 
