@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The router and HAProxy in front of the same nginx, under the same wrk load, in one run.
+#
+#   benches/compare.sh [ROUNDS] [SECONDS]        defaults: 5 rounds of 4 seconds a row
+#
+# Prints, for each row, the median (and spread) over the rounds of: proxy CPU microseconds a
+# message (user and system, from /proc/PID/stat), throughput, p50 and p99; then resident memory.
+# Both proxies have one thread, pinned to the first core; nginx and wrk share the second. Rounds
+# alternate, so that what else the machine does hits both. Results also go to
+# benches/results/compare.json. Installs Debian's haproxy, nginx-light and wrk if they are missing.
+# Loopback only, free ports; ends by itself and takes its processes along.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+rounds=${1:-5}
+seconds=${2:-4}
+
+missing=()
+command -v haproxy >/dev/null || missing+=(haproxy)
+command -v nginx >/dev/null || missing+=(nginx-light)
+command -v wrk >/dev/null || missing+=(wrk)
+if ((${#missing[@]})); then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+cargo build --release --quiet
+exec python3 benches/compare/compare.py \
+  --binary "${CARGO_TARGET_DIR:-target}/release/soap-router" --rounds "$rounds" --seconds "$seconds"
