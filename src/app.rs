@@ -22,7 +22,7 @@ use crate::exchange;
 use crate::front::{self, Accepting, BindError};
 use crate::net::{Budget, Spelling};
 use crate::snapshot::{self, Listener, Live, Snapshot};
-use crate::telemetry::{AccessLog, AccessLogFormat, Metrics};
+use crate::telemetry::{AccessLog, AccessLogFormat, Metrics, Writer};
 
 /// Sockets that may wait for a worker to take them: a reload hands over one a listener.
 const MAILBOX_MAX: usize = 1024;
@@ -56,7 +56,7 @@ pub struct Router {
     workers: Vec<WorkerThread>,
     doors: Mutex<HashMap<Arc<str>, Door>>,
     connections: TaskTracker,
-    access_writer: Mutex<Option<JoinHandle<()>>>,
+    access_writer: Mutex<Option<Writer>>,
 }
 
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Router {
         }
         drop(self.live);
         if let Some(writer) = take(&self.access_writer) {
-            let _ = writer.join();
+            writer.close();
         }
     }
 
@@ -293,7 +293,7 @@ fn worker_count(threads: Option<u16>) -> usize {
 
 fn open_access_log(
     log: &snapshot::AccessLog,
-) -> Result<(AccessLog, Option<JoinHandle<()>>), StartError> {
+) -> Result<(AccessLog, Option<Writer>), StartError> {
     let (format, path) = match log {
         snapshot::AccessLog::Off => return Ok((AccessLog::off(), None)),
         snapshot::AccessLog::Json(path) => (AccessLogFormat::Json, path),

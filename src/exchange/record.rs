@@ -148,19 +148,24 @@ impl Record {
                 meter.fault(reason.name());
             }
         }
-        if self.log.is_on() {
-            let line = self.line(took, response_bytes, broken);
-            if self.log.write(&line).is_err() {
+        if let Some(mut line) = self.log.line() {
+            self.fill(&mut line, took, response_bytes, broken);
+            if self.log.write(line).is_err() {
                 self.metrics.access_dropped.inc();
             }
         }
     }
 
-    fn line(&self, took: Duration, response_bytes: u64, broken: Option<&str>) -> Line {
+    fn fill(
+        &self,
+        line: &mut Line,
+        took: Duration,
+        response_bytes: u64,
+        broken: Option<&str>,
+    ) {
         let time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let mut line = Line::default();
         line.field("time", milliseconds(time))
             .field("exchange", self.id.to_string())
             .field("client", self.peer.to_string())
@@ -174,7 +179,7 @@ impl Record {
         match self.entries.as_slice() {
             [] => {}
             [only] => _ = line.field("entry", only.as_str()),
-            several => _ = line.field("entry", several.to_vec()),
+            several => _ = line.field("entry", several),
         }
         match self.endpoints.as_slice() {
             [] => {}
@@ -202,7 +207,6 @@ impl Record {
             .field("request_bytes", self.request_bytes)
             .field("response_bytes", response_bytes)
             .field("duration_ms", milliseconds(took));
-        line
     }
 }
 

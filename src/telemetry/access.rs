@@ -1,18 +1,23 @@
 //! The access log: one line an exchange, written off the road.
 //!
-//! The road formats a line and hands it to a writer thread over a bounded queue; when the disk
-//! cannot keep up, lines are dropped and counted instead of holding messages up.
+//! The road appends its line to a buffer in memory and goes on; a writer thread empties the
+//! buffer ten times a second, so a busy router pays one large write for thousands of lines and
+//! no wake-up for any of them. When the disk cannot keep up, lines are dropped and counted
+//! instead of holding messages up.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 
-/// Lines that may wait for the writer: at 10,000 messages a second, most of a second.
-const QUEUE_MAX: usize = 8_192;
+/// Bytes of lines that may wait for the writer: at 10,000 messages a second, most of a second.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+/// How often the buffer is emptied: soon enough for who reads along.
+const WRITE_EVERY: Duration = Duration::from_millis(100);
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,163 +28,229 @@ pub enum AccessLogFormat {
     Logfmt,
 }
 
-/// The line was dropped because the queue is full.
+/// The line was dropped because the buffer is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overflow;
 
 /// Where lines go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
-    queue: Option<SyncSender<String>>,
+    waiting: Option<Arc<Waiting>>,
     format: AccessLogFormat,
 }
 
-/// One line being put together: keys in the order in which they were given.
+#[derive(Debug)]
+struct Waiting {
+    buffer: Mutex<Buffer>,
+    closing: Condvar,
+}
+
 #[derive(Debug, Default)]
+struct Buffer {
+    lines: Vec<u8>,
+    closed: bool,
+}
+
+/// The writer thread; told to end by [`Writer::close`].
+#[derive(Debug)]
+pub struct Writer {
+    waiting: Arc<Waiting>,
+    thread: JoinHandle<()>,
+}
+
+/// One line being put together: keys in the order in which they are given.
+#[derive(Debug)]
 pub struct Line {
-    fields: Map<String, Value>,
+    format: AccessLogFormat,
+    text: Vec<u8>,
 }
 
 impl AccessLog {
     /// A log that keeps nothing.
     #[must_use]
     pub const fn off() -> Self {
-        Self {
-            queue: None,
-            format: AccessLogFormat::Json,
-        }
+        Self { waiting: None, format: AccessLogFormat::Json }
     }
 
-    /// A log to a file (appended to) or, without one, to stdout; and its writer, which ends
-    /// after the last line once every clone of the log is gone.
+    /// A log to a file (appended to) or, without one, to stdout; and its writer.
     ///
     /// # Errors
     /// When the file cannot be opened or the thread not started.
-    pub fn start(
-        format: AccessLogFormat,
-        path: Option<&Path>,
-    ) -> io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(format: AccessLogFormat, path: Option<&Path>) -> io::Result<(Self, Writer)> {
         let output: Box<dyn Write + Send> = match path {
             Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
             None => Box::new(io::stdout()),
         };
-        let (queue, lines) = sync_channel(QUEUE_MAX);
-        let writer = thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || write(output, &lines))?;
-        Ok((
-            Self {
-                queue: Some(queue),
-                format,
-            },
-            writer,
-        ))
+        let waiting =
+            Arc::new(Waiting { buffer: Mutex::default(), closing: Condvar::new() });
+        let own = Arc::clone(&waiting);
+        let thread =
+            thread::Builder::new().name("access-log".into()).spawn(move || own.write(output))?;
+        let log = Self { waiting: Some(Arc::clone(&waiting)), format };
+        Ok((log, Writer { waiting, thread }))
     }
 
-    /// Whether lines are kept at all; asked before a line is put together.
+    /// A line to fill in, or `None` when lines are not kept.
     #[must_use]
-    pub const fn is_on(&self) -> bool {
-        self.queue.is_some()
+    pub fn line(&self) -> Option<Line> {
+        self.waiting.as_ref().map(|_| Line { format: self.format, text: Vec::with_capacity(512) })
     }
 
-    /// Hands a line to the writer without waiting.
+    /// Hands a line to the writer without waiting for it.
     ///
     /// # Errors
-    /// [`Overflow`] when the queue is full: the line is lost and should be counted.
-    pub fn write(&self, line: &Line) -> Result<(), Overflow> {
-        let Some(queue) = &self.queue else {
-            return Ok(());
-        };
-        match queue.try_send(line.format(self.format)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Overflow),
+    /// [`Overflow`] when too much waits already: the line is lost and should be counted.
+    pub fn write(&self, line: Line) -> Result<(), Overflow> {
+        let Some(waiting) = &self.waiting else { return Ok(()) };
+        let mut buffer = waiting.lock();
+        if buffer.lines.len() > WAITING_BYTES_MAX {
+            return Err(Overflow);
+        }
+        buffer.lines.append(&mut line.finish());
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Writes what waits and ends the thread.
+    pub fn close(self) {
+        self.waiting.lock().closed = true;
+        self.waiting.closing.notify_all();
+        // A writer that panicked has already said so on stderr.
+        let _ = self.thread.join();
+    }
+}
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, Buffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, mut output: Box<dyn Write + Send>) {
+        let mut lines = Vec::new();
+        loop {
+            let buffer = self.lock();
+            let (mut buffer, _) = self
+                .closing
+                .wait_timeout_while(buffer, WRITE_EVERY, |buffer| !buffer.closed)
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut buffer.lines, &mut lines);
+            let closed = buffer.closed;
+            drop(buffer);
+            // A disk that is full now may have room later: what cannot be written is lost, the
+            // log is not.
+            let written = lines.is_empty() || output.write_all(&lines).and_then(|()| output.flush()).is_ok();
+            if !written {
+                tracing::warn!(bytes = lines.len(), "access log lines could not be written");
+            }
+            lines.clear();
+            if closed {
+                return;
+            }
         }
     }
 }
 
 impl Line {
-    /// Adds a field; `null` fields are left out.
-    pub fn field(&mut self, key: &'static str, value: impl Into<Value>) -> &mut Self {
-        let value = value.into();
-        if !value.is_null() {
-            self.fields.insert(key.to_owned(), value);
+    /// Adds a field; `None` adds nothing.
+    pub fn field(&mut self, key: &str, value: impl Serialize) -> &mut Self {
+        let start = self.text.len();
+        let separator: &[u8] = match (self.format, start) {
+            (AccessLogFormat::Json, 0) => b"{",
+            (AccessLogFormat::Json, _) => b",",
+            (AccessLogFormat::Logfmt, 0) => b"",
+            (AccessLogFormat::Logfmt, _) => b" ",
+        };
+        self.text.extend_from_slice(separator);
+        match self.format {
+            AccessLogFormat::Json => {
+                self.text.push(b'"');
+                self.text.extend_from_slice(key.as_bytes());
+                self.text.extend_from_slice(b"\":");
+            }
+            AccessLogFormat::Logfmt => {
+                self.text.extend_from_slice(key.as_bytes());
+                self.text.push(b'=');
+            }
+        }
+        let from = self.text.len();
+        let written = serde_json::to_writer(&mut self.text, &value);
+        if written.is_err() || self.text.get(from..) == Some(b"null") {
+            self.text.truncate(start);
+        } else if self.format == AccessLogFormat::Logfmt {
+            self.quote_for_logfmt(from);
         }
         self
     }
 
-    fn format(&self, format: AccessLogFormat) -> String {
-        match format {
-            AccessLogFormat::Json => serde_json::to_string(&self.fields).unwrap_or_default() + "\n",
-            AccessLogFormat::Logfmt => self.logfmt(),
+    /// JSON's quoting is logfmt's, but a bare word needs none and a list needs some.
+    fn quote_for_logfmt(&mut self, from: usize) {
+        let value = self.text.split_off(from);
+        let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        match (inner, value.first()) {
+            (Some(inner), _) if is_bare(inner) => self.text.extend_from_slice(inner),
+            (None, Some(b'[' | b'{')) => {
+                let text = String::from_utf8_lossy(&value);
+                // Writing a text to memory cannot fail.
+                let _ = serde_json::to_writer(&mut self.text, &text);
+            }
+            _ => self.text.extend_from_slice(&value),
         }
     }
 
-    fn logfmt(&self) -> String {
-        let mut out = String::with_capacity(256);
-        for (key, value) in &self.fields {
-            if !out.is_empty() {
-                out.push(' ');
-            }
-            out.push_str(key);
-            out.push('=');
-            match value {
-                Value::String(text) if is_bare(text) => out.push_str(text),
-                // JSON's quoting is logfmt's: backslash escapes within double quotes.
-                Value::String(_) => out.push_str(&value.to_string()),
-                Value::Array(_) | Value::Object(_) => {
-                    out.push_str(&Value::String(value.to_string()).to_string());
-                }
-                other => out.push_str(&other.to_string()),
-            }
+    fn finish(self) -> Vec<u8> {
+        let mut text = self.text;
+        if self.format == AccessLogFormat::Json {
+            text.extend_from_slice(if text.is_empty() { b"{}" } else { b"}" });
         }
-        out.push('\n');
-        out
+        text.push(b'\n');
+        text
     }
 }
 
-fn is_bare(text: &str) -> bool {
+fn is_bare(text: &[u8]) -> bool {
     !text.is_empty()
-        && text
-            .chars()
-            .all(|c| !c.is_whitespace() && !c.is_control() && c != '"' && c != '=')
-}
-
-/// Writes what is waiting, then flushes: a quiet router's lines are seen at once, a busy one's
-/// leave in large writes.
-fn write(output: Box<dyn Write + Send>, lines: &Receiver<String>) {
-    let mut output = BufWriter::with_capacity(64 * 1024, output);
-    while let Ok(line) = lines.recv() {
-        let mut next = Some(line);
-        while let Some(line) = next.take() {
-            if output.write_all(line.as_bytes()).is_err() {
-                return;
-            }
-            next = lines.try_recv().ok();
-        }
-        if output.flush().is_err() {
-            return;
-        }
-    }
+        && text.iter().all(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'=' | b'\\'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn line(format: AccessLogFormat) -> String {
+        let mut line = Line { format, text: Vec::new() };
+        line.field("none", None::<u8>).field("service", "orders").field("bytes", 12);
+        line.field("why", "a \"b\"=c").field("list", ["x", "y"]);
+        String::from_utf8(line.finish()).unwrap()
+    }
+
     #[test]
     fn both_formats() {
-        let mut line = Line::default();
-        line.field("service", "orders")
-            .field("bytes", 12)
-            .field("why", "a \"b\"=c");
-        line.field("none", Value::Null);
         assert_eq!(
-            line.format(AccessLogFormat::Json),
-            "{\"service\":\"orders\",\"bytes\":12,\"why\":\"a \\\"b\\\"=c\"}\n"
+            line(AccessLogFormat::Json),
+            "{\"service\":\"orders\",\"bytes\":12,\"why\":\"a \\\"b\\\"=c\",\"list\":[\"x\",\"y\"]}\n"
         );
         assert_eq!(
-            line.format(AccessLogFormat::Logfmt),
-            "service=orders bytes=12 why=\"a \\\"b\\\"=c\"\n"
+            line(AccessLogFormat::Logfmt),
+            "service=orders bytes=12 why=\"a \\\"b\\\"=c\" list=\"[\\\"x\\\",\\\"y\\\"]\"\n"
         );
+    }
+
+    #[test]
+    fn lines_are_written_and_a_full_buffer_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let (log, writer) = AccessLog::start(AccessLogFormat::Logfmt, Some(&path)).unwrap();
+        let long = "x".repeat(WAITING_BYTES_MAX);
+        let mut results = Vec::new();
+        for _ in 0..3 {
+            let mut line = log.line().unwrap();
+            line.field("a", &long);
+            results.push(log.write(line));
+        }
+        writer.close();
+        let kept = results.iter().filter(|result| result.is_ok()).count();
+        assert!(results[0].is_ok());
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), kept);
     }
 }

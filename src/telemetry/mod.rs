@@ -8,6 +8,6 @@ mod log;
 mod metrics;
 pub mod names;
 
-pub use access::{AccessLog, AccessLogFormat, Line, Overflow};
+pub use access::{AccessLog, AccessLogFormat, Line, Overflow, Writer};
 pub use log::start_logging;
 pub use metrics::{EndpointMeter, Metrics, SERIES_MAX, ServiceMeter};
