@@ -26,6 +26,7 @@
 )]
 
 mod chars;
+mod content;
 mod decode;
 mod error;
 mod find;

@@ -7,6 +7,8 @@
 //!
 //! **Invariant:** events and errors are the same however the input was cut (`tests/engine/chunks.rs`).
 
+use std::cell::Cell;
+
 use super::error::{Error, ErrorKind};
 use super::find;
 use super::input::Input;
@@ -87,6 +89,8 @@ pub struct Scanner {
     /// First byte of the buffer that cannot be read, and why, if it is wrong rather than cut.
     pub(super) stop_at: usize,
     pub(super) wrong: Option<ErrorKind>,
+    /// Where in the buffer the last error was.
+    error_at: Cell<usize>,
     /// Whether the checked block is free of references, carriage returns and `]]>`.
     pub(super) plain: bool,
     block: usize,
@@ -124,6 +128,7 @@ impl Scanner {
             checked: 0,
             stop_at: usize::MAX,
             wrong: None,
+            error_at: Cell::new(0),
             plain: true,
             block: BLOCK_FIRST,
             skip: None,
@@ -293,7 +298,22 @@ impl Scanner {
                     break false;
                 }
             }
-            match self.token(buf, at, sink)? {
+            if self.mode == Mode::Markup && self.place == Place::Content && self.skip.is_none() {
+                match self.common_content(buf, at, sink)? {
+                    Step::Stop(next) => {
+                        at = next;
+                        break true;
+                    }
+                    Step::Next(next) | Step::Incomplete(next) => at = next,
+                }
+                if at >= self.checked {
+                    continue;
+                }
+            }
+            match self
+                .token(buf, at, sink)
+                .map_err(|error| self.first_of(buf, error))?
+            {
                 Step::Next(next) => at = next,
                 Step::Stop(next) => {
                     at = next;
@@ -320,6 +340,18 @@ impl Scanner {
         match self.wrong.take() {
             Some(kind) => Err(self.error(kind, self.stop_at.max(at))),
             None => Ok(()),
+        }
+    }
+
+    /// A wrong byte that stands before a wrong token is what is told, since in smaller pieces it
+    /// would have been met first.
+    #[cold]
+    fn first_of(&mut self, buf: &[u8], error: Box<Error>) -> Box<Error> {
+        let at = self.error_at.get();
+        self.check(buf, at.saturating_add(1));
+        match self.wrong.take() {
+            Some(kind) if self.stop_at <= at => self.error(kind, self.stop_at),
+            _ => error,
         }
     }
 
@@ -380,6 +412,7 @@ impl Scanner {
 
     #[cold]
     pub(super) fn error(&self, kind: ErrorKind, at: usize) -> Box<Error> {
+        self.error_at.set(at);
         Box::new(Error::new(kind, self.input.source(self.base + at as u64)))
     }
 

@@ -172,6 +172,28 @@ impl<'a> Tag<'a> {
             })
     }
 
+    /// Symbol and value of each attribute, and the place by which [`Tag::attribute`] gives its name.
+    #[inline]
+    pub(crate) fn values(&self) -> impl Iterator<Item = (u64, &'a str, usize)> + use<'a> {
+        let tag = *self;
+        let all = self
+            .records
+            .iter()
+            .enumerate()
+            .filter(|(_, r)| !r.declaration);
+        all.map(move |(place, record)| (record.resolved.symbol, tag.value(record), place))
+    }
+
+    /// The attribute at a place that [`Tag::values`] gave.
+    pub(crate) fn attribute(&self, place: usize) -> Option<Attribute<'a>> {
+        let record = self.records.get(place)?;
+        Some(Attribute {
+            name: expand(self.scopes, str_of(self.tag, record.name), record.resolved),
+            symbol: record.resolved.symbol,
+            value: self.value(record),
+        })
+    }
+
     /// The namespace declarations: prefix (`""` for the default) and namespace.
     pub fn declarations(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let tag = *self;

@@ -287,7 +287,7 @@ impl Scanner {
 
     /// Opens an element whose tag is read, checked and resolved.
     #[inline(always)]
-    fn enter_element<S: Sink>(
+    pub(super) fn enter_element<S: Sink>(
         &mut self,
         buf: &[u8],
         at: usize,
@@ -350,7 +350,7 @@ impl Scanner {
     }
 
     /// The scope of the innermost open element.
-    fn scope(&self) -> ScopeId {
+    pub(super) fn scope(&self) -> ScopeId {
         self.frames.last().map_or(0, |frame| frame.scope)
     }
 
@@ -391,15 +391,12 @@ impl Scanner {
             };
             others += 1;
             let raw = bytes_of(tag, record.name);
-            let prefixed = raw.contains(&b':');
-            // A name without prefix means the same in every scope.
-            let within = if prefixed { scope } else { 0 };
             let key = NameKey::at(buf, at + record.name.start as usize, raw.len());
-            let resolved = match self.scopes.known(within, key, raw, true) {
+            let resolved = match self.scopes.known(scope, key, raw, true) {
                 Some(name) => *name,
                 None => self
                     .scopes
-                    .resolve(within, key, raw, true, sink)
+                    .resolve(scope, key, raw, true, sink)
                     .map_err(|kind| self.error(kind, at))?,
             };
             if let Some(record) = self.records.get_mut(index) {
@@ -492,7 +489,7 @@ impl Scanner {
 
     /// White space before `>`, another name than expected, or an end that has not come yet.
     #[cold]
-    fn end_tag_slow(&self, buf: &[u8], at: usize) -> Result<Option<usize>, Box<Error>> {
+    fn end_tag_slow(&mut self, buf: &[u8], at: usize) -> Result<Option<usize>, Box<Error>> {
         let longest = self.limits.tag_bytes_max as usize;
         let bounded = buf.get(..(at + longest).min(buf.len())).unwrap_or(buf);
         let Some(close) =
@@ -503,6 +500,11 @@ impl Scanner {
             }
             return Ok(None);
         };
+        // A wrong byte inside is told before the name is compared: a cut might have met it alone.
+        self.check(buf, close + 1);
+        if close >= self.checked {
+            return Ok(None);
+        }
         let written = buf.get(at + 2..close).unwrap_or(&[]);
         let name = written.trim_ascii_end();
         let shown = chars::clip(&String::from_utf8_lossy(name));
@@ -541,7 +543,7 @@ impl Scanner {
     }
 
     #[inline]
-    fn close_element<S: Sink>(&mut self, start: u64, end: u64, sink: &mut S) -> Flow {
+    pub(super) fn close_element<S: Sink>(&mut self, start: u64, end: u64, sink: &mut S) -> Flow {
         let depth = self.frames.len() as u32;
         let Some(frame) = self.frames.pop() else {
             return Flow::Continue;

@@ -436,7 +436,8 @@ impl Facts {
         }
     }
 
-    fn instance_at(&self, anchor: NodeId, frame: u32) -> Option<u32> {
+    #[inline]
+    pub(super) fn instance_at(&self, anchor: NodeId, frame: u32) -> Option<u32> {
         let open = self.frames.get(frame as usize)?;
         let end = self
             .frames

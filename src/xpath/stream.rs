@@ -445,6 +445,32 @@ fn position(facts: &mut Facts, program: &Program, states: &States, node: NodeId,
     }
 }
 
+/// Does something for each instance that a listener's place belongs to; mostly there is one.
+#[inline(always)]
+fn each_instance(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    listener: &Listener,
+    depth: u32,
+    mut act: impl FnMut(&mut Facts, u32),
+) {
+    match listener.up {
+        _ if listener.anchor == 0 => act(facts, DOCUMENT),
+        Some(up) => {
+            if let Some(inst) = facts.instance_at(listener.anchor, depth.wrapping_sub(up)) {
+                act(facts, inst);
+            }
+        }
+        None => {
+            for inst in facts.instances(program, states, node, listener.anchor, None, depth) {
+                act(facts, inst);
+            }
+        }
+    }
+}
+
 /// Tells what is known at a start tag; the answer is how much text is wanted beyond the state's own need.
 fn element_starts(
     facts: &mut Facts,
@@ -459,23 +485,31 @@ fn element_starts(
         return 0;
     }
     let mut need = 0;
-    for inst in facts.instances(program, states, node, listener.anchor, listener.up, depth) {
-        for &cond in &listener.exists {
-            facts.fire(program, states, cond, inst);
-        }
-        for &slot in &listener.slots {
-            need = need.max(slot_starts(
-                facts,
-                program,
-                states,
-                listener.anchor,
-                slot,
-                inst,
-                depth,
-                tag,
-            ));
-        }
-    }
+    each_instance(
+        facts,
+        program,
+        states,
+        node,
+        listener,
+        depth,
+        |facts, inst| {
+            for &cond in &listener.exists {
+                facts.fire(program, states, cond, inst);
+            }
+            for &slot in &listener.slots {
+                need = need.max(slot_starts(
+                    facts,
+                    program,
+                    states,
+                    listener.anchor,
+                    slot,
+                    inst,
+                    depth,
+                    tag,
+                ));
+            }
+        },
+    );
     need
 }
 
@@ -536,43 +570,51 @@ fn element_ends(
     if listener.index.is_none() && listener.slots.is_empty() {
         return;
     }
-    for inst in facts.instances(program, states, node, listener.anchor, listener.up, depth) {
-        if let Some(index) = listener.index {
-            let need = program
-                .indexes
-                .get(index as usize)
-                .map_or(0, |index| index.need);
-            facts.test(
-                program,
-                states,
-                index,
-                Found::Text(text, is_cut(text.len(), need)),
-                inst,
-            );
-        }
-        for &slot in &listener.slots {
-            let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
-                continue;
-            };
-            let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-            let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
-                continue;
-            };
-            match info.kind {
-                SlotKind::Text if state.progress == Progress::Taking(depth) => {
-                    let cut = is_cut(text.len(), info.need.max(1));
-                    facts.fill(program, states, slot, inst, text, cut);
-                }
-                SlotKind::Sum => {
-                    if is_cut(text.len(), VALUE_BYTES_MAX) {
-                        facts.spilled = true;
-                    }
-                    facts.count(program, states, slot, inst, value::number(text));
-                }
-                _ => {}
+    each_instance(
+        facts,
+        program,
+        states,
+        node,
+        listener,
+        depth,
+        |facts, inst| {
+            if let Some(index) = listener.index {
+                let need = program
+                    .indexes
+                    .get(index as usize)
+                    .map_or(0, |index| index.need);
+                facts.test(
+                    program,
+                    states,
+                    index,
+                    Found::Text(text, is_cut(text.len(), need)),
+                    inst,
+                );
             }
-        }
-    }
+            for &slot in &listener.slots {
+                let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
+                    continue;
+                };
+                let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
+                let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
+                    continue;
+                };
+                match info.kind {
+                    SlotKind::Text if state.progress == Progress::Taking(depth) => {
+                        let cut = is_cut(text.len(), info.need.max(1));
+                        facts.fill(program, states, slot, inst, text, cut);
+                    }
+                    SlotKind::Sum => {
+                        if is_cut(text.len(), VALUE_BYTES_MAX) {
+                            facts.spilled = true;
+                        }
+                        facts.count(program, states, slot, inst, value::number(text));
+                    }
+                    _ => {}
+                }
+            }
+        },
+    );
 }
 
 fn attributes(
@@ -583,7 +625,12 @@ fn attributes(
     depth: u32,
     tag: &Tag<'_>,
 ) {
-    for attribute in tag.attributes() {
+    for (symbol, value, place_in_tag) in tag.values() {
+        let attribute = OwnAttribute {
+            tag,
+            place: place_in_tag,
+            value,
+        };
         facts.element += 1;
         for &node in busy {
             let Some(place) = program
@@ -594,23 +641,46 @@ fn attributes(
             };
             if place.attributes.len() <= FEW {
                 for (test, listeners) in &place.attributes {
-                    if test.matches(attribute.symbol) {
+                    if test.matches(symbol) {
                         attribute_found(facts, program, states, node, listeners, depth, &attribute);
                     }
                 }
                 continue;
             }
-            let named = place.attributes_by_name.get(&Some(attribute.symbol as u32));
+            let named = place.attributes_by_name.get(&Some(symbol as u32));
             let wild = place.attributes_by_name.get(&None);
             for &at in named.into_iter().chain(wild).flatten() {
                 let found = place
                     .attributes
                     .get(at as usize)
-                    .filter(|(test, _)| test.matches(attribute.symbol));
+                    .filter(|(test, _)| test.matches(symbol));
                 if let Some((_, listeners)) = found {
                     attribute_found(facts, program, states, node, listeners, depth, &attribute);
                 }
             }
+        }
+    }
+}
+
+/// An attribute in its tag; its name is only made where it is asked for.
+struct OwnAttribute<'t> {
+    tag: &'t Tag<'t>,
+    place: usize,
+    value: &'t str,
+}
+
+impl OwnAttribute<'_> {
+    /// The text of a slot that keeps some part of the name.
+    fn name(&self, kind: SlotKind) -> String {
+        let Some(attribute) = self.tag.attribute(self.place) else {
+            return String::new();
+        };
+        let name = attribute.name;
+        match kind {
+            SlotKind::LocalName => name.local.to_owned(),
+            SlotKind::NamespaceUri => name.namespace.to_owned(),
+            _ if name.prefix.is_empty() => name.local.to_owned(),
+            _ => format!("{}:{}", name.prefix, name.local),
         }
     }
 }
@@ -625,7 +695,7 @@ fn attribute_found(
     node: NodeId,
     listeners: &[Listener],
     depth: u32,
-    attribute: &crate::xml::Attribute<'_>,
+    attribute: &OwnAttribute<'_>,
 ) {
     let cut = is_cut(attribute.value.len(), VALUE_BYTES_MAX);
     for listener in listeners {
@@ -654,50 +724,48 @@ fn leaf(
     depth: u32,
     text: &str,
     cut: bool,
-    attribute: Option<&crate::xml::Attribute<'_>>,
+    attribute: Option<&OwnAttribute<'_>>,
 ) {
-    for inst in facts.instances(program, states, node, listener.anchor, listener.up, depth) {
-        for &cond in &listener.exists {
-            facts.fire(program, states, cond, inst);
-        }
-        if let Some(index) = listener.index {
-            facts.test(program, states, index, Found::Text(text, cut), inst);
-        }
-        for &slot in &listener.slots {
-            let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
-                continue;
-            };
-            let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-            let Some(state) = facts.slots.get((base + slot) as usize) else {
-                continue;
-            };
-            let empty = state.progress == Progress::Empty;
-            match (info.kind, attribute) {
-                (SlotKind::Count, _) => facts.count(program, states, slot, inst, 1.0),
-                (SlotKind::Sum, _) => {
-                    facts.spilled |= cut;
-                    facts.count(program, states, slot, inst, value::number(text));
-                }
-                (_, _) if !empty => {}
-                (SlotKind::Text, _) => facts.fill(program, states, slot, inst, text, cut),
-                (SlotKind::LocalName, Some(a)) => {
-                    facts.fill(program, states, slot, inst, a.name.local, false)
-                }
-                (SlotKind::NamespaceUri, Some(a)) => {
-                    facts.fill(program, states, slot, inst, a.name.namespace, false)
-                }
-                (SlotKind::Name, Some(a)) if a.name.prefix.is_empty() => {
-                    facts.fill(program, states, slot, inst, a.name.local, false);
-                }
-                (SlotKind::Name, Some(a)) => {
-                    let name = format!("{}:{}", a.name.prefix, a.name.local);
-                    facts.fill(program, states, slot, inst, &name, false);
-                }
-                // Texts and comments have no name.
-                (_, None) => facts.fill(program, states, slot, inst, "", false),
+    each_instance(
+        facts,
+        program,
+        states,
+        node,
+        listener,
+        depth,
+        |facts, inst| {
+            for &cond in &listener.exists {
+                facts.fire(program, states, cond, inst);
             }
-        }
-    }
+            if let Some(index) = listener.index {
+                facts.test(program, states, index, Found::Text(text, cut), inst);
+            }
+            for &slot in &listener.slots {
+                let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
+                    continue;
+                };
+                let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
+                let Some(state) = facts.slots.get((base + slot) as usize) else {
+                    continue;
+                };
+                let empty = state.progress == Progress::Empty;
+                match (info.kind, attribute) {
+                    (SlotKind::Count, _) => facts.count(program, states, slot, inst, 1.0),
+                    (SlotKind::Sum, _) => {
+                        facts.spilled |= cut;
+                        facts.count(program, states, slot, inst, value::number(text));
+                    }
+                    (_, _) if !empty => {}
+                    (SlotKind::Text, _) => facts.fill(program, states, slot, inst, text, cut),
+                    (kind, Some(attribute)) => {
+                        facts.fill(program, states, slot, inst, &attribute.name(kind), false);
+                    }
+                    // Texts and comments have no name.
+                    (_, None) => facts.fill(program, states, slot, inst, "", false),
+                }
+            }
+        },
+    );
 }
 
 /// The scanner's sink: a stream, its program, and somebody who reads along.

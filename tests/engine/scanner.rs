@@ -176,6 +176,19 @@ fn declared_latin1() {
     assert!(scan(b"<a/>", &[1], Some("ebcdic")).1.is_err());
 }
 
+/// Found by fuzzing: which of two mistakes is told must not depend on the cut.
+#[test]
+fn wrong_bytes_come_first() {
+    for bytes in [
+        &b"<a><\xF7/b></a>"[..],
+        b"<a \xFF b='<'/>",
+        b"<a b='1' b='\x01'/>",
+        b"<?xml version='\xE1'?>",
+    ] {
+        assert!(!same_however_cut(bytes, None).1);
+    }
+}
+
 #[test]
 fn offsets_are_of_the_bytes_received() {
     let error = scan(b"<a>\n</b>", &[1], None).1.unwrap_err();
