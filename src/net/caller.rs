@@ -154,6 +154,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Caller<T> {
         match Pin::new(&mut self.inner).poll_read(cx, buffer) {
             Poll::Pending => self.poll_read_wait(cx),
             Poll::Ready(result) => {
+                if self.watch.state.load(Ordering::Relaxed) == IDLE {
+                    // The next wait for a request is another one, even if nothing in between
+                    // was waited for.
+                    self.read_until = None;
+                }
                 self.note(buffer.filled().get(before..).unwrap_or_default());
                 Poll::Ready(result)
             }
@@ -185,7 +190,16 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Caller<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        // A reader that found nothing while the answer was being made does not look again until
+        // something comes: so it is here, behind the answer, that the wait for the next request
+        // begins.
+        if self.watch.state.load(Ordering::Relaxed) == IDLE
+            && let Poll::Ready(Err(error)) = self.poll_read_wait(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
