@@ -4,6 +4,9 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -13,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{Arrival, Origin, Worker, handle};
-use crate::net::{Caller, Waits};
+use crate::net::{Body, Caller, Waits};
 use crate::snapshot::Listener;
 
 /// Smallest read buffer that hyper accepts.
@@ -36,8 +39,11 @@ pub(super) async fn serve(
     };
     let (stream, watch) = Caller::new(stream, waits);
     let counted = worker.connected();
+    let (header_count_max, buffer_max) =
+        (listener.header_count_max, listener.header_block_max.max(BUFFER_MIN));
     let service = service_fn(move |request: Request<Incoming>| {
         let (head, body) = request.into_parts();
+        let too_large = head_bytes(&head) > listener.header_block_max;
         let arrival = Arrival {
             head,
             body,
@@ -46,7 +52,11 @@ pub(super) async fn serve(
         };
         let (worker, watch) = (Arc::clone(&worker), watch.clone());
         async move {
-            let response = handle(&worker, arrival).await;
+            let response = if too_large {
+                head_too_large()
+            } else {
+                handle(&worker, arrival).await
+            };
             watch.answered();
             Ok::<_, Infallible>(response)
         }
@@ -54,8 +64,8 @@ pub(super) async fn serve(
     let connection = http1::Builder::new()
         // Waiting for heads is timed by `Caller`.
         .header_read_timeout(None)
-        .max_headers(listener.header_count_max)
-        .max_buf_size(listener.header_block_max.max(BUFFER_MIN))
+        .max_headers(header_count_max)
+        .max_buf_size(buffer_max)
         .preserve_header_case(true)
         .writev(false)
         .title_case_headers(true)
@@ -72,4 +82,23 @@ pub(super) async fn serve(
         tracing::debug!(%error, "connection of a caller ended");
     }
     drop(counted);
+}
+
+/// The size of a head as it was sent, give or take the spaces around values.
+fn head_bytes(head: &Parts) -> usize {
+    let line = head.method.as_str().len() + head.uri.path().len();
+    let query = head.uri.query().map_or(0, str::len);
+    let fields = head.headers.iter();
+    line + query + fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+}
+
+/// hyper lets heads pass that arrive in one piece with what fills its buffer; the limit that
+/// users set is held here, to the byte.
+fn head_too_large() -> Response<Body> {
+    let text = "The head of the request is larger than the limit `header_block`.\n";
+    let mut response = Response::new(Body::Full(text.into()));
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
