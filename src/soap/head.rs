@@ -307,6 +307,9 @@ impl Observer for Head {
             3 if self.in_header => self.end_of_block(),
             2 if self.in_header => self.in_header = false,
             2 if self.stage >= Stage::Body => return self.advance(Stage::AfterBody, tag.end),
+            1 if self.stage < Stage::Body && self.error.is_none() => {
+                return self.wrong("the Envelope has no Body", tag.end);
+            }
             _ => {}
         }
         if self.error.is_some() {
