@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::exchange;
-use crate::front::{self, Accepting, BindError};
+use crate::exchange::{self, Places};
+use crate::front::{self, Accepting, BindError, Room};
 use crate::net::{Budget, Spelling};
 use crate::snapshot::{self, Listener, Live, Snapshot};
 use crate::telemetry::{AccessLog, AccessLogFormat, Metrics, Writer};
@@ -56,6 +56,7 @@ pub struct Router {
     workers: Vec<WorkerThread>,
     doors: Mutex<HashMap<Arc<str>, Door>>,
     connections: TaskTracker,
+    room: Arc<Room>,
     access_writer: Mutex<Option<Writer>>,
 }
 
@@ -95,14 +96,19 @@ impl Router {
         let (access, access_writer) = open_access_log(&snapshot.access_log)?;
         let live = Arc::new(Live::new(Arc::clone(&snapshot), &metrics));
         let budget = Budget::new(REPLAY_MEMORY_MAX);
+        let places = Places::default();
         let connections = TaskTracker::new();
         let count = worker_count(snapshot.threads);
         let mut workers = Vec::with_capacity(count);
         for number in 0..count {
-            workers.push(start_worker(number, &live, &metrics, &access, &budget, &connections)?);
+            workers.push(start_worker(
+                number, &live, &metrics, &access, &budget, &places, &connections,
+            )?);
         }
+        let room = Arc::new(Room::new(Arc::clone(&live)));
         let router = Self {
             live,
+            room,
             metrics,
             workers,
             doors: Mutex::default(),
@@ -187,7 +193,7 @@ impl Router {
                 let _ = thread.join();
             }
         }
-        drop(self.live);
+        drop((self.live, self.room));
         if let Some(writer) = take(&self.access_writer) {
             writer.close();
         }
@@ -211,6 +217,11 @@ impl Router {
                 Some(door) if door.listener.bind == listener.bind => door.address,
                 _ => listener.bind,
             };
+            // Where this router listens already it may listen again: a listener that is renamed,
+            // or moves between one address and all of them.
+            if !doors.values().any(|door| door.address.port() == address.port()) {
+                front::claim(listener, address)?;
+            }
             let first = front::bind(listener, address)?;
             let address = first.local_addr().unwrap_or(address);
             let mut sockets = vec![first];
@@ -245,6 +256,7 @@ impl Router {
                 let accepting = Accepting {
                     listener: listener.clone(),
                     open: Arc::clone(&open),
+                    room: Arc::clone(&self.room),
                     stop: stop.clone(),
                     tasks: self.connections.clone(),
                 };
@@ -313,6 +325,7 @@ fn start_worker(
     metrics: &Arc<Metrics>,
     access: &AccessLog,
     budget: &Budget,
+    places: &Places,
     connections: &TaskTracker,
 ) -> Result<WorkerThread, StartError> {
     let system = |what| move |source| StartError::System { what, source };
@@ -322,12 +335,12 @@ fn start_worker(
         .build()
         .map_err(system("cannot start a runtime"))?;
     let (live, metrics) = (Arc::clone(live), Arc::clone(metrics));
-    let (access, budget) = (access.clone(), budget.clone());
+    let (access, budget, places) = (access.clone(), budget.clone(), places.clone());
     let connections = connections.clone();
     let thread = thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
-            runtime.block_on(work(orders, live, metrics, access, budget, connections));
+            runtime.block_on(work(orders, live, metrics, access, budget, places, connections));
         })
         .map_err(system("cannot start a worker"))?;
     Ok(WorkerThread {
@@ -343,6 +356,7 @@ async fn work(
     metrics: Arc<Metrics>,
     access: AccessLog,
     budget: Budget,
+    places: Places,
     connections: TaskTracker,
 ) {
     let spelling = Spelling::harvest().await;
@@ -350,7 +364,7 @@ async fn work(
         live,
         spelling,
         metrics,
-        access, budget));
+        access, budget, places));
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         let order = tokio::select! {

@@ -1,21 +1,22 @@
 //! Step 3: get the message to an endpoint, and to the next one when that fails.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hyper::body::Incoming;
 use smallvec::SmallVec;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::Error;
-use super::judge::{Failure, Verdict, judge};
+use super::judge::{Bounds, Failure, Verdict, judge};
 use super::outbound::Outbound;
 use super::record::Attempt;
 use super::worker::Worker;
 use crate::net::{Body, Replay};
-use crate::routing::{Decision, Delivery, EndpointId};
-use crate::snapshot::{Active, Endpoint, Resend};
+use crate::routing::{Decision, Delivery, EndpointId, Pattern};
+use crate::snapshot::{Active, Endpoint, Resend, Service};
 use crate::upstream::{Progress, Reply, SendError};
 
 /// The message's bytes, as often as they are wanted.
@@ -54,8 +55,10 @@ struct Trip<'a> {
     active: &'a Active,
     outbound: Outbound,
     cargo: &'a Cargo,
+    service: &'a Service,
+    /// When all attempts together must be over, and how long that was from the start.
+    time: Option<(Instant, Duration)>,
     lane: usize,
-    one_way: bool,
     attempts: Vec<Attempt>,
     /// No other attempt was possible, because the message's beginning was not held any more.
     committed: bool,
@@ -67,22 +70,21 @@ pub(super) async fn all(
     active: &Active,
     decision: &Decision,
     outbound: Outbound,
+    service: &Service,
     cargo: &Cargo,
-    one_way: bool,
 ) -> Vec<Delivered> {
-        let deliveries = decision.deliveries.as_slice();
+    let time = service.timeout.map(|after| (Instant::now() + after, after));
+    let trip = |outbound, lane| {
+        let (attempts, committed) = (Vec::with_capacity(1), false);
+        Trip { worker, active, outbound, cargo, service, time, lane, attempts, committed }
+    };
+    let deliveries = decision.deliveries.as_slice();
     if let [only] = deliveries {
-        let (lane, attempts, committed) = (0, Vec::with_capacity(1), false);
-        let trip = Trip { worker, active, outbound, cargo, lane, one_way, attempts, committed };
-        return vec![trip.run(only).await];
+        return vec![trip(outbound, 0).run(only).await];
     }
     let mut trips = Vec::with_capacity(deliveries.len());
     for (lane, delivery) in deliveries.iter().enumerate() {
-        let outbound = outbound.clone();
-        let attempts = Vec::with_capacity(1);
-        let committed = false;
-        let trip = Trip { worker, active, outbound, cargo, lane, one_way, attempts, committed };
-        trips.push(trip.run(delivery));
+        trips.push(trip(outbound.clone(), lane).run(delivery));
     }
     join_all(trips).await
 }
@@ -183,7 +185,12 @@ impl Trip<'_> {
         is_last: bool,
     ) -> Result<Answer, Failure> {
         let start = Instant::now();
-        let verdict = self.send(endpoint, body, is_last).await;
+        let verdict = match self.time {
+            None => self.send(endpoint, body, is_last).await,
+            Some((until, after)) => timeout_at(until, self.send(endpoint, body, is_last))
+                .await
+                .unwrap_or_else(|_elapsed| Err(Failure::out_of_time(after))),
+        };
         let took = start.elapsed();
         let (outcome, why, status) = match &verdict {
             Ok(answer) => ("ok".to_owned(), None, answer.status()),
@@ -222,7 +229,14 @@ impl Trip<'_> {
             .send(&endpoint.spec, request, &self.cargo.progress())
             .await
         {
-            Ok(reply) => judge(reply, &endpoint.failover, self.one_way).await,
+            Ok(reply) => {
+                let bounds = Bounds {
+                    bytes_max: self.service.limits.fault_bytes,
+                    idle: endpoint.spec.idle_timeout,
+                };
+                let one_way = self.service.table.pattern == Pattern::OneWay;
+                judge(reply, &endpoint.failover, one_way, bounds).await
+            }
             Err(error) => Err(Failure::send(error)),
         }
     }
@@ -233,6 +247,9 @@ impl Trip<'_> {
         };
         if let Some(SendError::Caller(source)) = &last.error {
             return Error::from_source(source, self.cargo.bytes());
+        }
+        if last.out_of_time {
+            return Error::EndpointTimeout;
         }
         // With several endpoints asked, no single one's trouble describes what happened.
         match (self.attempts.len(), last.name.as_str()) {
@@ -251,7 +268,7 @@ impl Trip<'_> {
 
 /// Whether the next candidate may be asked after this failure.
 fn may_go_on(endpoint: &Endpoint, failure: &Failure) -> bool {
-    if matches!(failure.error, Some(SendError::Caller(_))) {
+    if failure.out_of_time || matches!(failure.error, Some(SendError::Caller(_))) {
         return false;
     }
     let resendable = match endpoint.resend {

@@ -3,18 +3,21 @@
 //! Walks the same stages as the road, with the same probe and the same decision; only sending
 //! is left out. It never decides anew.
 
-use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use http::request::Parts;
 use serde::Serialize;
 
 use super::arrival::{self, HeadFacts, Origin};
 use super::error::Error;
+use super::road::is_wanted_again;
 use super::root_part::RootPart;
-use crate::filter::{self, Considered, Probe};
+use super::verify::Verifier;
+use crate::filter::{self, Considered, Probe, ReadError};
 use crate::routing::{self, Decision};
-use crate::snapshot::{Service, ServiceId, Snapshot};
-use crate::soap::{Facts, MediaKind};
+use crate::snapshot::{OnOverflow, Service, ServiceId, Snapshot};
+use crate::soap::{Facts, MediaKind, MediaType};
 
 /// The answer, shaped as the contract says.
 #[derive(Debug, Serialize)]
@@ -135,6 +138,9 @@ pub fn explain(
         Ok(media) => media,
         Err(error) => return explanation.fault(&error.into()),
     };
+    if let Some(coding) = arrival::coding(&head.headers) {
+        return explanation.fault(&Error::SenderCoding(coding));
+    }
     let begun = Probe::start(
         &service.filters,
         filter::Arrival {
@@ -147,7 +153,7 @@ pub fn explain(
             charset: media.charset.as_deref(),
             limits: service.limits.xml,
             draw: 0,
-            now: Duration::ZERO,
+            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         },
     );
     let mut probe = match begun {
@@ -172,13 +178,35 @@ pub fn explain(
         .into_iter()
         .filter_map(|c| named(service, c))
         .collect();
-    let decided =
-        read.and_then(|()| routing::decide(&service.table, probe.matched()).map_err(Error::from));
+    let decided = read
+        .and_then(|()| routing::decide(&service.table, probe.matched()).map_err(Error::from))
+        .and_then(|decision| check_rest(service, &media, &decision, message).map(|()| decision));
     match decided {
         Ok(decision) => explanation.sends = sends(snapshot, service, &decision),
         Err(error) => return explanation.fault(&error),
     }
     explanation
+}
+
+/// What the road checks between the decision and sending.
+fn check_rest(
+    service: &Service,
+    media: &MediaType,
+    decision: &Decision,
+    message: &[u8],
+) -> Result<(), Error> {
+    let max = service.limits.replay_buffer;
+    let refuses = service.on_overflow == OnOverflow::Refuse && is_wanted_again(decision);
+    if refuses && message.len() as u64 > max {
+        return Err(Error::SenderReplay { max });
+    }
+    if service.verify_full && media.kind != MediaKind::Multipart {
+        let whole = [Bytes::copy_from_slice(message)];
+        let charset = media.charset.as_deref();
+        let mut verify = Verifier::new(service.limits.xml, charset, &whole);
+        verify.finish().map_err(ReadError::from)?;
+    }
+    Ok(())
 }
 
 fn read(

@@ -3,20 +3,28 @@
 //! A SOAP fault is an answer, whatever its status. The status alone decides nothing, because
 //! faults travel with 500, with 400 and, from old servers, with 200 (rule H37).
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use tokio::time::timeout;
 
 use super::deliver::Answer;
 use crate::snapshot::Failover;
 use crate::soap::{FaultClass, MediaType, read_fault};
 use crate::upstream::{Reply, SendError};
 
-/// Most bytes of an answer read to see whether it is a fault (`fault_bytes`): faults with a
-/// stack trace in their detail reach some hundred KiB.
-const FAULT_BYTES_MAX: usize = 1024 * 1024;
+/// What reading an answer may cost, to see whether it is a fault.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Most bytes (`fault_bytes`).
+    pub(super) bytes_max: u64,
+    /// Longest silence.
+    pub(super) idle: Duration,
+}
 
 /// The judgement.
 pub(super) type Verdict = Result<Answer, Failure>;
@@ -31,6 +39,8 @@ pub(super) struct Failure {
     pub(super) status: Option<u16>,
     pub(super) retry_after: Option<String>,
     pub(super) error: Option<SendError>,
+    /// The service's own time was over: no other endpoint is asked.
+    pub(super) out_of_time: bool,
 }
 
 impl Failure {
@@ -41,6 +51,7 @@ impl Failure {
             status: None,
             retry_after: None,
             error: Some(error),
+            out_of_time: false,
         }
     }
 
@@ -51,7 +62,14 @@ impl Failure {
             status: None,
             retry_after: None,
             error: None,
+            out_of_time: false,
         }
+    }
+
+    /// All attempts together took longer than the service allows.
+    pub(super) fn out_of_time(after: Duration) -> Self {
+        let why = format!("the service's `timeout` of {after:?} is over");
+        Self { name: "timeout".into(), out_of_time: true, ..Self::router(&why) }
     }
 
     fn reply(name: String, why: String, status: StatusCode, headers: &HeaderMap) -> Self {
@@ -65,6 +83,7 @@ impl Failure {
             status: Some(status.as_u16()),
             retry_after,
             error: None,
+            out_of_time: false,
         }
     }
 
@@ -83,7 +102,12 @@ impl Failure {
 }
 
 /// Judges an answer by its head, and by its body where the head leaves it open.
-pub(super) async fn judge(reply: Reply, failover: &Failover, one_way: bool) -> Verdict {
+pub(super) async fn judge(
+    reply: Reply,
+    failover: &Failover,
+    one_way: bool,
+    bounds: Bounds,
+) -> Verdict {
     let status = reply.response.status();
     let headers = reply.response.headers();
     if is_empty(&reply.response) && status.is_success() {
@@ -112,13 +136,13 @@ pub(super) async fn judge(reply: Reply, failover: &Failover, one_way: bool) -> V
         return Err(Failure::reply(name, why, status, headers));
     }
     if listed || (failover.receiver_fault && !status.is_success()) {
-        return look_inside(reply, failover).await;
+        return look_inside(reply, failover, bounds).await;
     }
     Ok(Answer::Stream(reply))
 }
 
 /// Reads an answer that may be a fault, to know.
-async fn look_inside(reply: Reply, failover: &Failover) -> Verdict {
+async fn look_inside(reply: Reply, failover: &Failover, bounds: Bounds) -> Verdict {
     let Reply { response, lease } = reply;
     let (head, body) = response.into_parts();
     let (status, headers) = (head.status, &head.headers);
@@ -130,10 +154,10 @@ async fn look_inside(reply: Reply, failover: &Failover) -> Verdict {
             headers,
         ))
     };
-    let Some(bytes) = read_whole(body).await else {
+    let Some(bytes) = read_whole(body, bounds).await else {
         return fail(
             format!("status-{}", status.as_u16()),
-            "the answer is too long or broke off",
+            "the answer is longer than `fault_bytes`, too slow, or broke off",
         );
     };
     lease.give_back();
@@ -150,13 +174,13 @@ async fn look_inside(reply: Reply, failover: &Failover) -> Verdict {
     }
 }
 
-async fn read_whole(mut body: Incoming) -> Option<Bytes> {
+async fn read_whole(mut body: Incoming, bounds: Bounds) -> Option<Bytes> {
     let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(bounds.idle, body.frame()).await.ok()? {
         if let Ok(data) = frame.ok()?.into_data() {
             bytes.extend_from_slice(&data);
         }
-        if bytes.len() > FAULT_BYTES_MAX {
+        if bytes.len() as u64 > bounds.bytes_max {
             return None;
         }
     }

@@ -23,4 +23,4 @@ pub use arrival::{Arrival, HeadFacts, Origin};
 pub use error::{Blame, Error};
 pub use explain::{ConsideredFilter, Explanation, FaultText, Send, explain};
 pub use road::handle;
-pub use worker::{Connected, Worker};
+pub use worker::{Connected, Places, Worker};

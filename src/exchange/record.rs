@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::deliver::Cargo;
 use super::drain::drain;
-use super::worker::ExchangeId;
+use super::worker::{ExchangeId, Place};
 use crate::net::{BodyError, OnEnd};
 use crate::soap::{Reason, Version};
 use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter};
@@ -72,6 +72,8 @@ pub(super) struct Record {
     pub(super) outcome: Outcome,
     pub(super) reason: Option<Reason>,
     pub(super) error: Option<String>,
+    /// Given back when the record is closed.
+    pub(super) place: Option<Place>,
     log: AccessLog,
     metrics: Arc<Metrics>,
     closed: bool,
@@ -108,6 +110,7 @@ impl Record {
             outcome: Outcome::Refused,
             reason: None,
             error: None,
+            place: None,
             log,
             metrics,
             closed: false,
@@ -128,6 +131,7 @@ impl Record {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
+        self.place = None;
         let took = self.start.elapsed();
         if let Some(meter) = &self.meter {
             meter.in_flight.dec();

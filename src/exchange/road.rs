@@ -24,8 +24,8 @@ use super::reply::{self, Dialect};
 use super::root_part::RootPart;
 use super::verify::Verifier;
 use super::worker::Worker;
-use crate::filter::{self, Probe};
-use crate::net::{self, Body, Inspect as _};
+use crate::filter::{self, Probe, ReadError};
+use crate::net::{self, Body};
 use crate::routing::{self, Decision, Pattern};
 use crate::snapshot::{Active, OnOverflow, Service, ServiceId};
 use crate::soap::MediaKind;
@@ -43,6 +43,10 @@ pub async fn handle(worker: &Worker, arrival: Arrival) -> Response<Body> {
         return unknown(arrival, record);
     };
     record.enter(&service.name, active.service_meter(id));
+    record.place = worker.take_place(active.snapshot.exchanges_max);
+    if record.place.is_none() {
+        return overloaded(arrival, record);
+    }
     if pass::is_not_soap(&arrival.head.method) {
         return pass::pass(worker, &active, service, arrival, record).await;
     }
@@ -132,7 +136,7 @@ impl Journey<'_> {
         let charset = media.charset.as_deref();
         let mut verify = Verifier::new(service.limits.xml, charset, parcel.held());
         if parcel.is_complete() {
-            verify.end().map_err(Error::SenderTail)?;
+            verify.finish().map_err(ReadError::from)?;
             return Ok((decision, None));
         }
         Ok((decision, Some(verify)))
@@ -153,7 +157,7 @@ impl Journey<'_> {
         }
         let cargo = self.load(decision, verify, parcel);
         let delivered =
-            deliver::all(self.worker, self.active, decision, outbound, &cargo, one_way).await;
+            deliver::all(self.worker, self.active, decision, outbound, self.service, &cargo).await;
         self.record.request_bytes = cargo.bytes();
         self.record.spooled = cargo.spooled();
         let mut chosen = None;
@@ -226,7 +230,7 @@ impl Journey<'_> {
 }
 
 /// Whether some of the message's bytes may have to be sent twice.
-fn is_wanted_again(decision: &Decision) -> bool {
+pub(super) fn is_wanted_again(decision: &Decision) -> bool {
     decision.deliveries.len() > 1 || decision.deliveries.iter().any(|d| !d.backups.is_empty())
 }
 
@@ -241,8 +245,22 @@ fn unknown(arrival: Arrival, record: Record) -> Response<Body> {
         let text = "No service at this address.";
         return reply::refuse(http::StatusCode::NOT_FOUND, text, record);
     }
+    refuse(&Error::SenderUnknownService, arrival, record)
+}
+
+/// More exchanges are in flight than may be.
+fn overloaded(arrival: Arrival, record: Record) -> Response<Body> {
+    if pass::is_not_soap(&arrival.head.method) {
+        let text = "The router is busy.";
+        return reply::refuse(http::StatusCode::SERVICE_UNAVAILABLE, text, record);
+    }
+    refuse(&Error::RouterOverloaded, arrival, record)
+}
+
+/// A fault before anything of the message was read.
+fn refuse(error: &Error, arrival: Arrival, record: Record) -> Response<Body> {
     let version = Some(arrival::likely_version(&arrival.head.headers));
     drain(Some(arrival.body));
     let dialect = Dialect { version, ..Dialect::default() };
-    reply::fault(&Error::SenderUnknownService, &dialect, record)
+    reply::fault(error, &dialect, record)
 }

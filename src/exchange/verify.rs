@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::filter::ReadError;
 use crate::net::Inspect;
 use crate::xml::{EndTag, Error, Flow, Limits, Scanner, Sink, Tag};
 
@@ -12,7 +13,7 @@ use crate::xml::{EndTag, Error, Flow, Limits, Scanner, Sink, Tag};
 pub(super) struct Verifier {
     scanner: Scanner,
     /// What was wrong before the first byte of the rest.
-    failed: Option<String>,
+    failed: Option<Error>,
 }
 
 /// Looks at nothing: what the scanner checks by itself is what is asked.
@@ -23,34 +24,42 @@ impl Verifier {
     pub(super) fn new(limits: Limits, charset: Option<&str>, read: &[Bytes]) -> Self {
         let mut verifier = Self { scanner: Scanner::new(), failed: None };
         let begun = verifier.scanner.begin(&limits, charset, 0);
-        verifier.failed = begun.err().map(said);
+        verifier.failed = begun.err();
         for chunk in read {
             if verifier.failed.is_none() {
-                verifier.failed = verifier.scanner.feed(chunk, &mut Unconcerned).err().map(said);
+                verifier.failed = verifier.scanner.feed(chunk, &mut Unconcerned).err();
             }
         }
         verifier
+    }
+
+    /// The message is over.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        match self.failed.take() {
+            Some(failed) => Err(failed),
+            None => self.scanner.finish(&mut Unconcerned),
+        }
     }
 }
 
 impl Inspect for Verifier {
     fn next(&mut self, bytes: &[u8]) -> Result<(), String> {
-        match &self.failed {
-            Some(failed) => Err(failed.clone()),
+        match self.failed.take() {
+            Some(failed) => Err(said(failed)),
             None => self.scanner.feed(bytes, &mut Unconcerned).map(|_| ()).map_err(said),
         }
     }
 
     fn end(&mut self) -> Result<(), String> {
-        match &self.failed {
-            Some(failed) => Err(failed.clone()),
-            None => self.scanner.finish(&mut Unconcerned).map_err(said),
-        }
+        self.finish().map_err(said)
     }
 }
 
 fn said(error: Error) -> String {
-    error.to_string()
+    ReadError::from(error).to_string()
 }
 
 impl Sink for Unconcerned {

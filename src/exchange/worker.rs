@@ -2,10 +2,8 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-
 
 use crate::net::{Budget, Spelling};
 use crate::snapshot::Live;
@@ -22,6 +20,7 @@ pub struct Worker {
     pub(super) access: AccessLog,
     /// Memory for bodies that may have to be sent again, shared by all workers.
     pub(super) budget: Budget,
+    places: Places,
     ids: Ids,
 }
 
@@ -37,6 +36,14 @@ impl std::fmt::Display for ExchangeId {
         write!(f, "{:08x}{:012x}", self.prefix, self.number)
     }
 }
+
+/// Exchanges in flight, all workers together (limit `exchanges`). Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Places(Arc<AtomicUsize>);
+
+/// An exchange's place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place(Places);
 
 /// Exchange ids: unlikely to repeat across workers and restarts, cheap to make.
 #[derive(Debug)]
@@ -55,6 +62,7 @@ impl Worker {
         metrics: Arc<Metrics>,
         access: AccessLog,
         budget: Budget,
+        places: Places,
     ) -> Self {
         let client = Client::new(Arc::clone(&metrics));
         Self {
@@ -64,6 +72,7 @@ impl Worker {
             metrics,
             access,
             budget,
+            places,
             ids: Ids::new(),
         }
     }
@@ -82,6 +91,13 @@ impl Worker {
         Connected(Arc::clone(&self.metrics))
     }
 
+    /// A place for one more exchange, if fewer than `max` are in flight.
+    pub(super) fn take_place(&self, max: usize) -> Option<Place> {
+        // Made first, so that a place too much is given back on every way out.
+        let place = Place(self.places.clone());
+        (place.0.0.fetch_add(1, Ordering::Relaxed) < max).then_some(place)
+    }
+
     /// A random number of a message's own.
     pub(super) fn draw(&self) -> u64 {
         self.ids.draw()
@@ -96,6 +112,12 @@ impl Worker {
 
     pub(super) fn next_id(&self) -> ExchangeId {
         self.ids.next()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection;
+use super::room::Room;
 use crate::exchange::{Origin, Worker};
 use crate::snapshot::Listener;
 
@@ -37,6 +38,8 @@ pub struct Accepting {
     pub listener: Listener,
     /// Connections open on it, all workers together.
     pub open: Arc<AtomicUsize>,
+    /// Room for connections, all listeners together.
+    pub room: Arc<Room>,
     /// Told to stop.
     pub stop: CancellationToken,
     /// Counts connections, so that a stopping router can wait for them.
@@ -49,31 +52,44 @@ pub struct Accepting {
 /// # Errors
 /// When the address is taken or not ours.
 pub fn bind(listener: &Listener, address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
-    let open = || {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
+    open(address, true).map_err(|source| BindError::new(listener, address, source))
+}
+
+/// Makes sure that nobody else listens there: since sockets share their address, a router
+/// started twice by mistake would otherwise take half of the other one's callers.
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub fn claim(listener: &Listener, address: SocketAddr) -> Result<(), BindError> {
+    match open(address, false) {
+        Ok(_closed_again) => Ok(()),
+        Err(source) => Err(BindError::new(listener, address, source)),
+    }
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if shared {
         socket.listen(BACKLOG)?;
-        io::Result::Ok(socket.into())
-    };
-    open().map_err(|source| BindError {
-        name: listener.name.to_string(),
-        address,
-        source,
-    })
+    }
+    Ok(socket.into())
+}
+
+impl BindError {
+    fn new(listener: &Listener, address: SocketAddr, source: io::Error) -> Self {
+        Self { name: listener.name.to_string(), address, source }
+    }
 }
 
 /// Accepts until told to stop; then takes in what already waits, so that no caller is reset.
 pub async fn serve(socket: TcpListener, accepting: Accepting, worker: Arc<Worker>) {
     loop {
         let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
+            accepted = accept(&socket, &accepting.room) => accepted,
             () = accepting.stop.cancelled() => break,
         };
         match accepted {
@@ -88,6 +104,11 @@ pub async fn serve(socket: TcpListener, accepting: Accepting, worker: Arc<Worker
     while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, socket.accept()).await {
         take_in(stream, peer, &accepting, &worker);
     }
+}
+
+async fn accept(socket: &TcpListener, room: &Room) -> io::Result<(TcpStream, SocketAddr)> {
+    room.wait().await;
+    socket.accept().await
 }
 
 /// Errors of the one connection, not of the listener.
@@ -114,9 +135,10 @@ fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &
         Arc::clone(worker),
         accepting.stop.clone(),
     );
+    let place = accepting.room.take();
     accepting.tasks.spawn(async move {
         serve.await;
-        drop(guard);
+        drop((guard, place));
     });
 }
 

@@ -5,5 +5,7 @@
 
 mod connection;
 mod listener;
+mod room;
 
-pub use listener::{Accepting, BindError, bind, serve};
+pub use listener::{Accepting, BindError, bind, claim, serve};
+pub use room::Room;

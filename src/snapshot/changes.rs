@@ -73,7 +73,7 @@ fn service_settings(snapshot: &Snapshot, service: &Service) -> String {
         .default_endpoint
         .and_then(|id| snapshot.endpoint(id));
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {:?}",
         service.path,
         service.hosts,
         service.listeners,
@@ -83,6 +83,7 @@ fn service_settings(snapshot: &Snapshot, service: &Service) -> String {
         service.strict,
         service.verify_full,
         service.on_overflow,
+        service.timeout,
         service.limits,
         default.map(|endpoint| endpoint.spec.name.as_str()),
     )

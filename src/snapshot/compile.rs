@@ -56,6 +56,7 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn snapshot(&mut self) -> Option<Snapshot> {
         let router = &self.config.router;
+        let in_force = self.config.router_limits();
         let endpoints: Vec<Arc<Endpoint>> = router
             .endpoints
             .iter()
@@ -90,7 +91,9 @@ impl Compiler<'_> {
             watch: router.reload.watch,
             debounce: router.reload.debounce.0,
             access_log: access_log(&router.access_log),
-            limits: limits(&self.config.router_limits()),
+            limits: limits(&in_force),
+            connections_max: in_force.connections as usize,
+            exchanges_max: in_force.exchanges as usize,
             files: self.files(),
         })
     }
@@ -231,6 +234,7 @@ impl Compiler<'_> {
                 .and_then(|endpoint| ids.get(endpoint.value.as_str()).copied()),
             route_on,
             strict: written.strict,
+            timeout: written.timeout.map(|time| time.0),
             verify_full: matches!(written.verify, config::Verify::Full),
             on_overflow: match written.on_overflow {
                 config::OnOverflow::Commit => OnOverflow::Commit,
@@ -377,6 +381,7 @@ fn limits(written: &config::LimitsInForce) -> Limits {
         buffered_body: written.buffered_body.0,
         replay_buffer: written.replay_buffer.0,
         message_bytes: written.message_bytes.0,
+        fault_bytes: written.fault_bytes.0,
         body_idle_timeout: written.body_idle_timeout.0.max(Duration::from_millis(1)),
     }
 }

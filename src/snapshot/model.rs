@@ -40,6 +40,10 @@ pub struct Snapshot {
     pub access_log: AccessLog,
     /// Limits outside any service.
     pub limits: Limits,
+    /// `connections`: most connections at a time over all listeners.
+    pub connections_max: usize,
+    /// `exchanges`: most exchanges in flight at a time.
+    pub exchanges_max: usize,
     /// Files and folders that a change of is a change of the configuration.
     pub files: Vec<PathBuf>,
 }
@@ -138,6 +142,8 @@ pub struct Service {
     pub route_on: RouteOn,
     /// Whether deviations that are otherwise tolerated are refused.
     pub strict: bool,
+    /// How long sending may take in all, backups included.
+    pub timeout: Option<Duration>,
     /// Whether a message is checked to its end.
     pub verify_full: bool,
     /// What happens to a message that is longer than may be held for another attempt.
@@ -159,6 +165,8 @@ pub struct Limits {
     pub replay_buffer: u64,
     /// `message_bytes`: most bytes of a message, if limited.
     pub message_bytes: Option<u64>,
+    /// `fault_bytes`: most bytes of an answer read to see whether it is a fault.
+    pub fault_bytes: u64,
     /// `body_idle_timeout`: longest wait for a caller's next byte.
     pub body_idle_timeout: Duration,
 }
