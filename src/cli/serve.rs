@@ -83,11 +83,13 @@ async fn control(
         }
         None => None,
     };
+    // Watched first: a change that comes as soon as the router is ready must not be missed.
+    let watcher = snapshot.watch.then(|| start_watcher(reloader)).flatten();
     if let Some(file) = &args.ready_file {
         write_ready(file, &addresses)?;
     }
     notify_systemd(&[sd_notify::NotifyState::Ready]);
-    steer(&mut signals, reloader, snapshot.watch).await;
+    steer(&mut signals, reloader, watcher).await;
     state.draining.store(true, Ordering::Relaxed);
     notify_systemd(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping: finishing what is in flight");
@@ -110,8 +112,7 @@ fn spawn_admin(socket: TcpListener, state: Arc<Admin>) -> tokio::task::JoinHandl
 }
 
 /// Reloads as often as asked, until a signal ends it.
-async fn steer(signals: &mut Signals, reloader: &Arc<Reloader>, watch: bool) {
-    let mut watcher = watch.then(|| start_watcher(reloader)).flatten();
+async fn steer(signals: &mut Signals, reloader: &Arc<Reloader>, mut watcher: Option<Watcher>) {
     loop {
         let quiet = reloader.snapshot().debounce;
         let changed = async {
@@ -146,7 +147,10 @@ fn start_watcher(reloader: &Reloader) -> Option<Watcher> {
 }
 
 async fn reload(reloader: &Arc<Reloader>) {
-    notify_systemd(&[sd_notify::NotifyState::Reloading]);
+    let mut reloading = vec![sd_notify::NotifyState::Reloading];
+    // `Type=notify-reload` wants to know since when.
+    reloading.extend(sd_notify::NotifyState::monotonic_usec_now());
+    notify_systemd(&reloading);
     let own = Arc::clone(reloader);
     // The log lines are the reloader's own.
     match tokio::task::spawn_blocking(move || own.reload()).await {
