@@ -109,6 +109,12 @@ fn read(text: &str) -> Option<Vec<String>> {
         lines.push(match event {
             Event::Start { name, attributes } => {
                 depth += 1;
+                // quick-xml takes a namespace as it is written, without normalising the value.
+                let written =
+                    |name: &(String, String, String)| name.2.contains(['&', '\n', '\r', '\t']);
+                if written(&name) || attributes.iter().any(|(name, _)| written(name)) {
+                    return None;
+                }
                 let mut line = format!("<{{{}}}{}", name.2, name.1);
                 for (name, value) in attributes {
                     line += &format!(" {{{}}}{}={value:?}", name.2, name.1);

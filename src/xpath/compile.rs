@@ -24,6 +24,11 @@ use super::trie::{NodeId, Reach, SymbolTest, Symbols, Trie};
 pub(super) type Why = String;
 pub(super) type Compiled<T> = Result<T, Why>;
 
+/// Parts compiled for one expression before it goes to the tree.
+const WORK_MAX: u32 = 20_000;
+/// Conditions on both sides of a comparison of booleans.
+const TRUTHS_MAX: usize = 32;
+
 /// What makes two conditions one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum CondKey {
@@ -54,6 +59,8 @@ pub(super) struct Compiler {
     pub(super) known_formulas: HashMap<(NodeId, Logic), FormulaId>,
     /// The latest phase at which each slot of the document is final.
     pub(super) root_slot_phases: Vec<Phase>,
+    /// Parts compiled for the expression in hand.
+    work: u32,
     empty: Tree,
 }
 
@@ -76,6 +83,7 @@ impl Compiler {
             known_slots: HashMap::new(),
             known_formulas: HashMap::new(),
             root_slot_phases: Vec::new(),
+            work: 0,
             empty: Tree::empty(),
         };
         compiler.landmarks(landmarks);
@@ -118,6 +126,7 @@ impl Compiler {
 
     /// Compiles one expression; the answer is its phase, or why it needs a tree.
     pub(super) fn atom(&mut self, number: u32, atom: &Atom) -> Compiled<Phase> {
+        self.work = 0;
         let logic = self.boolean(&atom.expr.node, 0)?;
         let phase = self.phase_of_logic(&logic);
         let formula = self.formula(0, logic);
@@ -189,6 +198,7 @@ impl Compiler {
 
     /// The boolean value of an expression with `at` as its context.
     pub(super) fn boolean(&mut self, node: &Node, at: NodeId) -> Compiled<Logic> {
+        self.spend()?;
         if let Some(truth) = self.constant(node) {
             return Ok(Logic::Const(truth));
         }
@@ -226,6 +236,15 @@ impl Compiler {
             Node::Call(Function::Lang, _) => Err("`lang()`".into()),
             _ if node.kind() == Type::NodeSet => self.exists(node, at),
             _ => self.scalar_test(node, ValueTest::Truth, at),
+        }
+    }
+
+    /// Unions multiply what stands in predicates behind them; that must end somewhere.
+    pub(super) fn spend(&mut self) -> Compiled<()> {
+        self.work += 1;
+        match self.work > WORK_MAX {
+            true => Err("too many combinations of unions and predicates".into()),
+            false => Ok(()),
         }
     }
 
@@ -272,6 +291,10 @@ impl Compiler {
             (_, NodeSet) => self.compare(op.turned(), b, a, at),
             (_, Boolean) | (Boolean, _) if equality => {
                 let (a, b) = (self.boolean(a, at)?, self.boolean(b, at)?);
+                // Each side is needed twice, so a chain of these would double with every link.
+                if size(&a) + size(&b) > TRUTHS_MAX {
+                    return Err("a long comparison of booleans".into());
+                }
                 let same = or(vec![
                     and(vec![a.clone(), b.clone()]),
                     and(vec![not(a), not(b)]),
@@ -588,4 +611,13 @@ fn single(mut parts: Vec<Logic>, none: Logic, join: fn(Vec<Logic>) -> Logic) -> 
 /// Whether a step's test and axis make positions count among siblings.
 pub(super) fn counts_siblings(axis: Axis, test: &Test) -> bool {
     axis == Axis::Child && matches!(test, Test::Name(_))
+}
+
+/// Conditions in a logic.
+pub(super) fn size(logic: &Logic) -> usize {
+    match logic {
+        Logic::Const(_) | Logic::Cond(_) => 1,
+        Logic::Not(inner) => size(inner),
+        Logic::And(parts) | Logic::Or(parts) => parts.iter().map(size).sum(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Paths to places in the trie, with predicates as anchors on the way.
 
 use super::ast::{Axis, Comparison, Node, Path, Start, Step, Test, Type};
-use super::compile::{Compiled, Compiler, CondKey, Goal, and, as_text, counts_siblings, or};
+use super::compile::{Compiled, Compiler, CondKey, Goal, and, as_text, counts_siblings, or, size};
 use super::flat::{self, FlatPath};
 use super::functions::Function;
 use super::index::ValueTest;
@@ -50,6 +50,7 @@ impl Compiler {
         from: NodeId,
         goal: &Goal,
     ) -> Compiled<Logic> {
+        self.spend()?;
         let mut node = from;
         let mut index = 0;
         while let Some(step) = steps.get(index) {
@@ -493,15 +494,6 @@ impl Compiler {
 /// A position behind `//` counts among siblings too, since `//a` means `//child::a`.
 fn counts_siblings_or_below(step: &Step) -> bool {
     counts_siblings(step.axis, &step.test)
-}
-
-/// Conditions in a logic.
-fn size(logic: &Logic) -> usize {
-    match logic {
-        Logic::Const(_) | Logic::Cond(_) => 1,
-        Logic::Not(inner) => size(inner),
-        Logic::And(parts) | Logic::Or(parts) => parts.iter().map(size).sum(),
-    }
 }
 
 fn is_any_depth(step: &Step) -> bool {

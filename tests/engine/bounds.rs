@@ -125,6 +125,17 @@ fn long_values_spill() {
     }
 }
 
+/// Found by fuzzing: shapes whose compilation would double with every link or level.
+#[test]
+fn no_expression_explodes() {
+    let chain = vec!["//a | //b = 5"; 40].join(" = ");
+    assert!(ask(&format!("({chain}) or true()"), "<a/>"));
+    let nested = (0..30).fold("c".to_owned(), |inner, _| format!("(a | b)[{inner}]"));
+    assert!(!ask(&nested, "<a/>"));
+    let parents = format!("//a{}", "/b/..".repeat(200));
+    assert!(!ask(&parents, "<a/>"));
+}
+
 /// Many names, many scopes and many states must not make memory or time grow beyond the message.
 #[test]
 fn hostile_variety() {
