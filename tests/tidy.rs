@@ -304,7 +304,10 @@ fn every_file_says_what_it_is_for_and_none_is_endless() {
         let lines = source.text.lines().count();
         let known = OVERLONG.iter().find(|(overlong, _)| overlong == path);
         let most = known.map_or(LINES_MAX, |(_, lines)| *lines);
-        assert!(lines <= most, "{path} has {lines} lines, {most} is the most");
+        assert!(
+            lines <= most,
+            "{path} has {lines} lines, {most} is the most"
+        );
         for word in ["_utils", "helpers", "common", "_manager"] {
             assert!(
                 !path.contains(word),
@@ -394,7 +397,7 @@ fn strip(text: &str) -> String {
         let comment = line
             .match_indices("//")
             .map(|(at, _)| at)
-            .find(|at| line[..*at].matches('"').count() % 2 == 0);
+            .find(|at| line[..*at].matches('"').count().is_multiple_of(2));
         comment.map_or(line, |at| &line[..at]).to_owned() + "\n"
     };
     code.lines().map(line).collect()

@@ -9,6 +9,9 @@ use crate::support::{Reply, Running, Service, refusing, router, service, unanswe
 
 const WITH_BACKUP: &str = "- { filter: { match_all: {} }, endpoint: primary, backups: [backup] }";
 
+/// What an endpoint does with a message.
+type Behaves = fn() -> Reply;
+
 /// A primary that behaves so, with these keys, and a backup that works.
 fn primary(
     keys: &str,
@@ -16,10 +19,7 @@ fn primary(
 ) -> (Running, Service, Service) {
     let primary = service("primary").replies(move |_| reply());
     let backup = service("backup").echoes();
-    let running = router(WITH_BACKUP)
-        .to_with(&primary, keys)
-        .to(&backup)
-        .start();
+    let running = router(WITH_BACKUP).at(&primary, keys).to(&backup).start();
     (running, primary, backup)
 }
 
@@ -94,7 +94,7 @@ fn a_name_that_has_no_address() {
 
 #[test]
 fn connections_that_break_and_answers_that_are_none() {
-    let cases: [(&str, fn() -> Reply, &str); 10] = [
+    let cases: [(&str, Behaves, &str); 10] = [
         ("closed before an answer", || Reply::Close, "reset"),
         (
             "broken inside the head",
@@ -145,7 +145,7 @@ fn an_endpoint_that_hangs_costs_its_timeout() {
 
 #[test]
 fn answers_that_never_fail_over() {
-    let cases: [(&str, fn() -> Reply, u16, &str); 6] = [
+    let cases: [(&str, Behaves, u16, &str); 6] = [
         (
             "a fault",
             || fault("500 Internal Server Error", "Server"),
@@ -210,7 +210,7 @@ fn a_receiver_fault_fails_over_where_it_is_listed() {
 
 #[test]
 fn only_what_is_listed_fails_over() {
-    let cases: [(&str, fn() -> Reply, Option<&str>); 6] = [
+    let cases: [(&str, Behaves, Option<&str>); 6] = [
         ("[connect]", || html("503 Service Unavailable"), None),
         (
             "[503]",

@@ -84,13 +84,13 @@ fn cases(a: &Service, broken: &Service, hanging: &Service) -> Vec<Case> {
         Case {
             builder: router("- { filter: { match_all: {} }, endpoint: broken, backups: [hanging] }")
                 .to(broken)
-                .to_with(hanging, "timeout: 100ms"),
+                .at(hanging, "timeout: 100ms"),
             status: [500, 500],
             sender: false,
             ..case("EndpointsUnavailable", [order(), order12()], "endpoints")
         },
         Case {
-            builder: router(&to_b("hanging")).to_with(hanging, "timeout: 100ms"),
+            builder: router(&to_b("hanging")).at(hanging, "timeout: 100ms"),
             status: [500, 500],
             sender: false,
             ..case("EndpointTimeout", [order(), order12()], "in time")

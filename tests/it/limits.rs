@@ -235,10 +235,7 @@ fn an_endpoint_that_begins_a_fault_and_falls_silent_costs_its_idle_timeout() {
     });
     let b = service("b").echoes();
     let table = "- { filter: { match_all: {} }, endpoint: a, backups: [b] }";
-    let router = router(table)
-        .to_with(&a, "idle_timeout: 150ms")
-        .to(&b)
-        .start();
+    let router = router(table).at(&a, "idle_timeout: 150ms").to(&b).start();
     assert_eq!(router.post(&order()).outcome(), "b");
 }
 
@@ -249,8 +246,8 @@ fn all_attempts_together_stay_within_the_services_timeout() {
     let table = "- { filter: { match_all: {} }, endpoint: a, backups: [b, c] }";
     let router = router(table)
         .service("timeout: 400ms")
-        .to_with(&a, "timeout: 100ms")
-        .to_with(&b, "timeout: 30s")
+        .at(&a, "timeout: 100ms")
+        .at(&b, "timeout: 30s")
         .to(&c)
         .start();
     let answer = router.post(&order());
@@ -294,7 +291,7 @@ fn silence_within_an_answer() {
         )
     });
     let table = "- { filter: { match_all: {} }, endpoint: a }";
-    let router = router(table).to_with(&a, "idle_timeout: 150ms").start();
+    let router = router(table).at(&a, "idle_timeout: 150ms").start();
     assert!(
         router.client().try_post("/orders", &order()).is_err(),
         "a broken answer must look broken"

@@ -30,7 +30,9 @@ fn with_free_ports(script: &str) -> String {
     let mut rest = script;
     while let Some(at) = rest.find("127.0.0.1:") {
         let (before, after) = rest.split_at(at + "127.0.0.1:".len());
-        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let digits = after
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(after.len());
         let free = ports.entry(after[..digits].to_owned()).or_insert_with(|| {
             let socket = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = socket.local_addr().unwrap().port().to_string();
@@ -50,13 +52,18 @@ fn the_session_of_the_readme_runs_as_printed() {
     let blocks = blocks(page);
     assert_eq!(blocks[0].1, "cargo run --release -- demo");
     assert_eq!(blocks[1].1, "cargo test");
-    let session: Vec<&str> =
-        blocks[2..].iter().filter(|(tag, _)| *tag == "sh").map(|(_, text)| text.as_str()).collect();
+    let session: Vec<&str> = blocks[2..]
+        .iter()
+        .filter(|(tag, _)| *tag == "sh")
+        .map(|(_, text)| text.as_str())
+        .collect();
     assert!(session.len() >= 3, "the session is gone from the README");
     // `set -e` would end at the first command whose answer is "no"; output is what counts.
     let script = format!("{}\nwait\n", with_free_ports(&session.join("\n")));
     let folder = tempfile::tempdir().unwrap();
-    let binary = Path::new(env!("CARGO_BIN_EXE_soap-router")).parent().unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_soap-router"))
+        .parent()
+        .unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")
         .arg("-c")
@@ -70,7 +77,10 @@ fn the_session_of_the_readme_runs_as_printed() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let mut said = stdout.lines();
     // The picture of the road is also `text`; it stands before the session.
-    let first = blocks.iter().position(|(tag, _)| *tag == "sh setup").unwrap();
+    let first = blocks
+        .iter()
+        .position(|(tag, _)| *tag == "sh setup")
+        .unwrap();
     for (_, expected) in blocks[first..].iter().filter(|(tag, _)| *tag == "text") {
         for line in expected.lines() {
             assert!(

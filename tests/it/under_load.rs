@@ -17,7 +17,6 @@ struct Load {
 }
 
 impl Load {
-    /// `outcome` turns an answer into what is kept of it.
     fn on(router: &Running, callers: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicU64::new(0));
@@ -27,7 +26,11 @@ impl Load {
             thread::spawn(move || {
                 let mut outcomes = Vec::new();
                 let mut client = Client::to(address);
-                let message = if number % 2 == 0 { order() } else { order12() };
+                let message = if number.is_multiple_of(2) {
+                    order()
+                } else {
+                    order12()
+                };
                 while !stop.load(Ordering::Relaxed) {
                     let answer = client.post("/orders", &message);
                     outcomes.push(answer.outcome());

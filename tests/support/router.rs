@@ -75,12 +75,12 @@ impl Builder {
     /// An endpoint named and placed as the service.
     #[must_use]
     pub fn to(self, service: &Service) -> Self {
-        self.to_with(service, "")
+        self.at(service, "")
     }
 
     /// The same with more keys.
     #[must_use]
-    pub fn to_with(self, service: &Service, keys: &str) -> Self {
+    pub fn at(self, service: &Service, keys: &str) -> Self {
         self.endpoint(&service.name, &service.url(), keys)
     }
 

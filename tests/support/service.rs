@@ -20,8 +20,6 @@ pub struct Received {
     pub head: Head,
     pub framing: Framing,
     pub body: Vec<u8>,
-    /// Which connection of the service it came on, from 0.
-    pub connection: usize,
 }
 
 /// What a service does with a request.
@@ -213,9 +211,9 @@ fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
 
 impl Shared {
     /// Serves one connection to its end.
-    fn serve(&self, wire: &mut Wire, connection: usize) {
+    fn serve(&self, wire: &mut Wire, number: usize) {
         let answers = match &self.manner {
-            Manner::Speaks(speech) => return speech(wire, connection),
+            Manner::Speaks(speech) => return speech(wire, number),
             Manner::Answers(answers) => answers,
         };
         // A connection that breaks is the router's right: nothing more comes from it.
@@ -231,7 +229,6 @@ impl Shared {
                 head,
                 framing,
                 body,
-                connection,
             };
             self.received.lock().unwrap().push(received.clone());
             match answers(&received) {
