@@ -61,6 +61,7 @@ pub struct Set {
     /// Whether any filter compares `To`, which costs parsing it.
     pub(super) compares_addresses: bool,
     /// Boxed, because a run is large and goes from hand to hand.
+    #[allow(clippy::vec_box, reason = "a run is large, and moving it is what the box saves")]
     runs: Mutex<Vec<Box<xpath::Run>>>,
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -27,6 +28,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     origin: Origin,
     listener: Listener,
+    open: Arc<AtomicUsize>,
     worker: Arc<Worker>,
     stop: CancellationToken,
 ) {
@@ -37,7 +39,7 @@ pub(super) async fn serve(
         head: listener.header_read_timeout,
         write: listener.write_timeout,
     };
-    let (stream, watch) = Caller::new(stream, waits);
+    let (stream, watch) = Caller::new(stream, waits, open);
     let counted = worker.connected();
     let (header_count_max, buffer_max) =
         (listener.header_count_max, listener.header_block_max.max(BUFFER_MIN));

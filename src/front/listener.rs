@@ -132,6 +132,7 @@ fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &
         stream,
         origin,
         accepting.listener.clone(),
+        Arc::clone(&accepting.open),
         Arc::clone(worker),
         accepting.stop.clone(),
     );

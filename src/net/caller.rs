@@ -9,7 +9,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,6 +28,12 @@ const SPELLED: u8 = 2;
 /// A request is being worked on; what comes is its body.
 const BODY: u8 = 3;
 
+/// Connections up to which each may read as much at a time as it likes.
+const FEW_CONNECTIONS: usize = 256;
+/// Bytes read at a time with more connections than that: what is read waits in memory until an
+/// endpoint takes it, so a thousand uploads must read small.
+const SMALL_READ: usize = 8 * 1024;
+
 /// Longest waits on a caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Waits {
@@ -45,6 +51,8 @@ pub struct Caller<T> {
     inner: T,
     watch: CallerWatch,
     waits: Waits,
+    /// Connections open on the listener.
+    open: Arc<AtomicUsize>,
     /// When the wait at hand is over, and what it is for.
     read_until: Option<(u8, Instant)>,
     read_timer: Option<Pin<Box<Sleep>>>,
@@ -71,13 +79,14 @@ impl CallerWatch {
 }
 
 impl<T> Caller<T> {
-    /// Watches `inner`.
-    pub fn new(inner: T, waits: Waits) -> (Self, CallerWatch) {
+    /// Watches `inner`, one of `open` connections.
+    pub fn new(inner: T, waits: Waits, open: Arc<AtomicUsize>) -> (Self, CallerWatch) {
         let watch = CallerWatch::default();
         let caller = Self {
             inner,
             watch: watch.clone(),
             waits,
+            open,
             read_until: None,
             read_timer: None,
             write_timer: None,
@@ -144,6 +153,25 @@ impl<T> Caller<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Caller<T> {
+    /// Reads what fits, or little where memory is shared by many.
+    fn poll_some(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let inner = Pin::new(&mut self.inner);
+        if self.open.load(Ordering::Relaxed) <= FEW_CONNECTIONS || buffer.remaining() <= SMALL_READ {
+            return inner.poll_read(cx, buffer);
+        }
+        let mut small = ReadBuf::new(buffer.initialize_unfilled_to(SMALL_READ));
+        ready!(inner.poll_read(cx, &mut small))?;
+        let bytes = small.filled().len();
+        buffer.advance(bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Caller<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -151,7 +179,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Caller<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+        match self.poll_some(cx, buffer) {
             Poll::Pending => self.poll_read_wait(cx),
             Poll::Ready(result) => {
                 if self.watch.state.load(Ordering::Relaxed) == IDLE {

@@ -183,7 +183,7 @@ mod tests {
     fn the_budget_is_shared_and_given_back() {
         let budget = Budget::new(4);
         let mut one = Window::new(vec![], 10, budget.clone());
-        let mut two = Window::new(vec![], 10, budget.clone());
+        let mut two = Window::new(vec![], 10, budget);
         assert_eq!(one.push(chunk("abc")), Ok(()));
         assert_eq!(two.push(chunk("de")), Err(Full));
         one.forget(3);

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Messages far larger than memory, through the router and HAProxy: benches/compare/streaming.py
+# says what is measured.
+#
+#   benches/streaming.sh [GIBIBYTES]             default: 4
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+command -v haproxy >/dev/null || { apt-get update -qq; apt-get install -y -qq haproxy >/dev/null; }
+cargo build --release --quiet
+ulimit -n 16384
+exec python3 benches/compare/streaming.py \
+  --binary "${CARGO_TARGET_DIR:-target}/release/soap-router" --gib "${1:-4}"
