@@ -93,11 +93,13 @@ fn scan(
         .and_then(|()| scanner.finish(&mut log))
         .map(|()| scanner.offset());
     if result.is_err() {
-        // Text and comments before an error are told as far as they came.
-        log.text.clear();
+        // Text and comments before an error are told as far as they came; only the error counts.
+        log = Log {
+            skip_at,
+            ..Log::default()
+        };
     }
     log.flush();
-    log.comment.clear();
     (log, result)
 }
 

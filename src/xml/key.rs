@@ -11,7 +11,11 @@ static MASKS: [u128; WHOLE + 1] = {
     let mut masks = [0; WHOLE + 1];
     let mut length = 1;
     while length <= WHOLE {
-        masks[length] = u128::MAX >> (128 - 8 * length);
+        // Invariant: `length` is at most `WHOLE`, and this runs when compiling.
+        #[expect(clippy::indexing_slicing)]
+        {
+            masks[length] = u128::MAX >> (128 - 8 * length);
+        }
         length += 1;
     }
     masks

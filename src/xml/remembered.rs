@@ -94,7 +94,7 @@ impl Remembered {
         if self.all.len() < KNOWN_MAX {
             self.all.push(Known::default());
             self.next = self.all.len() - 1;
-        } else if self.misses % REPLACED_EVERY == 0 {
+        } else if self.misses.is_multiple_of(REPLACED_EVERY) {
             self.next = (self.next + 1) % KNOWN_MAX;
         } else {
             return;

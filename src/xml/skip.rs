@@ -12,7 +12,6 @@ use super::chars;
 use super::error::{Error, ErrorKind};
 use super::find::{self, Window};
 use super::scanner::{Scanner, Step};
-use super::sink::Sink;
 
 /// What a window of bytes did to the balance.
 struct Balance {
@@ -24,23 +23,18 @@ struct Balance {
 
 impl Scanner {
     /// Goes on with a skip from a token's start.
-    pub(super) fn pass_over<S: Sink>(
-        &mut self,
-        buf: &[u8],
-        at: usize,
-        sink: &mut S,
-    ) -> Result<Step, Box<Error>> {
-        let (at, _) = self.pass_windows(buf, at);
-        self.pass_token(buf, at, sink)
+    pub(super) fn pass_over(&mut self, buf: &[u8], at: usize) -> Result<Step, Box<Error>> {
+        let at = self.pass_windows(buf, at);
+        self.pass_token(buf, at)
     }
 
     /// Counts whole windows; stops at the start of a token that must be read by itself.
-    fn pass_windows(&mut self, buf: &[u8], from: usize) -> (usize, bool) {
+    fn pass_windows(&mut self, buf: &[u8], from: usize) -> usize {
         let mut at = from;
         // The start of the tag that is open at `at`, and the depth before it counted.
         let mut open_tag: Option<(usize, u32)> = None;
         let Some(mut depth) = self.skip else {
-            return (at, false);
+            return at;
         };
         let room = self
             .limits
@@ -96,16 +90,11 @@ impl Scanner {
         }
         let (at, depth) = open_tag.unwrap_or((at, depth));
         self.skip = Some(depth);
-        (at, true)
+        at
     }
 
     /// Reads tokens one by one, enough of them to leave the place where counting failed.
-    fn pass_token<S: Sink>(
-        &mut self,
-        buf: &[u8],
-        from: usize,
-        sink: &mut S,
-    ) -> Result<Step, Box<Error>> {
+    fn pass_token(&mut self, buf: &[u8], from: usize) -> Result<Step, Box<Error>> {
         let mut at = from;
         while at < from + 64 {
             let ready = self.ready(buf);
@@ -138,7 +127,6 @@ impl Scanner {
             }
             at = close + 1;
         }
-        let _ = sink;
         Ok(Step::Next(at))
     }
 

@@ -456,7 +456,7 @@ impl Scanner {
         let open = self
             .frames
             .last()
-            .map_or(NameKey::default(), |frame| frame.key);
+            .map_or_else(NameKey::default, |frame| frame.key);
         let length = open.length as usize;
         let close = at + 2 + length;
         let fits = length > 0

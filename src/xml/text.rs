@@ -35,7 +35,7 @@ impl Scanner {
         self.text_slow(run, at, end, sink)
     }
 
-    fn outside(&mut self, run: &[u8], at: usize, end: Option<usize>) -> Result<Step, Box<Error>> {
+    fn outside(&self, run: &[u8], at: usize, end: Option<usize>) -> Result<Step, Box<Error>> {
         if let Some(found) = run.iter().position(|&b| !chars::is_space(b)) {
             let place = if self.place == Place::Epilog {
                 "after"
@@ -49,7 +49,7 @@ impl Scanner {
 
     /// Text with references or carriage returns, or cut: what may continue in the next bytes is left.
     fn text_slow<S: Sink>(
-        &mut self,
+        &self,
         run: &[u8],
         at: usize,
         end: Option<usize>,

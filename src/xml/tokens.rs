@@ -19,7 +19,7 @@ impl Scanner {
         sink: &mut S,
     ) -> Result<Step, Box<Error>> {
         match self.mode {
-            Mode::Markup if self.skip.is_some() => self.pass_over(buf, at, sink),
+            Mode::Markup if self.skip.is_some() => self.pass_over(buf, at),
             Mode::Markup if buf.get(at) == Some(&b'<') => self.markup(buf, at, sink),
             Mode::Markup => self.text(buf, at, sink),
             Mode::Comment => self.comment(buf, at, sink),
@@ -102,7 +102,7 @@ impl Scanner {
         }
     }
 
-    fn tell_comment<S: Sink>(&mut self, piece: &[u8], last: bool, sink: &mut S) {
+    fn tell_comment<S: Sink>(&self, piece: &[u8], last: bool, sink: &mut S) {
         if self.skip.is_some() || self.place != Place::Content && piece.is_empty() && !last {
             return;
         }

@@ -233,7 +233,7 @@ impl Compiler {
     }
 
     /// Puts each rule behind the condition that fewest rules need.
-    fn actions(&mut self, rules: &[Conjunction]) -> (Vec<(Action, bool)>, Vec<RuleId>) {
+    fn actions(&self, rules: &[Conjunction]) -> (Vec<(Action, bool)>, Vec<RuleId>) {
         let mut uses = vec![0_u32; self.conds.len()];
         for cond in rules
             .iter()

@@ -62,22 +62,22 @@ impl fmt::Display for Type {
 /// One node of the tree.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
-    Or(Vec<Node>),
-    And(Vec<Node>),
-    Compare(Comparison, Box<Node>, Box<Node>),
-    Arithmetic(Operator, Box<Node>, Box<Node>),
-    Negate(Box<Node>),
-    Union(Vec<Node>),
+    Or(Vec<Self>),
+    And(Vec<Self>),
+    Compare(Comparison, Box<Self>, Box<Self>),
+    Arithmetic(Operator, Box<Self>, Box<Self>),
+    Negate(Box<Self>),
+    Union(Vec<Self>),
     Path(Path),
     /// Predicates over a whole node-set in document order.
-    Filter(Box<Node>, Vec<Node>),
+    Filter(Box<Self>, Vec<Self>),
     Literal(Arc<str>),
     Number(f64),
-    Call(Function, Vec<Node>),
+    Call(Function, Vec<Self>),
     /// A value given with each message.
     External(External),
     /// A function of the caller's own.
-    Native(Native, Vec<Node>),
+    Native(Native, Vec<Self>),
     /// A macro's parameter; gone after expansion.
     Parameter(usize, Type),
 }

@@ -394,10 +394,9 @@ impl Compiler {
         equality: bool,
     ) -> Compiled<Logic> {
         if let (Node::Call(Function::Count, arguments), Some(number)) = (a, self.constant_number(b))
+            && let Some(logic) = self.count(op, number, arguments, at)?
         {
-            if let Some(logic) = self.count(op, number, arguments, at)? {
-                return Ok(logic);
-            }
+            return Ok(logic);
         }
         match b {
             Node::Literal(text) if equality && a.kind() == Type::String => {

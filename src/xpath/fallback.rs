@@ -30,8 +30,11 @@ const NODES_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 512;
 
 thread_local! {
-    static KEPT: RefCell<HashMap<usize, (std::sync::Weak<Node>, Option<Rc<Ready>>)>> = RefCell::new(HashMap::new());
+    static KEPT: RefCell<HashMap<usize, Kept>> = RefCell::new(HashMap::new());
 }
+
+/// By the address of an expression: the expression, and what became of it.
+type Kept = (std::sync::Weak<Node>, Option<Rc<Ready>>);
 
 /// An expression compiled for sxd-xpath.
 struct Ready {
@@ -189,7 +192,7 @@ fn build(tree: &Tree, package: &Package) {
             }
             (Kind::Text, Some(parent)) => parent.append_child(document.create_text(&node.value)),
             (Kind::Comment, Some(parent)) => {
-                parent.append_child(document.create_comment(&node.value))
+                parent.append_child(document.create_comment(&node.value));
             }
             (Kind::Comment, None) => document
                 .root()
@@ -339,11 +342,11 @@ impl function::Function for Computes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::environment::{Environment, Namespaces};
+    use super::super::eval::Evaluator;
+    use super::super::parser::{ParseLimits, parse};
     use super::*;
     use crate::xml::Limits;
-    use crate::xpath::environment::{Environment, Namespaces};
-    use crate::xpath::eval::Evaluator;
-    use crate::xpath::parser::{ParseLimits, parse};
 
     #[test]
     fn agrees_with_the_plain_evaluator() {

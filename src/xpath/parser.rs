@@ -261,7 +261,7 @@ impl<'t> Parser<'t> {
 
     fn equality(&mut self) -> Parsed {
         let known = [("=", Comparison::Equal), ("!=", Comparison::NotEqual)];
-        self.chain(&known, Self::relational, |op, a, b| Node::Compare(op, a, b))
+        self.chain(&known, Self::relational, Node::Compare)
     }
 
     fn relational(&mut self) -> Parsed {
@@ -271,7 +271,7 @@ impl<'t> Parser<'t> {
             (">", Comparison::Greater),
             (">=", Comparison::GreaterEqual),
         ];
-        self.chain(&known, Self::additive, |op, a, b| Node::Compare(op, a, b))
+        self.chain(&known, Self::additive, Node::Compare)
     }
 
     fn additive(&mut self) -> Parsed {
@@ -287,7 +287,7 @@ impl<'t> Parser<'t> {
             ("div", Operator::Divide),
             ("mod", Operator::Remainder),
         ];
-        self.chain(&known, Self::unary, |op, a, b| Node::Arithmetic(op, a, b))
+        self.chain(&known, Self::unary, Node::Arithmetic)
     }
 
     /// Operators that group from the left.
@@ -319,7 +319,7 @@ impl<'t> Parser<'t> {
         match signs {
             0 => Ok(part),
             // Two signs cancel, but still make a number.
-            _ if signs % 2 == 0 => self.grown(
+            _ if signs.is_multiple_of(2) => self.grown(
                 Node::Negate(Box::new(Node::Negate(Box::new(part.node)))),
                 part.height + 1,
             ),

@@ -155,7 +155,7 @@ impl Plain {
                 self.local_name(local);
             }
             Some([only]) if only.is_empty() => {
-                self.push(local.unwrap_or("*[namespace-uri() = '']"))
+                self.push(local.unwrap_or("*[namespace-uri() = '']"));
             }
             Some([only]) => {
                 let prefix = self.prefix(only);

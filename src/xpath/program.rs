@@ -153,9 +153,9 @@ pub(super) enum Effect {
 pub(super) enum Logic {
     Const(bool),
     Cond(CondId),
-    Not(Box<Logic>),
-    And(Vec<Logic>),
-    Or(Vec<Logic>),
+    Not(Box<Self>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
 }
 
 #[derive(Debug)]

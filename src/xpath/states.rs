@@ -54,6 +54,9 @@ pub(super) mod flags {
     pub(in super::super) const SECTION: u8 = 8;
 }
 
+/// What a state is: the nodes matched, the nodes waiting.
+type Sets = (Box<[NodeId]>, Box<[NodeId]>);
+
 #[derive(Debug, Clone, Copy)]
 struct Transition {
     from: StateId,
@@ -66,7 +69,7 @@ struct Transition {
 #[derive(Debug, Default)]
 pub(super) struct States {
     pub(super) all: Vec<State>,
-    known: HashMap<(Box<[NodeId]>, Box<[NodeId]>), StateId, Hashing>,
+    known: HashMap<Sets, StateId, Hashing>,
     transitions: Vec<Transition>,
     nodes: usize,
     /// Whether there is no room for another state.
@@ -318,10 +321,10 @@ impl State {
             .iter()
             .any(|id| has_useful_child(program, *id));
         state.dead = !live && state.waiting.is_empty() && !state.texts && !state.comments;
-        state.flags = u8::from(!state.busy.is_empty()) * flags::BUSY
-            | u8::from(state.dead) * flags::DEAD
-            | u8::from(state.texts) * flags::TEXTS
-            | u8::from(state.section.is_some()) * flags::SECTION;
+        state.flags = (u8::from(!state.busy.is_empty()) * flags::BUSY)
+            | (u8::from(state.dead) * flags::DEAD)
+            | (u8::from(state.texts) * flags::TEXTS)
+            | (u8::from(state.section.is_some()) * flags::SECTION);
         state
     }
 }
