@@ -26,9 +26,9 @@ use crate::telemetry::Metrics;
 const READY_MAX: Duration = Duration::from_millis(100);
 
 /// The largest response head accepted, as hyper counts it: the buffer that it must fit in. The
-/// same number bounds what waits to be written, so a thousand uploads wait in 16 MiB; HAProxy
-/// has the same default.
-const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// same number bounds what waits to be written, so a thousand uploads wait in 32 MiB; HAProxy
+/// has half of that by default.
+const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most header fields in a response.
 const RESPONSE_HEADERS_MAX: usize = 200;
 
