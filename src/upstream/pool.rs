@@ -110,7 +110,7 @@ impl Pool {
 impl Lease {
     /// The answer was read to its end: the connection may serve again.
     pub fn give_back(self) {
-        if self.sender.is_closed() || self.keep_idle.is_zero() {
+        if self.sender.is_closed() || self.keep_idle.is_zero() || self.idle_max == 0 {
             return;
         }
         let until = Instant::now() + self.keep_idle;

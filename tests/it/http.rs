@@ -226,6 +226,20 @@ fn an_endpoint_that_keeps_no_connection_gets_a_new_one_each_time() {
 }
 
 #[test]
+fn no_connection_is_kept_where_none_may_be() {
+    for keys in ["max_idle: 0", "idle_connection_timeout: 0s"] {
+        let a = service("a").echoes();
+        let table = "- { filter: { match_all: {} }, endpoint: a }";
+        let router = router(table).at(&a, keys).start();
+        let mut client = router.client();
+        for _ in 0..3 {
+            assert_eq!(client.post("/orders", &order()).by(), "a", "{keys}");
+        }
+        assert_eq!(a.connections(), 3, "{keys}");
+    }
+}
+
+#[test]
 fn a_caller_that_asks_first_is_told_to_go_on() {
     let (router, a) = one();
     let mut client = router.client();
