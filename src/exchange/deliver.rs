@@ -223,21 +223,21 @@ impl Trip<'_> {
                 "the endpoint's address cannot be used with this query",
             ));
         };
-        match self
-            .worker
-            .client
-            .send(&endpoint.spec, request, &self.cargo.progress())
-            .await
-        {
-            Ok(reply) => {
-                let bounds = Bounds {
-                    bytes_max: self.service.limits.fault_bytes,
-                    idle: endpoint.spec.idle_timeout,
-                };
-                let one_way = self.service.table.pattern == Pattern::OneWay;
-                judge(reply, &endpoint.failover, one_way, bounds).await
+        let sent =
+            self.worker.client.send(&endpoint.spec, request, &self.cargo.progress()).await;
+        let reply = sent.map_err(Failure::send)?;
+        let bounds = Bounds {
+            bytes_max: self.service.limits.fault_bytes,
+            idle: endpoint.spec.idle_timeout,
+        };
+        let one_way = self.service.table.pattern == Pattern::OneWay;
+        match judge(reply, &endpoint.failover, one_way, bounds).await? {
+            // Once the caller has the head, no backup can answer any more.
+            Answer::Stream(reply) if !is_last => {
+                let begun = reply.begun(endpoint.spec.response_timeout).await;
+                begun.map(Answer::Stream).map_err(Failure::send)
             }
-            Err(error) => Err(Failure::send(error)),
+            answer => Ok(answer),
         }
     }
 

@@ -143,7 +143,7 @@ pub(super) async fn judge(
 
 /// Reads an answer that may be a fault, to know.
 async fn look_inside(reply: Reply, failover: &Failover, bounds: Bounds) -> Verdict {
-    let Reply { response, lease } = reply;
+    let Reply { response, lease, .. } = reply;
     let (head, body) = response.into_parts();
     let (status, headers) = (head.status, &head.headers);
     let fail = |name: String, why: &str| {

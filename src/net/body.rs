@@ -56,6 +56,8 @@ pub trait OnEnd: Send {
 
 /// Hands an endpoint's answer on, watches that it keeps coming, and tells when it is over.
 pub struct Relay {
+    /// Read already, and not handed on yet.
+    first: Option<Frame<Bytes>>,
     inner: Option<Incoming>,
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -72,24 +74,38 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// Relays `inner`; more than `idle` between two bytes breaks it off.
+    /// Relays `first`, if it was read already, and `inner`; more than `idle` between two bytes
+    /// breaks it off.
     #[must_use]
-    pub fn new(inner: Incoming, idle: Duration, on_end: Box<dyn OnEnd>) -> Self {
+    pub fn new(
+        first: Option<Frame<Bytes>>,
+        inner: Incoming,
+        idle: Duration,
+        on_end: Box<dyn OnEnd>,
+    ) -> Self {
         let mut relay = Self {
+            first,
             inner: Some(inner),
             idle,
             timer: None,
             bytes: 0,
             on_end: Some(on_end),
         };
-        if relay
+        if relay.first.is_none() {
+            relay.end_with_inner();
+        }
+        relay
+    }
+
+    /// The receiver may not poll again after the last byte of a known length.
+    fn end_with_inner(&mut self) {
+        if self
             .inner
             .as_ref()
             .is_some_and(http_body::Body::is_end_stream)
         {
-            relay.end(true, None);
+            self.end(true, None);
         }
-        relay
     }
 
     fn end(&mut self, complete: bool, error: Option<&BodyError>) {
@@ -103,7 +119,10 @@ impl Relay {
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(&mut *inner).poll_frame(cx);
+        let polled = match self.first.take() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => Pin::new(&mut *inner).poll_frame(cx),
+        };
         let result = match polled {
             Poll::Pending => return self.poll_idle(cx),
             Poll::Ready(None) => {
@@ -115,15 +134,8 @@ impl Relay {
         self.timer = None;
         match result {
             Ok(frame) => {
-                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                // The receiver may not poll again after the last byte of a known length.
-                if self
-                    .inner
-                    .as_ref()
-                    .is_some_and(http_body::Body::is_end_stream)
-                {
-                    self.end(true, None);
-                }
+                self.bytes += length(&frame);
+                self.end_with_inner();
                 Poll::Ready(Some(Ok(frame)))
             }
             Err(error) => Poll::Ready(Some(Err(self.broke(BodyError::Reply(error))))),
@@ -139,10 +151,28 @@ impl Relay {
         Poll::Ready(Some(Err(self.broke(BodyError::Idle(idle)))))
     }
 
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self
+            .inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint);
+        let first = self.first.as_ref().map_or(0, length);
+        // The upper bound first: it may never be below the lower one.
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(first));
+        }
+        hint.set_lower(hint.lower().saturating_add(first));
+        hint
+    }
+
     fn broke(&mut self, error: BodyError) -> BodyError {
         self.end(false, Some(&error));
         error
     }
+}
+
+fn length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
 impl Drop for Relay {
@@ -190,10 +220,7 @@ impl http_body::Body for Body {
             Self::Replay(reader) => reader
                 .length()
                 .map_or_else(SizeHint::default, SizeHint::with_exact),
-            Self::Relay(relay) => relay
-                .inner
-                .as_ref()
-                .map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint),
+            Self::Relay(relay) => relay.size_hint(),
         }
     }
 }

@@ -8,7 +8,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -44,8 +47,33 @@ pub struct Client {
 pub struct Reply {
     /// Head and body.
     pub response: Response<Incoming>,
+    /// What was read of the body already ([`Reply::begun`]).
+    pub first: Option<Frame<Bytes>>,
     /// Give it back when the body was read to the end.
     pub lease: Lease,
+}
+
+impl Reply {
+    /// Waits until the body has begun: an endpoint that dies right behind the head of its answer,
+    /// which many servers send by itself, has given none, and a backup can still be asked.
+    ///
+    /// # Errors
+    /// [`SendError`] when the connection broke, or nothing came within `wait`.
+    pub async fn begun(mut self, wait: Duration) -> Result<Self, SendError> {
+        if self.response.body().is_end_stream() {
+            return Ok(self);
+        }
+        match timeout(wait, self.response.body_mut().frame()).await {
+            Ok(Some(Ok(frame))) => self.first = Some(frame),
+            Ok(Some(Err(error))) => return Err(SendError::Reset(error)),
+            Ok(None) => {}
+            Err(_elapsed) => {
+                let phase = Phase::Response;
+                return Err(SendError::Timeout { phase, after: wait });
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// Says whether an attempt still moves: the body that it sends, if that can be watched.
@@ -133,7 +161,7 @@ impl Client {
         let _ = stream.set_nodelay(true);
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
-        .writev(false)
+            .writev(false)
             .title_case_headers(true)
             .max_headers(RESPONSE_HEADERS_MAX)
             .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
@@ -181,7 +209,11 @@ async fn exchange(
         match timeout_at(limit, sending.as_mut()).await {
             Ok(Ok(response)) => {
                 lease.keep_idle = keep_idle(&response, lease.keep_idle);
-                return Ok(Reply { response, lease });
+                return Ok(Reply {
+                    response,
+                    first: None,
+                    lease,
+                });
             }
             Ok(Err(mut error)) => {
                 return Err(match error.take_message() {

@@ -94,11 +94,20 @@ fn a_name_that_has_no_address() {
 
 #[test]
 fn connections_that_break_and_answers_that_are_none() {
-    let cases: [(&str, Behaves, &str); 10] = [
+    let cases: [(&str, Behaves, &str); 11] = [
         ("closed before an answer", || Reply::Close, "reset"),
         (
             "broken inside the head",
             || Reply::Last(b"HTTP/1.1 200 OK\r\nConte".to_vec()),
+            "reset",
+        ),
+        (
+            "broken between head and body",
+            || {
+                let head =
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 9\r\n\r\n";
+                Reply::Last(head.to_vec())
+            },
             "reset",
         ),
         (
