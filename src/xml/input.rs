@@ -222,6 +222,14 @@ impl Scanner {
             if let Fed::Stopped(_) = fed? {
                 return Ok(Fed::Stopped(taken));
             }
+            if result.is_err() && !self.carry.is_empty() {
+                // What stands before the wrong character may be wrong itself, and is told first.
+                let carry = std::mem::take(&mut self.carry);
+                let scanned = self.scan(&carry, sink);
+                self.carry = carry;
+                let (read, _) = scanned?;
+                self.carry.drain(..read);
+            }
             result.map_err(|kind| {
                 Box::new(Error::new(
                     kind,
