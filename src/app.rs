@@ -102,7 +102,13 @@ impl Router {
         let mut workers = Vec::with_capacity(count);
         for number in 0..count {
             workers.push(start_worker(
-                number, &live, &metrics, &access, &budget, &places, &connections,
+                number,
+                &live,
+                &metrics,
+                &access,
+                &budget,
+                &places,
+                &connections,
             )?);
         }
         let room = Arc::new(Room::new(Arc::clone(&live)));
@@ -219,7 +225,10 @@ impl Router {
             };
             // Where this router listens already it may listen again: a listener that is renamed,
             // or moves between one address and all of them.
-            if !doors.values().any(|door| door.address.port() == address.port()) {
+            if !doors
+                .values()
+                .any(|door| door.address.port() == address.port())
+            {
                 front::claim(listener, address)?;
             }
             let first = front::bind(listener, address)?;
@@ -303,9 +312,7 @@ fn worker_count(threads: Option<u16>) -> usize {
     }
 }
 
-fn open_access_log(
-    log: &snapshot::AccessLog,
-) -> Result<(AccessLog, Option<Writer>), StartError> {
+fn open_access_log(log: &snapshot::AccessLog) -> Result<(AccessLog, Option<Writer>), StartError> {
     let (format, path) = match log {
         snapshot::AccessLog::Off => return Ok((AccessLog::off(), None)),
         snapshot::AccessLog::Json(path) => (AccessLogFormat::Json, path),
@@ -340,7 +347,15 @@ fn start_worker(
     let thread = thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
-            runtime.block_on(work(orders, live, metrics, access, budget, places, connections));
+            runtime.block_on(work(
+                orders,
+                live,
+                metrics,
+                access,
+                budget,
+                places,
+                connections,
+            ));
         })
         .map_err(system("cannot start a worker"))?;
     Ok(WorkerThread {
@@ -361,10 +376,8 @@ async fn work(
 ) {
     let spelling = Spelling::harvest().await;
     let worker = Arc::new(exchange::Worker::new(
-        live,
-        spelling,
-        metrics,
-        access, budget, places));
+        live, spelling, metrics, access, budget, places,
+    ));
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         let order = tokio::select! {

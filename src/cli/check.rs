@@ -82,7 +82,9 @@ fn held(service: &Service) -> Option<String> {
         OnOverflow::Spool => "the rest goes to a temporary file",
     };
     let bytes = service.limits.replay_buffer;
-    Some(format!("up to {bytes} bytes (`replay_buffer`), because {why}; {beyond}"))
+    Some(format!(
+        "up to {bytes} bytes (`replay_buffer`), because {why}; {beyond}"
+    ))
 }
 
 fn service_text(snapshot: &Snapshot, service: &Service) -> String {

@@ -2,8 +2,8 @@
 
 use clap::CommandFactory as _;
 
-use super::verdict::Verdict;
 use super::args::{Args, Completions};
+use super::verdict::Verdict;
 
 #[allow(clippy::unnecessary_wraps, reason = "verbs have one shape")]
 pub(super) fn run(args: &Completions) -> anyhow::Result<Verdict> {

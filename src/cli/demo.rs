@@ -19,8 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::args::Demo;
-use super::stub::{self, Behaviour};
 use super::load;
+use super::stub::{self, Behaviour};
 use super::verdict::Verdict;
 use crate::app::Router;
 use crate::config::{self, TableText};

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, bail};
 
 use super::args::{Explain, Format};
-use super::{load, message};
 use super::verdict::Verdict;
+use super::{load, message};
 use crate::exchange::{Explanation, explain};
 use crate::filter::Registry;
 use crate::snapshot::{PathPattern, ServiceId, Snapshot};

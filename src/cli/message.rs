@@ -74,8 +74,7 @@ pub(super) fn head(url: &str, headers: HeaderMap) -> anyhow::Result<Parts> {
 
 /// Where it would come from.
 pub(super) fn origin(listener: &str, url: &str) -> Origin {
-    let mut origin =
-        Origin::new(listener.into(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let mut origin = Origin::new(listener.into(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     origin.secure = url.starts_with("https:");
     origin
 }

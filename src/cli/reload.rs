@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::verdict::Verdict;
 use super::args::Reload;
+use super::verdict::Verdict;
 use crate::config;
 
 /// Longest a reload may take: ten thousand filters take well below a second.

@@ -1,7 +1,7 @@
 //! `schema`: the JSON schema of a configuration file, for editors.
 
-use super::verdict::Verdict;
 use super::args::{Schema, SchemaOf};
+use super::verdict::Verdict;
 use crate::config;
 
 pub(super) fn run(args: &Schema) -> anyhow::Result<Verdict> {

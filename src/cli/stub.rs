@@ -13,8 +13,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use super::verdict::Verdict;
 use super::args::Stub;
+use super::verdict::Verdict;
 use crate::soap::{SOAP12, Version, push_escaped};
 
 /// Largest message taken and echoed.

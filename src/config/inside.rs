@@ -184,7 +184,10 @@ mod tests {
         let span = Span::new(file, Pos::new(1, 4), Pos::new(1, 7));
         let text = Spanned::new("abc".to_owned(), span);
         assert_eq!(inside(&sources, &text, 3..4).start, Pos::new(1, 7));
-        #[allow(clippy::reversed_empty_ranges, reason = "a caller's mistake must not panic")]
+        #[allow(
+            clippy::reversed_empty_ranges,
+            reason = "a caller's mistake must not panic"
+        )]
         let reversed = 99..7;
         assert_eq!(inside(&sources, &text, reversed).start, Pos::new(1, 7));
         let lost = Spanned::new("other".to_owned(), span);

@@ -58,7 +58,13 @@ impl Origin {
     pub fn new(listener: Arc<str>, peer: SocketAddr) -> Self {
         let forwarded_for = HeaderValue::from_str(&peer.ip().to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Self { listener, peer, forwarded_for, secure: false, certificate: None }
+        Self {
+            listener,
+            peer,
+            forwarded_for,
+            secure: false,
+            certificate: None,
+        }
     }
 
     pub(super) const fn scheme(&self) -> &'static str {
@@ -108,7 +114,9 @@ impl HeadFacts {
         let media = media_type(headers);
         let parameter = media.as_ref().ok().and_then(MediaType::stated_action);
         let header = header_action(headers)?;
-        let soap12 = media.as_ref().is_ok_and(|media| media.version() == Some(Version::Soap12));
+        let soap12 = media
+            .as_ref()
+            .is_ok_and(|media| media.version() == Some(Version::Soap12));
         // A 1.2 message may carry a stray SOAPAction, which counts only without a parameter
         // (H24); a 1.1 message has no parameter.
         let action = if soap12 {
@@ -116,10 +124,7 @@ impl HeadFacts {
         } else {
             header.or(parameter)
         };
-        Ok(Self {
-            media,
-            action,
-        })
+        Ok(Self { media, action })
     }
 }
 

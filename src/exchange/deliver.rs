@@ -76,7 +76,17 @@ pub(super) async fn all(
     let time = service.timeout.map(|after| (Instant::now() + after, after));
     let trip = |outbound, lane| {
         let (attempts, committed) = (Vec::with_capacity(1), false);
-        Trip { worker, active, outbound, cargo, service, time, lane, attempts, committed }
+        Trip {
+            worker,
+            active,
+            outbound,
+            cargo,
+            service,
+            time,
+            lane,
+            attempts,
+            committed,
+        }
     };
     let deliveries = decision.deliveries.as_slice();
     if let [only] = deliveries {
@@ -146,8 +156,10 @@ impl Cargo {
 
 impl Trip<'_> {
     async fn run(mut self, delivery: &Delivery) -> Delivered {
-        let candidates: SmallVec<[EndpointId; 4]> =
-            [delivery.endpoint].into_iter().chain(delivery.backups.iter().copied()).collect();
+        let candidates: SmallVec<[EndpointId; 4]> = [delivery.endpoint]
+            .into_iter()
+            .chain(delivery.backups.iter().copied())
+            .collect();
         let mut last: Option<Failure> = None;
         for (at, &id) in candidates.iter().enumerate() {
             let is_last = at + 1 == candidates.len();
@@ -223,8 +235,11 @@ impl Trip<'_> {
                 "the endpoint's address cannot be used with this query",
             ));
         };
-        let sent =
-            self.worker.client.send(&endpoint.spec, request, &self.cargo.progress()).await;
+        let sent = self
+            .worker
+            .client
+            .send(&endpoint.spec, request, &self.cargo.progress())
+            .await;
         let reply = sent.map_err(Failure::send)?;
         let bounds = Bounds {
             bytes_max: self.service.limits.fault_bytes,
@@ -262,7 +277,11 @@ impl Trip<'_> {
     }
 
     fn done(self, result: Result<(EndpointId, Answer), Error>) -> Delivered {
-        Delivered { attempts: self.attempts, committed: self.committed, result }
+        Delivered {
+            attempts: self.attempts,
+            committed: self.committed,
+            result,
+        }
     }
 }
 

@@ -48,7 +48,9 @@ pub enum Error {
         max: u64,
     },
     /// Longer than may be held for another attempt, and the service refuses such messages.
-    #[error("the message is longer than {max} bytes (limit `replay_buffer`, with `on_overflow: refuse`)")]
+    #[error(
+        "the message is longer than {max} bytes (limit `replay_buffer`, with `on_overflow: refuse`)"
+    )]
     SenderReplay {
         /// The limit.
         max: u64,
@@ -188,7 +190,7 @@ impl Error {
                 after: *after,
                 bytes,
             },
-SourceError::TooLarge { max } => Self::SenderTooLarge { max: *max },
+            SourceError::TooLarge { max } => Self::SenderTooLarge { max: *max },
             SourceError::Malformed(what) => Self::SenderTail(what.clone()),
             SourceError::Spool(_) => Self::RouterInternal("the message could not be spooled"),
             SourceError::Broken(_) | SourceError::Superseded | SourceError::TooSlow(_) => {
@@ -234,10 +236,29 @@ mod tests {
                 400,
                 false,
             ),
-                        (MultipartError::Boundary.into(), "MalformedMessage", 500, 400, false),
-            (Error::SenderReplay { max: 1 }, "LimitExceeded", 500, 400, false),
-            (Error::SenderTail("x".into()), "MalformedMessage", 500, 400, false),
-            (Error::SenderTooLarge { max: 1 },
+            (
+                MultipartError::Boundary.into(),
+                "MalformedMessage",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderReplay { max: 1 },
+                "LimitExceeded",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderTail("x".into()),
+                "MalformedMessage",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderTooLarge { max: 1 },
                 "MessageTooLarge",
                 500,
                 400,

@@ -153,7 +153,9 @@ pub fn explain(
             charset: media.charset.as_deref(),
             limits: service.limits.xml,
             draw: 0,
-            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            now: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
         },
     );
     let mut probe = match begun {

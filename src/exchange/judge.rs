@@ -69,7 +69,11 @@ impl Failure {
     /// All attempts together took longer than the service allows.
     pub(super) fn out_of_time(after: Duration) -> Self {
         let why = format!("the service's `timeout` of {after:?} is over");
-        Self { name: "timeout".into(), out_of_time: true, ..Self::router(&why) }
+        Self {
+            name: "timeout".into(),
+            out_of_time: true,
+            ..Self::router(&why)
+        }
     }
 
     fn reply(name: String, why: String, status: StatusCode, headers: &HeaderMap) -> Self {
@@ -119,14 +123,15 @@ pub(super) async fn judge(
     }
     let listed = failover.statuses.contains(&status.as_u16());
     if !is_soap(headers) {
-        let kind = headers
-            .get(CONTENT_TYPE)
-            .map_or_else(|| "no Content-Type".into(), |value| {
+        let kind = headers.get(CONTENT_TYPE).map_or_else(
+            || "no Content-Type".into(),
+            |value| {
                 format!(
                     "Content-Type `{}`",
                     String::from_utf8_lossy(value.as_bytes())
                 )
-            });
+            },
+        );
         let name = if listed {
             format!("status-{}", status.as_u16())
         } else {
@@ -143,7 +148,9 @@ pub(super) async fn judge(
 
 /// Reads an answer that may be a fault, to know.
 async fn look_inside(reply: Reply, failover: &Failover, bounds: Bounds) -> Verdict {
-    let Reply { response, lease, .. } = reply;
+    let Reply {
+        response, lease, ..
+    } = reply;
     let (head, body) = response.into_parts();
     let (status, headers) = (head.status, &head.headers);
     let fail = |name: String, why: &str| {

@@ -26,7 +26,13 @@ impl Outbound {
     /// asked. They are set, not appended to, since what a caller claims cannot be trusted.
     pub(super) fn new(head: Parts, origin: &Origin, spelling: Option<Extensions>) -> Self {
         let query = head.uri.query().map(str::to_owned);
-        let Parts { method, uri, mut headers, extensions, .. } = head;
+        let Parts {
+            method,
+            uri,
+            mut headers,
+            extensions,
+            ..
+        } = head;
         strip_hop_by_hop(&mut headers);
         let host = match uri.authority() {
             Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
@@ -37,7 +43,12 @@ impl Outbound {
         if let Some(host) = host {
             headers.insert(FORWARDED_HOST, host);
         }
-        Self { method, headers, extensions: spelling.unwrap_or(extensions), query }
+        Self {
+            method,
+            headers,
+            extensions: spelling.unwrap_or(extensions),
+            query,
+        }
     }
 
     /// The request for one endpoint. `last` says that there will be no other, so nothing has
@@ -53,13 +64,18 @@ impl Outbound {
         *request.uri_mut() = self.target(endpoint)?;
         *request.version_mut() = Version::HTTP_11;
         let (headers, extensions) = if last {
-            (std::mem::take(&mut self.headers), std::mem::take(&mut self.extensions))
+            (
+                std::mem::take(&mut self.headers),
+                std::mem::take(&mut self.extensions),
+            )
         } else {
             (self.headers.clone(), self.extensions.clone())
         };
         *request.headers_mut() = headers;
         *request.extensions_mut() = extensions;
-        request.headers_mut().insert(HOST, endpoint.authority.clone());
+        request
+            .headers_mut()
+            .insert(HOST, endpoint.authority.clone());
         Some(request)
     }
 

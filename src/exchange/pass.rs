@@ -45,8 +45,7 @@ pub(super) async fn pass(
     let mut outbound = Outbound::new(arrival.head, &arrival.origin, spelling);
     let body = if has_body {
         let parcel = Parcel::new(arrival.body, length, service.limits);
-        let replay =
-            parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone());
+        let replay = parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone());
         replay.reader(0).map_or(Body::Empty, Body::Replay)
     } else {
         Body::Full(Bytes::new())

@@ -44,7 +44,6 @@ impl Parcel {
         self.held_bytes
     }
 
-
     /// Whether the message was read to its end.
     pub(super) const fn is_complete(&self) -> bool {
         self.rest.is_none()
@@ -67,12 +66,16 @@ impl Parcel {
                 max: self.message_max(),
             });
         }
-                while !probe.is_decided() {
+        while !probe.is_decided() {
             match (self.read().await?, &mut root) {
                 (Some(chunk), None) => probe.feed(&chunk)?,
                 (Some(chunk), Some(root)) => root.feed(&chunk, probe)?,
                 (None, None) => {
-                    let whole = if probe.needs_whole() { self.whole() } else { Bytes::new() };
+                    let whole = if probe.needs_whole() {
+                        self.whole()
+                    } else {
+                        Bytes::new()
+                    };
                     probe.finish(&whole)?;
                 }
                 (None, Some(root)) => root.finish(probe)?,
@@ -129,7 +132,9 @@ impl Parcel {
                     }
                     return self.keep(data).map(Some);
                 }
-                Err(other) => self.trailers = other.into_trailers().ok().or_else(|| self.trailers.take()),
+                Err(other) => {
+                    self.trailers = other.into_trailers().ok().or_else(|| self.trailers.take())
+                }
             }
         }
     }
@@ -176,7 +181,14 @@ impl Parcel {
             received_max: self.message_max(),
             idle: self.limits.body_idle_timeout,
         };
-        Replay::new(self.held, self.rest, self.trailers, self.length, replayable, bounds)
+        Replay::new(
+            self.held,
+            self.rest,
+            self.trailers,
+            self.length,
+            replayable,
+            bounds,
+        )
     }
 
     /// What was read so far, chunk by chunk.

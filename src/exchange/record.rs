@@ -160,13 +160,7 @@ impl Record {
         }
     }
 
-    fn fill(
-        &self,
-        line: &mut Line,
-        took: Duration,
-        response_bytes: u64,
-        broken: Option<&str>,
-    ) {
+    fn fill(&self, line: &mut Line, took: Duration, response_bytes: u64, broken: Option<&str>) {
         let time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -275,7 +269,11 @@ pub(super) struct CloseAtEnd {
 
 impl CloseAtEnd {
     pub(super) const fn new(record: Record, lease: Lease, cargo: Option<Cargo>) -> Self {
-        Self { record: Some(record), lease: Some(lease), cargo }
+        Self {
+            record: Some(record),
+            lease: Some(lease),
+            cargo,
+        }
     }
 }
 
@@ -288,7 +286,9 @@ impl OnEnd for CloseAtEnd {
             lease.give_back();
         }
         drain(rest);
-        let Some(mut record) = self.record.take() else { return };
+        let Some(mut record) = self.record.take() else {
+            return;
+        };
         if let Some(cargo) = self.cargo.take() {
             record.request_bytes = cargo.bytes();
         }

@@ -57,13 +57,12 @@ pub(super) fn accepted(mut record: Record) -> Response<Body> {
     response
 }
 
-fn relay(
-    reply: Reply,
-    idle: Duration,
-    cargo: Option<Cargo>,
-    mut record: Record,
-) -> Response<Body> {
-    let Reply { response, first, lease } = reply;
+fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record) -> Response<Body> {
+    let Reply {
+        response,
+        first,
+        lease,
+    } = reply;
     record.status = response.status().as_u16();
     if record.outcome != Outcome::Passed {
         record.outcome = Outcome::of_reply(response.status());
@@ -71,7 +70,10 @@ fn relay(
     let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
     let on_end = Box::new(CloseAtEnd::new(record, lease, cargo));
-    Response::from_parts(head, Body::Relay(Box::new(Relay::new(first, body, idle, on_end))))
+    Response::from_parts(
+        head,
+        Body::Relay(Box::new(Relay::new(first, body, idle, on_end))),
+    )
 }
 
 /// A fault in the caller's dialect.

@@ -51,8 +51,20 @@ pub async fn handle(worker: &Worker, arrival: Arrival) -> Response<Body> {
         return pass::pass(worker, &active, service, arrival, record).await;
     }
     let version = Some(arrival::likely_version(&arrival.head.headers));
-    let dialect = Dialect { version, ..Dialect::default() };
-    Journey { worker, active: &active, id, service, dialect, record }.run(arrival).await
+    let dialect = Dialect {
+        version,
+        ..Dialect::default()
+    };
+    Journey {
+        worker,
+        active: &active,
+        id,
+        service,
+        dialect,
+        record,
+    }
+    .run(arrival)
+    .await
 }
 
 /// One SOAP request under way.
@@ -67,7 +79,12 @@ struct Journey<'a> {
 
 impl Journey<'_> {
     async fn run(mut self, arrival: Arrival) -> Response<Body> {
-        let Arrival { head, body, origin, spelled } = arrival;
+        let Arrival {
+            head,
+            body,
+            origin,
+            spelled,
+        } = arrival;
         let length = arrival::content_length(&head.headers);
         let mut parcel = Parcel::new(body, length, self.service.limits);
         match self.route(&head, &origin, &mut parcel).await {
@@ -156,13 +173,25 @@ impl Journey<'_> {
             meter.held_bytes.inc_by(parcel.bytes());
         }
         let cargo = self.load(decision, verify, parcel);
-        let delivered =
-            deliver::all(self.worker, self.active, decision, outbound, self.service, &cargo).await;
+        let delivered = deliver::all(
+            self.worker,
+            self.active,
+            decision,
+            outbound,
+            self.service,
+            &cargo,
+        )
+        .await;
         self.record.request_bytes = cargo.bytes();
         self.record.spooled = cargo.spooled();
         let mut chosen = None;
         let mut error = None;
-        for Delivered { attempts, committed, result } in delivered {
+        for Delivered {
+            attempts,
+            committed,
+            result,
+        } in delivered
+        {
             self.record.attempts.extend(attempts);
             self.record.committed |= committed;
             match result {
@@ -188,8 +217,11 @@ impl Journey<'_> {
 
     /// The message made ready for sending: whole, or with a lane for each delivery.
     fn load(&self, decision: &Decision, verify: Option<Verifier>, parcel: Parcel) -> Cargo {
-        let lanes: SmallVec<[bool; 4]> =
-            decision.deliveries.iter().map(|delivery| !delivery.backups.is_empty()).collect();
+        let lanes: SmallVec<[bool; 4]> = decision
+            .deliveries
+            .iter()
+            .map(|delivery| !delivery.backups.is_empty())
+            .collect();
         let on_overflow = match self.service.on_overflow {
             OnOverflow::Spool => net::OnOverflow::Spool,
             OnOverflow::Commit | OnOverflow::Refuse => net::OnOverflow::Commit,
@@ -219,12 +251,16 @@ impl Journey<'_> {
         for delivery in &decision.deliveries {
             let entry = self.service.table.entry(delivery.entry);
             let endpoint = self.active.snapshot.endpoint(delivery.endpoint);
-            let (Some(entry), Some(endpoint)) = (entry, endpoint) else { continue };
+            let (Some(entry), Some(endpoint)) = (entry, endpoint) else {
+                continue;
+            };
             if let Some(meter) = self.active.service_meter(self.id) {
                 meter.entry(&entry.name, &endpoint.spec.name);
             }
             self.record.entries.push(entry.name.clone());
-            self.record.endpoints.push(endpoint.spec.name.as_str().into());
+            self.record
+                .endpoints
+                .push(endpoint.spec.name.as_str().into());
         }
     }
 }
@@ -236,7 +272,13 @@ pub(super) fn is_wanted_again(decision: &Decision) -> bool {
 
 fn begin(worker: &Worker, arrival: &Arrival) -> Record {
     let (access, metrics) = (worker.access.clone(), Arc::clone(&worker.metrics));
-    Record::new(worker.next_id(), &arrival.head, arrival.origin.peer, access, metrics)
+    Record::new(
+        worker.next_id(),
+        &arrival.head,
+        arrival.origin.peer,
+        access,
+        metrics,
+    )
 }
 
 /// Nothing answers at this address: a SOAP caller gets a fault, anyone else 404.
@@ -261,6 +303,9 @@ fn overloaded(arrival: Arrival, record: Record) -> Response<Body> {
 fn refuse(error: &Error, arrival: Arrival, record: Record) -> Response<Body> {
     let version = Some(arrival::likely_version(&arrival.head.headers));
     drain(Some(arrival.body));
-    let dialect = Dialect { version, ..Dialect::default() };
+    let dialect = Dialect {
+        version,
+        ..Dialect::default()
+    };
     reply::fault(error, &dialect, record)
 }

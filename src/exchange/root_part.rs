@@ -76,5 +76,7 @@ impl RootPart {
 /// `charset` of a part's type, whatever type that is (`application/xop+xml`, say).
 fn charset_of(kind: &str) -> Option<String> {
     let (_, parameters) = kind.split_once(';')?;
-    MediaType::parse(&format!("text/xml;{parameters}")).ok()?.charset
+    MediaType::parse(&format!("text/xml;{parameters}"))
+        .ok()?
+        .charset
 }

@@ -22,7 +22,10 @@ struct Unconcerned;
 impl Verifier {
     /// A check that has read these bytes, in the charset that HTTP states.
     pub(super) fn new(limits: Limits, charset: Option<&str>, read: &[Bytes]) -> Self {
-        let mut verifier = Self { scanner: Scanner::new(), failed: None };
+        let mut verifier = Self {
+            scanner: Scanner::new(),
+            failed: None,
+        };
         let begun = verifier.scanner.begin(&limits, charset, 0);
         verifier.failed = begun.err();
         for chunk in read {
@@ -49,7 +52,11 @@ impl Inspect for Verifier {
     fn next(&mut self, bytes: &[u8]) -> Result<(), String> {
         match self.failed.take() {
             Some(failed) => Err(said(failed)),
-            None => self.scanner.feed(bytes, &mut Unconcerned).map(|_| ()).map_err(said),
+            None => self
+                .scanner
+                .feed(bytes, &mut Unconcerned)
+                .map(|_| ())
+                .map_err(said),
         }
     }
 

@@ -150,6 +150,9 @@ impl Ids {
 
     fn next(&self) -> ExchangeId {
         let number = self.next.fetch_add(1, Ordering::Relaxed) & 0xFFFF_FFFF_FFFF;
-        ExchangeId { prefix: self.prefix, number }
+        ExchangeId {
+            prefix: self.prefix,
+            number,
+        }
     }
 }

@@ -41,7 +41,10 @@ fn in_words(error: &xml::Error) -> String {
     match &error.kind {
         xml::ErrorKind::Limit { name, max } => {
             let name = name.strip_suffix("_max").unwrap_or(name);
-            format!("the XML exceeds the limit `{name}` of {max} (at byte {})", error.offset)
+            format!(
+                "the XML exceeds the limit `{name}` of {max} (at byte {})",
+                error.offset
+            )
         }
         _ => error.to_string(),
     }

@@ -100,9 +100,10 @@ impl Leaf {
                 covers.is_some() && covers == known.longest
             }
             Self::Header(test) => test.holds(known.arrival.headers),
-            Self::Certificate(test) => {
-                known.arrival.certificate.is_some_and(|shown| test.holds(shown))
-            }
+            Self::Certificate(test) => known
+                .arrival
+                .certificate
+                .is_some_and(|shown| test.holds(shown)),
             Self::Percent { share, sticky } => draw(known, sticky.as_ref()) < *share,
             Self::Custom { filter, .. } => filter.matches(&MessageView {
                 headers: known.arrival.headers,
@@ -174,7 +175,10 @@ impl CertificateTest {
         };
         equal(&self.subject, &shown.subject)
             && equal(&self.issuer, &shown.issuer)
-            && self.san.as_ref().is_none_or(|wanted| shown.names.contains(wanted))
+            && self
+                .san
+                .as_ref()
+                .is_none_or(|wanted| shown.names.contains(wanted))
     }
 }
 

@@ -117,9 +117,16 @@ impl<'a> Probe<'a> {
     /// # Errors
     /// When it is none that can be read.
     pub fn declare_charset(&mut self, charset: &str) -> Result<(), ReadError> {
-        let Some(run) = &mut self.run else { return Ok(()) };
+        let Some(run) = &mut self.run else {
+            return Ok(());
+        };
         let externals = externals(&self.arrival);
-        Ok(run.begin(&self.set.xpath, &externals.values(), &self.arrival.limits, Some(charset))?)
+        Ok(run.begin(
+            &self.set.xpath,
+            &externals.values(),
+            &self.arrival.limits,
+            Some(charset),
+        )?)
     }
 
     /// Reads the next bytes.

@@ -61,7 +61,10 @@ pub struct Set {
     /// Whether any filter compares `To`, which costs parsing it.
     pub(super) compares_addresses: bool,
     /// Boxed, because a run is large and goes from hand to hand.
-    #[allow(clippy::vec_box, reason = "a run is large, and moving it is what the box saves")]
+    #[allow(
+        clippy::vec_box,
+        reason = "a run is large, and moving it is what the box saves"
+    )]
     runs: Mutex<Vec<Box<xpath::Run>>>,
 }
 
@@ -161,9 +164,10 @@ impl Set {
         Self {
             rows: compiled,
             levels,
-            compares_addresses: compiler.nodes.iter().any(|node| {
-                matches!(node, Node::Leaf(Leaf::Address(_) | Leaf::Prefix(_)))
-            }),
+            compares_addresses: compiler
+                .nodes
+                .iter()
+                .any(|node| matches!(node, Node::Leaf(Leaf::Address(_) | Leaf::Prefix(_)))),
             nodes: compiler.nodes,
             actions,
             operations,

@@ -41,8 +41,10 @@ pub(super) async fn serve(
     };
     let (stream, watch) = Caller::new(stream, waits, open);
     let counted = worker.connected();
-    let (header_count_max, buffer_max) =
-        (listener.header_count_max, listener.header_block_max.max(BUFFER_MIN));
+    let (header_count_max, buffer_max) = (
+        listener.header_count_max,
+        listener.header_block_max.max(BUFFER_MIN),
+    );
     let service = service_fn(move |request: Request<Incoming>| {
         let (head, body) = request.into_parts();
         let too_large = head_bytes(&head) > listener.header_block_max;
@@ -91,7 +93,10 @@ fn head_bytes(head: &Parts) -> usize {
     let line = head.method.as_str().len() + head.uri.path().len();
     let query = head.uri.query().map_or(0, str::len);
     let fields = head.headers.iter();
-    line + query + fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+    line + query
+        + fields
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum::<usize>()
 }
 
 /// hyper lets heads pass that arrive in one piece with what fills its buffer; the limit that

@@ -68,7 +68,11 @@ pub fn claim(listener: &Listener, address: SocketAddr) -> Result<(), BindError> 
 }
 
 fn open(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
@@ -81,7 +85,11 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> 
 
 impl BindError {
     fn new(listener: &Listener, address: SocketAddr, source: io::Error) -> Self {
-        Self { name: listener.name.to_string(), address, source }
+        Self {
+            name: listener.name.to_string(),
+            address,
+            source,
+        }
     }
 }
 

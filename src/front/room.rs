@@ -27,7 +27,11 @@ impl Room {
     /// Room as the configuration says, none of it taken.
     #[must_use]
     pub fn new(live: Arc<Live>) -> Self {
-        Self { live, open: AtomicUsize::new(0), freed: Notify::new() }
+        Self {
+            live,
+            open: AtomicUsize::new(0),
+            freed: Notify::new(),
+        }
     }
 
     /// Waits until there is room for one more.

@@ -108,12 +108,18 @@ impl<T> Caller<T> {
         let until = match self.read_until {
             Some((known, until)) if known == state => until,
             _ => {
-                let wait = if state == IDLE { self.waits.idle } else { self.waits.head };
+                let wait = if state == IDLE {
+                    self.waits.idle
+                } else {
+                    self.waits.head
+                };
                 Instant::now() + wait
             }
         };
         self.read_until = Some((state, until));
-        let timer = self.read_timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        let timer = self
+            .read_timer
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
         // A timer that is set for earlier is left as it is and set anew when it fires: most
         // requests come long before, and setting timers is what would cost.
         if timer.deadline() > until {
@@ -124,7 +130,10 @@ impl<T> Caller<T> {
             timer.as_mut().reset(until);
             ready!(timer.as_mut().poll(cx));
         }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller sent no request in time")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the caller sent no request in time",
+        )))
     }
 
     fn note(&self, fresh: &[u8]) {
@@ -133,7 +142,9 @@ impl<T> Caller<T> {
             return;
         }
         let spelled = memchr::memmem::find(fresh, MARK).is_some();
-        self.watch.state.store(if spelled { SPELLED } else { HEAD }, Ordering::Relaxed);
+        self.watch
+            .state
+            .store(if spelled { SPELLED } else { HEAD }, Ordering::Relaxed);
     }
 
     fn poll_write_wait<R>(
@@ -146,10 +157,14 @@ impl<T> Caller<T> {
             return polled;
         }
         let wait = self.waits.write;
-        let timer =
-            self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + wait)));
+        let timer = self
+            .write_timer
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + wait)));
         ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller takes no answer")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the caller takes no answer",
+        )))
     }
 }
 
@@ -161,7 +176,8 @@ impl<T: AsyncRead + Unpin> Caller<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let inner = Pin::new(&mut self.inner);
-        if self.open.load(Ordering::Relaxed) <= FEW_CONNECTIONS || buffer.remaining() <= SMALL_READ {
+        if self.open.load(Ordering::Relaxed) <= FEW_CONNECTIONS || buffer.remaining() <= SMALL_READ
+        {
             return inner.poll_read(cx, buffer);
         }
         let mut small = ReadBuf::new(buffer.initialize_unfilled_to(SMALL_READ));

@@ -9,7 +9,7 @@ mod replay;
 mod spelling;
 
 pub use body::{Body, BodyError, OnEnd, Relay};
+pub use caller::{Caller, CallerWatch, Waits};
 pub use headers::strip_hop_by_hop;
 pub use replay::{Bounds, Budget, Inspect, OnOverflow, Replay, ReplayReader, SourceError};
-pub use caller::{Caller, CallerWatch, Waits};
 pub use spelling::Spelling;

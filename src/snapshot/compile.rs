@@ -15,8 +15,7 @@ use http::HeaderValue;
 use super::mode::Mode;
 use super::model::{
     AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow,
-    PathPattern, Resend,
-    RouteOn, Service, Snapshot,
+    PathPattern, Resend, RouteOn, Service, Snapshot,
 };
 use super::specs::Specs;
 use crate::config::{self, Config, FailoverOn, Loaded};

@@ -15,6 +15,6 @@ pub use compile::compile;
 pub use live::{Active, Live};
 pub use mode::{Mode, ModeKind};
 pub use model::{
-    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow, PathPattern, Resend,
-    RouteOn, Service, ServiceId, Snapshot,
+    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow,
+    PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot,
 };

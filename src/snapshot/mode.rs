@@ -38,16 +38,19 @@ impl ModeKind {
 impl Mode {
     pub(super) fn of(reading: Reading) -> Self {
         let (kind, why) = match reading {
-            Reading::Nothing => {
-                (ModeKind::Headers, "no filter looks at the envelope beyond its version".to_owned())
-            }
+            Reading::Nothing => (
+                ModeKind::Headers,
+                "no filter looks at the envelope beyond its version".to_owned(),
+            ),
             Reading::Header => (ModeKind::Headers, "no filter needs the body".to_owned()),
-            Reading::Body(filter) => {
-                (ModeKind::Streaming, format!("filter `{filter}` needs the body"))
-            }
-            Reading::Whole(filter, why) => {
-                (ModeKind::Buffered, format!("filter `{filter}` needs a tree: {why}"))
-            }
+            Reading::Body(filter) => (
+                ModeKind::Streaming,
+                format!("filter `{filter}` needs the body"),
+            ),
+            Reading::Whole(filter, why) => (
+                ModeKind::Buffered,
+                format!("filter `{filter}` needs a tree: {why}"),
+            ),
         };
         Self { kind, why }
     }
@@ -70,6 +73,9 @@ impl Service {
     /// Whether some endpoint has backups, so that a message may be sent again.
     #[must_use]
     pub fn may_fail_over(&self) -> bool {
-        self.table.entries.iter().any(|entry| !entry.backups.is_empty())
+        self.table
+            .entries
+            .iter()
+            .any(|entry| !entry.backups.is_empty())
     }
 }

@@ -184,10 +184,7 @@ impl<'a> Specs<'a> {
         })
     }
 
-    fn header(
-        &mut self,
-        written: &Spanned<config::HttpHeader>,
-    ) -> Option<filter::HeaderTest> {
+    fn header(&mut self, written: &Spanned<config::HttpHeader>) -> Option<filter::HeaderTest> {
         let name = http::HeaderName::from_bytes(written.value.name.value.0.as_bytes()).ok()?;
         let test = match written.value.test() {
             HeaderTest::Present(wanted) => TextTest::Present(wanted),
@@ -228,7 +225,10 @@ impl<'a> Specs<'a> {
                 .label("use `header: NAME`")
                 .hint("let the share stick to an HTTP header for now"),
         );
-        Some(Sticky::XPath { expr, text: text.value.clone() })
+        Some(Sticky::XPath {
+            expr,
+            text: text.value.clone(),
+        })
     }
 
     fn xpath(&mut self, text: &Spanned<String>) -> Option<Expr> {

@@ -93,9 +93,13 @@ impl MediaType {
     /// What `start-info` (or, as the MTOM text spells it, `startinfo`) or, without attachments'
     /// packaging, `type` says of the root part (rules S19, S20, S30).
     fn root_info(&self) -> Option<Self> {
-        let info = self.parameter("start-info").or_else(|| self.parameter("startinfo"));
+        let info = self
+            .parameter("start-info")
+            .or_else(|| self.parameter("startinfo"));
         let info = info.or_else(|| self.parameter("type"))?;
-        Self::parse(info).ok().filter(|root| root.kind != MediaKind::Multipart)
+        Self::parse(info)
+            .ok()
+            .filter(|root| root.kind != MediaKind::Multipart)
     }
 
     /// A multipart parameter by its lower-case name.

@@ -18,10 +18,14 @@ const BOUNDARY_MAX: usize = 70;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MultipartError {
     /// The type has no usable boundary.
-    #[error("the Content-Type of the multipart message has no `boundary`, or one longer than {BOUNDARY_MAX} characters")]
+    #[error(
+        "the Content-Type of the multipart message has no `boundary`, or one longer than {BOUNDARY_MAX} characters"
+    )]
     Boundary,
     /// A part's headers are too long.
-    #[error("the headers of a part are longer than {PART_HEADERS_MAX} bytes (limit `part_headers`, at byte {offset})")]
+    #[error(
+        "the headers of a part are longer than {PART_HEADERS_MAX} bytes (limit `part_headers`, at byte {offset})"
+    )]
     Headers {
         /// Where the part begins.
         offset: u64,
@@ -144,9 +148,12 @@ impl RootFinder {
         match self.place {
             Place::Done => Ok(()),
             Place::Content { root: true } => Err(MultipartError::Truncated {
-                boundary: String::from_utf8_lossy(self.delimiter.get(2..).unwrap_or_default()).into(),
+                boundary: String::from_utf8_lossy(self.delimiter.get(2..).unwrap_or_default())
+                    .into(),
             }),
-            _ => Err(MultipartError::NoRoot { start: self.start.clone() }),
+            _ => Err(MultipartError::NoRoot {
+                start: self.start.clone(),
+            }),
         }
     }
 
@@ -165,7 +172,11 @@ impl RootFinder {
     fn content(&mut self, root: Option<&mut Vec<u8>>) -> Result<bool, MultipartError> {
         let found = self.find_delimiter();
         let (content, next) = match found {
-            Found::Delimiter { content, next, last } => {
+            Found::Delimiter {
+                content,
+                next,
+                last,
+            } => {
                 let place = if last { Place::Done } else { Place::Headers };
                 let (held, is_root) = (self.take(content), root.is_some());
                 if let Some(root) = root {
@@ -173,7 +184,9 @@ impl RootFinder {
                 }
                 self.drop_front(next - content);
                 if last && !is_root {
-                    return Err(MultipartError::NoRoot { start: self.start.clone() });
+                    return Err(MultipartError::NoRoot {
+                        start: self.start.clone(),
+                    });
                 }
                 self.place = if is_root { Place::Done } else { place };
                 return Ok(self.place != Place::Done);
@@ -192,7 +205,11 @@ impl RootFinder {
     /// blanks. Some senders end lines with a bare line feed (S32).
     fn find_delimiter(&self) -> Found {
         let mut from = 0;
-        while let Some(at) = self.held.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+        while let Some(at) = self
+            .held
+            .get(from..)
+            .and_then(|rest| memchr::memchr(b'\n', rest))
+        {
             let line = from + at + 1;
             let rest = self.held.get(line..).unwrap_or_default();
             let shared = rest.len().min(self.delimiter.len());
@@ -202,13 +219,17 @@ impl RootFinder {
                     return found;
                 }
             } else if begins {
-                return Found::Unsure { content: self.line_end(line) };
+                return Found::Unsure {
+                    content: self.line_end(line),
+                };
             }
             from = line;
         }
         // A carriage return at the end may belong to a delimiter's line end.
         let keep = usize::from(self.held.last() == Some(&b'\r'));
-        Found::Nothing { content: self.held.len() - keep }
+        Found::Nothing {
+            content: self.held.len() - keep,
+        }
     }
 
     fn delimiter_at(&self, line: usize) -> Option<Found> {
@@ -218,33 +239,53 @@ impl RootFinder {
         let tail = if last { after.get(2..)? } else { after };
         let Some(end) = memchr::memchr(b'\n', tail) else {
             if last {
-                return Some(Found::Delimiter { content, next: self.held.len(), last });
+                return Some(Found::Delimiter {
+                    content,
+                    next: self.held.len(),
+                    last,
+                });
             }
             let blank = tail.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
             return blank.then_some(Found::Unsure { content });
         };
-        let blank = tail.get(..end)?.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+        let blank = tail
+            .get(..end)?
+            .iter()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
         let next = self.held.len() - tail.len() + end + 1;
-        (blank || last).then_some(Found::Delimiter { content, next, last })
+        (blank || last).then_some(Found::Delimiter {
+            content,
+            next,
+            last,
+        })
     }
 
     /// Where the line end before this line begins: it belongs to the delimiter.
     fn line_end(&self, line: usize) -> usize {
         let feed = line.saturating_sub(1);
-        if feed > 0 && self.held.get(feed - 1) == Some(&b'\r') { feed - 1 } else { feed }
+        if feed > 0 && self.held.get(feed - 1) == Some(&b'\r') {
+            feed - 1
+        } else {
+            feed
+        }
     }
 
     fn headers(&mut self) -> Result<bool, MultipartError> {
         let Some((length, next)) = headers_end(&self.held) else {
             if self.held.len() > PART_HEADERS_MAX {
-                return Err(MultipartError::Headers { offset: self.offset });
+                return Err(MultipartError::Headers {
+                    offset: self.offset,
+                });
             }
             return Ok(false);
         };
         if length > PART_HEADERS_MAX {
-            return Err(MultipartError::Headers { offset: self.offset });
+            return Err(MultipartError::Headers {
+                offset: self.offset,
+            });
         }
-        let head = String::from_utf8_lossy(self.held.get(..length).unwrap_or_default()).into_owned();
+        let head =
+            String::from_utf8_lossy(self.held.get(..length).unwrap_or_default()).into_owned();
         let header = |name: &str| header_of(&head, name);
         let is_root = match &self.start {
             None => true,
@@ -263,19 +304,32 @@ impl RootFinder {
         Ok(true)
     }
 
-    fn decode(&mut self, bytes: &[u8], last: bool, root: &mut Vec<u8>) -> Result<(), MultipartError> {
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        root: &mut Vec<u8>,
+    ) -> Result<(), MultipartError> {
         match self.encoding {
             Encoding::Identity => root.extend_from_slice(bytes),
             Encoding::Base64 => {
                 let letters = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
                 self.encoded.extend(letters);
-                let whole = if last { self.encoded.len() } else { self.encoded.len() / 4 * 4 };
+                let whole = if last {
+                    self.encoded.len()
+                } else {
+                    self.encoded.len() / 4 * 4
+                };
                 let group: Vec<u8> = self.encoded.drain(..whole).collect();
                 base64(&group, root).ok_or_else(|| MultipartError::Encoding("base64".into()))?;
             }
             Encoding::QuotedPrintable => {
                 self.encoded.extend_from_slice(bytes);
-                let whole = if last { self.encoded.len() } else { self.encoded.len().saturating_sub(3) };
+                let whole = if last {
+                    self.encoded.len()
+                } else {
+                    self.encoded.len().saturating_sub(3)
+                };
                 let used = quoted_printable(&self.encoded, whole, root)
                     .ok_or_else(|| MultipartError::Encoding("quoted-printable".into()))?;
                 self.encoded.drain(..used);
@@ -297,10 +351,18 @@ impl RootFinder {
 }
 
 enum Found {
-    Delimiter { content: usize, next: usize, last: bool },
+    Delimiter {
+        content: usize,
+        next: usize,
+        last: bool,
+    },
     /// A delimiter may begin behind `content`.
-    Unsure { content: usize },
-    Nothing { content: usize },
+    Unsure {
+        content: usize,
+    },
+    Nothing {
+        content: usize,
+    },
 }
 
 /// Length of the headers, and where the content begins, behind the empty line.
@@ -308,7 +370,10 @@ fn headers_end(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut line = 0;
     loop {
         let feed = line + memchr::memchr(b'\n', bytes.get(line..)?)?;
-        if bytes.get(line..feed).is_some_and(|text| text.is_empty() || text == b"\r") {
+        if bytes
+            .get(line..feed)
+            .is_some_and(|text| text.is_empty() || text == b"\r")
+        {
             return Some((line, feed + 1));
         }
         line = feed + 1;
@@ -317,17 +382,26 @@ fn headers_end(bytes: &[u8]) -> Option<(usize, usize)> {
 
 fn header_of(head: &str, wanted: &str) -> Option<String> {
     // A folded line continues the one before it (RFC 5322 §2.2.3).
-    let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ").replace("\n ", " ").replace("\n\t", " ");
+    let unfolded = head
+        .replace("\r\n ", " ")
+        .replace("\r\n\t", " ")
+        .replace("\n ", " ")
+        .replace("\n\t", " ");
     unfolded.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+        name.trim()
+            .eq_ignore_ascii_case(wanted)
+            .then(|| value.trim().to_owned())
     })
 }
 
 /// A Content-ID without its brackets, which some senders leave away (S23).
 fn bare_id(id: &str) -> String {
     let id = id.trim();
-    id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(id).to_owned()
+    id.strip_prefix('<')
+        .and_then(|id| id.strip_suffix('>'))
+        .unwrap_or(id)
+        .to_owned()
 }
 
 fn encoding_of(header: Option<String>) -> Result<Encoding, MultipartError> {
@@ -363,7 +437,11 @@ fn base64(letters: &[u8], out: &mut Vec<u8>) -> Option<()> {
 
 /// Decodes up to `whole` bytes; an escape that begins before that is taken with it.
 fn quoted_printable(bytes: &[u8], whole: usize, out: &mut Vec<u8>) -> Option<usize> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |byte: &u8| {
+        char::from(*byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let mut at = 0;
     while at < whole {
         let rest = bytes.get(at..)?;
@@ -402,12 +480,17 @@ mod tests {
     fn every_cut(kind: &str, message: &str) -> Result<String, MultipartError> {
         let whole = run(kind, message, message.len()).map(|(root, _)| root);
         for cut in 1..message.len() {
-            assert_eq!(run(kind, message, cut).map(|(root, _)| root), whole, "cut at {cut}");
+            assert_eq!(
+                run(kind, message, cut).map(|(root, _)| root),
+                whole,
+                "cut at {cut}"
+            );
         }
         whole
     }
 
-    const KIND: &str = "multipart/related; boundary=\"b=1\"; type=\"application/xop+xml\"; start=\"<root>\"";
+    const KIND: &str =
+        "multipart/related; boundary=\"b=1\"; type=\"application/xop+xml\"; start=\"<root>\"";
 
     #[test]
     fn the_named_part_is_the_root_wherever_it_stands() {
@@ -415,7 +498,10 @@ mod tests {
              Content-Type: application/xop+xml;\r\n charset=utf-8\r\nContent-ID: <root>\r\n\r\n<a>\r\n--b\r\n</a>\r\n--b=1--\r\nepilogue";
         assert_eq!(every_cut(KIND, message).unwrap(), "<a>\r\n--b\r\n</a>");
         let (_, finder) = run(KIND, message, 7).unwrap();
-        assert_eq!(finder.root_type(), Some("application/xop+xml; charset=utf-8"));
+        assert_eq!(
+            finder.root_type(),
+            Some("application/xop+xml; charset=utf-8")
+        );
         let at = usize::try_from(finder.root_offset().unwrap()).unwrap();
         assert!(message[at..].starts_with("<a>"), "{}", &message[at..]);
     }
@@ -426,8 +512,14 @@ mod tests {
         let cases = [
             ("--x\r\n\r\n<a/>\r\n--x--", "<a/>"),
             ("--x\n\n<a/>\n--x--\n", "<a/>"),
-            ("--x\r\nContent-Transfer-Encoding: base64\r\n\r\nPGE+\r\nPC9hPg==\r\n--x\r\n\r\nz\r\n--x--", "<a></a>"),
-            ("--x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<a b=3D\"1\"=\r\n/>\r\n--x--", "<a b=\"1\"/>"),
+            (
+                "--x\r\nContent-Transfer-Encoding: base64\r\n\r\nPGE+\r\nPC9hPg==\r\n--x\r\n\r\nz\r\n--x--",
+                "<a></a>",
+            ),
+            (
+                "--x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<a b=3D\"1\"=\r\n/>\r\n--x--",
+                "<a b=\"1\"/>",
+            ),
         ];
         for (message, root) in cases {
             assert_eq!(every_cut(kind, message).as_deref(), Ok(root), "{message}");
@@ -437,13 +529,26 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let kind = "multipart/related; boundary=x";
-        assert_eq!(run("multipart/related", "", 1).unwrap_err(), MultipartError::Boundary);
-        let truncated = MultipartError::Truncated { boundary: "x".into() };
+        assert_eq!(
+            run("multipart/related", "", 1).unwrap_err(),
+            MultipartError::Boundary
+        );
+        let truncated = MultipartError::Truncated {
+            boundary: "x".into(),
+        };
         assert_eq!(every_cut(kind, "--x\r\n\r\n<a>cut"), Err(truncated));
-        assert_eq!(every_cut(kind, "no parts"), Err(MultipartError::NoRoot { start: None }));
-        let missing = MultipartError::NoRoot { start: Some("root".into()) };
+        assert_eq!(
+            every_cut(kind, "no parts"),
+            Err(MultipartError::NoRoot { start: None })
+        );
+        let missing = MultipartError::NoRoot {
+            start: Some("root".into()),
+        };
         assert_eq!(every_cut(KIND, "--b=1\r\n\r\nz\r\n--b=1--"), Err(missing));
         let long = format!("--x\r\nA: {}\r\n\r\n", "y".repeat(PART_HEADERS_MAX));
-        assert!(matches!(run(kind, &long, 100), Err(MultipartError::Headers { .. })));
+        assert!(matches!(
+            run(kind, &long, 100),
+            Err(MultipartError::Headers { .. })
+        ));
     }
 }

@@ -69,7 +69,10 @@ impl AccessLog {
     /// A log that keeps nothing.
     #[must_use]
     pub const fn off() -> Self {
-        Self { waiting: None, format: AccessLogFormat::Json }
+        Self {
+            waiting: None,
+            format: AccessLogFormat::Json,
+        }
     }
 
     /// A log to a file (appended to) or, without one, to stdout; and its writer.
@@ -81,19 +84,28 @@ impl AccessLog {
             Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
             None => Box::new(io::stdout()),
         };
-        let waiting =
-            Arc::new(Waiting { buffer: Mutex::default(), closing: Condvar::new() });
+        let waiting = Arc::new(Waiting {
+            buffer: Mutex::default(),
+            closing: Condvar::new(),
+        });
         let own = Arc::clone(&waiting);
-        let thread =
-            thread::Builder::new().name("access-log".into()).spawn(move || own.write(output))?;
-        let log = Self { waiting: Some(Arc::clone(&waiting)), format };
+        let thread = thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || own.write(output))?;
+        let log = Self {
+            waiting: Some(Arc::clone(&waiting)),
+            format,
+        };
         Ok((log, Writer { waiting, thread }))
     }
 
     /// A line to fill in, or `None` when lines are not kept.
     #[must_use]
     pub fn line(&self) -> Option<Line> {
-        self.waiting.as_ref().map(|_| Line { format: self.format, text: Vec::with_capacity(512) })
+        self.waiting.as_ref().map(|_| Line {
+            format: self.format,
+            text: Vec::with_capacity(512),
+        })
     }
 
     /// Hands a line to the writer without waiting for it.
@@ -101,7 +113,9 @@ impl AccessLog {
     /// # Errors
     /// [`Overflow`] when too much waits already: the line is lost and should be counted.
     pub fn write(&self, line: Line) -> Result<(), Overflow> {
-        let Some(waiting) = &self.waiting else { return Ok(()) };
+        let Some(waiting) = &self.waiting else {
+            return Ok(());
+        };
         let mut buffer = waiting.lock();
         if buffer.lines.len() > WAITING_BYTES_MAX {
             return Err(Overflow);
@@ -139,7 +153,11 @@ impl Waiting {
             drop(buffer);
             // A disk that is full now may have room later: what cannot be written is lost, the
             // log is not.
-            let written = lines.is_empty() || output.write_all(&lines).and_then(|()| output.flush()).is_ok();
+            let written = lines.is_empty()
+                || output
+                    .write_all(&lines)
+                    .and_then(|()| output.flush())
+                    .is_ok();
             if !written {
                 tracing::warn!(bytes = lines.len(), "access log lines could not be written");
             }
@@ -186,7 +204,9 @@ impl Line {
     /// JSON's quoting is logfmt's, but a bare word needs none and a list needs some.
     fn quote_for_logfmt(&mut self, from: usize) {
         let value = self.text.split_off(from);
-        let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        let inner = value
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_suffix(b"\""));
         match (inner, value.first()) {
             (Some(inner), _) if is_bare(inner) => self.text.extend_from_slice(inner),
             (None, Some(b'[' | b'{')) => {
@@ -210,7 +230,9 @@ impl Line {
 
 fn is_bare(text: &[u8]) -> bool {
     !text.is_empty()
-        && text.iter().all(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'=' | b'\\'))
+        && text
+            .iter()
+            .all(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'=' | b'\\'))
 }
 
 #[cfg(test)]
@@ -218,8 +240,13 @@ mod tests {
     use super::*;
 
     fn line(format: AccessLogFormat) -> String {
-        let mut line = Line { format, text: Vec::new() };
-        line.field("none", None::<u8>).field("service", "orders").field("bytes", 12);
+        let mut line = Line {
+            format,
+            text: Vec::new(),
+        };
+        line.field("none", None::<u8>)
+            .field("service", "orders")
+            .field("bytes", 12);
         line.field("why", "a \"b\"=c").field("list", ["x", "y"]);
         String::from_utf8(line.finish()).unwrap()
     }
@@ -251,6 +278,9 @@ mod tests {
         writer.close();
         let kept = results.iter().filter(|result| result.is_ok()).count();
         assert!(results[0].is_ok());
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), kept);
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap().lines().count(),
+            kept
+        );
     }
 }

@@ -251,9 +251,21 @@ impl Families {
                 "Body bytes to callers",
                 &families.response_bytes,
             ),
-            (names::DECIDED_BYTES, "Body bytes read to decide", &families.decided_bytes),
-            (names::HELD_BYTES, "Body bytes held to decide", &families.held_bytes),
-            (names::SPOOLED_BYTES, "Body bytes in temporary files", &families.spooled_bytes),
+            (
+                names::DECIDED_BYTES,
+                "Body bytes read to decide",
+                &families.decided_bytes,
+            ),
+            (
+                names::HELD_BYTES,
+                "Body bytes held to decide",
+                &families.held_bytes,
+            ),
+            (
+                names::SPOOLED_BYTES,
+                "Body bytes in temporary files",
+                &families.spooled_bytes,
+            ),
             (names::MODES, "Messages by reading mode", &families.modes),
             (
                 names::RELOADS,

@@ -136,7 +136,9 @@ struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("received", &self.received).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("received", &self.received)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,8 +157,13 @@ impl Replay {
         bounds: Bounds,
     ) -> Self {
         let received = read.iter().map(|chunk| chunk.len() as u64).sum();
-        let lanes =
-            replayable.iter().map(|&replayable| Lane { replayable, ..Lane::default() }).collect();
+        let lanes = replayable
+            .iter()
+            .map(|&replayable| Lane {
+                replayable,
+                ..Lane::default()
+            })
+            .collect();
         let shared = Shared {
             window: Window::new(read, bounds.held_max, bounds.budget.clone()),
             lanes,
@@ -171,7 +178,9 @@ impl Replay {
             timer: None,
             stall: None,
         };
-        Self { shared: Arc::new(Mutex::new(shared)) }
+        Self {
+            shared: Arc::new(Mutex::new(shared)),
+        }
     }
 
     /// Lets `inspect` look at everything that is still to come.
@@ -194,7 +203,13 @@ impl Replay {
         own.position = 0;
         own.closed = false;
         let generation = own.generation;
-        Some(ReplayReader { shared: Arc::clone(&self.shared), lane, generation, length, over: false })
+        Some(ReplayReader {
+            shared: Arc::clone(&self.shared),
+            lane,
+            generation,
+            length,
+            over: false,
+        })
     }
 
     /// The lane will not be read again: what only it wanted may be let go.
@@ -287,7 +302,9 @@ impl Drop for ReplayReader {
 
 impl Shared {
     fn poll_lane(&mut self, lane: usize, generation: u32, cx: &mut Context<'_>) -> Polled {
-        let Some(own) = self.lanes.get(lane) else { return Poll::Ready(None) };
+        let Some(own) = self.lanes.get(lane) else {
+            return Poll::Ready(None);
+        };
         if own.generation != generation {
             return Poll::Ready(Some(Err(SourceError::Superseded)));
         }
@@ -297,7 +314,9 @@ impl Shared {
         match self.window.read(own.position) {
             Ok(Some(chunk)) => return self.hand_out(lane, chunk),
             Ok(None) => {}
-            Err(error) => return Poll::Ready(Some(Err(self.fail(SourceError::Spool(error.into()))))),
+            Err(error) => {
+                return Poll::Ready(Some(Err(self.fail(SourceError::Spool(error.into())))));
+            }
         }
         if self.source.is_some() {
             return self.poll_source(lane, cx);
@@ -365,7 +384,10 @@ impl Shared {
         }
         // With a known length the end is known with the last byte, and nobody may ask again.
         // Judged before anyone gets that byte, which would make the message whole.
-        if self.source.as_ref().is_some_and(http_body::Body::is_end_stream)
+        if self
+            .source
+            .as_ref()
+            .is_some_and(http_body::Body::is_end_stream)
             && let Poll::Ready(Some(Err(error))) = self.ended(lane, None)
         {
             return Poll::Ready(Some(Err(error)));
@@ -416,13 +438,18 @@ impl Shared {
     }
 
     fn others_reading(&self, lane: usize) -> bool {
-        self.lanes.iter().enumerate().any(|(at, own)| at != lane && own.is_wanted())
+        self.lanes
+            .iter()
+            .enumerate()
+            .any(|(at, own)| at != lane && own.is_wanted())
     }
 
     /// Waits for the slowest lane, and cuts it off when it has not moved for too long.
     fn poll_stall(&mut self, lane: usize, cx: &mut Context<'_>) -> Polled {
         let idle = self.bounds.idle;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
+        let stall = self
+            .stall
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
         if stall.as_mut().poll(cx).is_ready() {
             self.stall = None;
             let start = self.window.start();
@@ -438,7 +465,9 @@ impl Shared {
 
     fn poll_idle(&mut self, lane: usize, cx: &mut Context<'_>) -> Polled {
         let idle = self.bounds.idle;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
         if timer.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(self.fail(SourceError::Idle(idle)))));
         }
@@ -473,7 +502,9 @@ impl Shared {
 
     fn wake_others(&mut self, lane: usize) {
         for (at, own) in self.lanes.iter_mut().enumerate() {
-            if at != lane && let Some(waker) = own.waker.take() {
+            if at != lane
+                && let Some(waker) = own.waker.take()
+            {
                 waker.wake();
             }
         }
@@ -501,7 +532,11 @@ impl Lane {
     /// The first byte that it may still want.
     fn wants_from(&self) -> Option<u64> {
         let unread = self.generation == 0;
-        self.is_wanted().then_some(if self.replayable || unread { 0 } else { self.position })
+        self.is_wanted().then_some(if self.replayable || unread {
+            0
+        } else {
+            self.position
+        })
     }
 }
 

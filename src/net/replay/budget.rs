@@ -23,11 +23,16 @@ impl Budget {
     /// A budget of so many bytes.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
-        Self { left: Arc::new(AtomicU64::new(bytes)) }
+        Self {
+            left: Arc::new(AtomicU64::new(bytes)),
+        }
     }
 
     pub(super) const fn share(self) -> Share {
-        Share { budget: self, bytes: 0 }
+        Share {
+            budget: self,
+            bytes: 0,
+        }
     }
 }
 

@@ -23,7 +23,11 @@ pub(super) struct Spool {
 impl Spool {
     /// A spool for the bytes from `start` on.
     pub(super) fn create(start: u64) -> io::Result<Self> {
-        Ok(Self { file: tempfile::tempfile()?, start, end: start })
+        Ok(Self {
+            file: tempfile::tempfile()?,
+            start,
+            end: start,
+        })
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -36,7 +40,8 @@ impl Spool {
     /// Some bytes from this offset on; empty at the end.
     pub(super) fn read(&mut self, offset: u64) -> io::Result<Bytes> {
         let wanted = self.end.saturating_sub(offset).min(READ_BYTES);
-        self.file.seek(SeekFrom::Start(offset.saturating_sub(self.start)))?;
+        self.file
+            .seek(SeekFrom::Start(offset.saturating_sub(self.start)))?;
         let mut bytes = Vec::new();
         (&mut self.file).take(wanted).read_to_end(&mut bytes)?;
         Ok(bytes.into())

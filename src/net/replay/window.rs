@@ -85,7 +85,10 @@ impl Window {
 
     /// Passes a chunk through: with nothing held, there is nothing that it could overfill.
     pub(super) fn pass(&mut self, bytes: u64) {
-        debug_assert!(self.chunks.is_empty() && self.spool.is_none(), "nothing may be skipped");
+        debug_assert!(
+            self.chunks.is_empty() && self.spool.is_none(),
+            "nothing may be skipped"
+        );
         self.start += bytes;
     }
 
@@ -140,7 +143,13 @@ impl Window {
         Some(match self.chunks.len() {
             0 => Bytes::new(),
             1 => self.chunks.front().cloned().unwrap_or_default(),
-            _ => self.chunks.iter().flatten().copied().collect::<Vec<u8>>().into(),
+            _ => self
+                .chunks
+                .iter()
+                .flatten()
+                .copied()
+                .collect::<Vec<u8>>()
+                .into(),
         })
     }
 }
