@@ -135,30 +135,39 @@ impl<'a> Probe<'a> {
     /// When the message is not what SOAP allows, or over a limit.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
         let mut rest = bytes;
-        while !rest.is_empty() && !self.decided {
-            rest = self.step(rest)?;
+        let mut left = true;
+        while left && !self.decided {
+            (rest, left) = self.step(rest)?;
             self.settle();
         }
         // The decision stands, but what the bytes at hand still say of the envelope is worth
         // having in the log. Behind the deciding byte nothing is refused any more.
-        while !rest.is_empty() && self.head.stage() < Stage::Operation {
-            let Ok(left) = self.step(rest) else { break };
-            rest = left;
+        while left && self.head.stage() < Stage::Operation {
+            let Ok(stepped) = self.step(rest) else { break };
+            (rest, left) = stepped;
         }
         Ok(())
     }
 
-    fn step<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], ReadError> {
+    /// Reads on up to where the engine or the envelope's reader pauses: what was not taken, and
+    /// whether there is something left. A message that had to be decoded may have something
+    /// left although all its bytes were taken.
+    fn step<'b>(&mut self, bytes: &'b [u8]) -> Result<(&'b [u8], bool), ReadError> {
         let Some(run) = &mut self.run else {
-            return Ok(&[]);
+            return Ok((&[], false));
         };
+        let before = run.offset();
         let fed = run.feed(&self.set.xpath, bytes, &mut self.head)?;
+        let moved = run.offset() > before;
         if let Some(error) = self.head.error() {
             return Err(error.clone().into());
         }
         Ok(match fed {
-            Progress::More => &[],
-            Progress::Paused(taken) => bytes.get(taken..).unwrap_or_default(),
+            Progress::More => (&[], false),
+            Progress::Paused(taken) => {
+                let rest = bytes.get(taken..).unwrap_or_default();
+                (rest, moved || !rest.is_empty())
+            }
         })
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Input {
     first: Vec<u8>,
     decoder: Decoder,
     decoded: Vec<u8>,
+    /// A stop left decoded bytes in the carry that nobody has read.
+    unread: bool,
     /// The last XML declaration that named UTF-8 and was accepted.
     pub(super) plain_declaration: Vec<u8>,
     /// Length of the byte order mark, in bytes as received.
@@ -36,6 +38,7 @@ pub(super) struct Input {
 impl Input {
     pub(super) fn begin(&mut self, charset: Option<&str>) -> Result<(), Error> {
         self.first.clear();
+        self.unread = false;
         self.decoder.reset();
         self.history.clear();
         (
@@ -118,13 +121,8 @@ impl Scanner {
             self.start(&first, sink)?;
             self.input.first = first;
         }
-        if !self.carry.is_empty() {
-            let carry = std::mem::take(&mut self.carry);
-            let scanned = self.scan(&carry, sink);
-            self.carry = carry;
-            let (read, _) = scanned?;
-            self.carry.drain(..read);
-        }
+        // Nobody can feed more, so a stop is passed over.
+        while self.scan_carry(sink)? {}
         let offset = self.input.source(self.base + self.carry.len() as u64);
         if self.input.decoder.held() > 0 {
             let what = "the last character is cut".into();
@@ -134,6 +132,21 @@ impl Scanner {
             return Ok(());
         }
         Err(Box::new(Error::new(ErrorKind::Truncated, offset)))
+    }
+
+    /// Reads what the carry holds; true if the sink stopped with some of it unread.
+    fn scan_carry<S: Sink>(&mut self, sink: &mut S) -> Result<bool, Box<Error>> {
+        if self.carry.is_empty() {
+            self.input.unread = false;
+            return Ok(false);
+        }
+        let carry = std::mem::take(&mut self.carry);
+        let scanned = self.scan(&carry, sink);
+        self.carry = carry;
+        let (read, stopped) = scanned?;
+        self.carry.drain(..read);
+        self.input.unread = stopped;
+        Ok(stopped)
     }
 
     pub(super) fn feed_any<S: Sink>(
@@ -203,6 +216,10 @@ impl Scanner {
     }
 
     fn feed_foreign<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Fed, Box<Error>> {
+        // What a stop left unread comes first.
+        if self.input.unread && self.scan_carry(sink)? {
+            return Ok(Fed::Stopped(0));
+        }
         let charset = self.input.charset();
         let mut taken = 0;
         for piece in bytes.chunks(PIECE) {
@@ -216,6 +233,7 @@ impl Scanner {
                 // What was decoded and not read yet waits in the carry.
                 self.carry
                     .extend_from_slice(decoded.get(read..).unwrap_or(&[]));
+                self.input.unread = true;
             }
             self.input.decoded = decoded;
             taken += piece.len();
