@@ -133,7 +133,7 @@ impl Parcel {
                     return self.keep(data).map(Some);
                 }
                 Err(other) => {
-                    self.trailers = other.into_trailers().ok().or_else(|| self.trailers.take())
+                    self.trailers = other.into_trailers().ok().or_else(|| self.trailers.take());
                 }
             }
         }

@@ -257,12 +257,10 @@ fn name_condition(node: &Node) -> Option<NameTest> {
     let Node::Compare(Comparison::Equal, a, b) = node else {
         return None;
     };
-    let (function, arguments, literal) = match (&**a, &**b) {
-        (Node::Call(function, arguments), Node::Literal(literal))
-        | (Node::Literal(literal), Node::Call(function, arguments)) => {
-            (function, arguments, literal)
-        }
-        _ => return None,
+    let ((Node::Call(function, arguments), Node::Literal(literal))
+    | (Node::Literal(literal), Node::Call(function, arguments))) = (&**a, &**b)
+    else {
+        return None;
     };
     if !matches!(arguments.as_slice(), [Node::Path(Path { start: Start::Here, steps })] if steps.is_empty())
     {

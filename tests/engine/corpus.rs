@@ -80,7 +80,7 @@ fn functions_of_the_caller() {
     let namespaces = environment.namespaces.clone();
     let body = "first-non-empty(string(/soap:Envelope/soap:Header/o:Action), $http-action)";
     environment.namespaces.bind("o", "urn:o");
-    let mut inside = namespaces.clone();
+    let mut inside = namespaces;
     inside.bind("o", "urn:o");
     environment
         .define(SM, "action", &[], body, &inside)
