@@ -26,7 +26,7 @@ struct Tally {
 const KEPT_MAX: usize = 1000;
 
 impl Report {
-    /// Adds a finding; beyond [`KEPT_MAX`] it is only counted.
+    /// Adds a finding; beyond `KEPT_MAX` it is only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let kept = self.kept.of(diagnostic.severity);
         if *kept < KEPT_MAX {
