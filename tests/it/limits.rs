@@ -245,7 +245,7 @@ fn all_attempts_together_stay_within_the_services_timeout() {
     let (a, b, c) = (hangs("a"), hangs("b"), service("c").echoes());
     let table = "- { filter: { match_all: {} }, endpoint: a, backups: [b, c] }";
     let router = router(table)
-        .service("timeout: 400ms")
+        .service("timeout: 1500ms")
         .at(&a, "timeout: 100ms")
         .at(&b, "timeout: 30s")
         .to(&c)
@@ -255,7 +255,7 @@ fn all_attempts_together_stay_within_the_services_timeout() {
     assert_eq!(c.count(), 0, "there was no time left");
     let line = router.exchange_with(&answer.exchange());
     let why = line["attempts"][1]["why"].as_str().unwrap();
-    assert!(why.contains("service's `timeout` of 400ms"), "{line}");
+    assert!(why.contains("service's `timeout` of 1.5s"), "{line}");
 }
 
 #[test]
@@ -380,11 +380,11 @@ fn a_connection_that_waits_for_its_next_request() {
         "the connection ends"
     );
     // Many requests, each in time, are no long wait; nor is waiting a slow head.
-    let keys = "keep_alive_timeout: 300ms, header_read_timeout: 100ms";
+    let keys = "keep_alive_timeout: 1s, header_read_timeout: 500ms";
     let router = router_to(&[&a]).with(&listener(keys)).start();
     let mut client = router.client();
     let start = std::time::Instant::now();
-    while start.elapsed() < std::time::Duration::from_millis(900) {
+    while start.elapsed() < std::time::Duration::from_millis(2200) {
         assert_eq!(client.post("/orders", &order()).outcome(), "a");
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
+use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -673,19 +674,18 @@ fn two_routers_share_no_port_by_accident() {
     );
     let folder = router_to(&[&a]).with(&taken).write();
     // A second one on the same address would take half of the first one's callers.
-    let mut second = Command::new(env!("CARGO_BIN_EXE_soap-router"))
+    let mut second = command(folder.path())
         .args(["serve", "--log", "error"])
-        .current_dir(folder.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     let ended = loop {
         match second.try_wait().unwrap() {
             Some(status) => break Some(status),
-            None if std::time::Instant::now() > deadline => break None,
-            None => std::thread::yield_now(),
+            None if Instant::now() > deadline => break None,
+            None => thread::yield_now(),
         }
     };
     let _ = second.kill();
