@@ -10,6 +10,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -193,6 +194,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     bench = Bench(parser.parse_args())
+    # Told to end, it still takes its processes along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     results = {}
     try:
         bench.start()
