@@ -16,10 +16,16 @@ mod golden_check;
 
 /// The admin interface.
 mod admin;
-/// Broken, hostile and endless messages.
+/// Broken and hostile messages.
 mod bad_input;
+/// Bad HTTP and endless messages.
+mod bad_wire;
+/// Connections and what streams through them.
+mod connections;
 /// The pages under `docs/`.
 mod docs;
+/// `explain`, and that it says what `serve` does.
+mod explain;
 /// Backup lists: what counts as a failure, and what does not.
 mod failover;
 /// Faults made by the router.
@@ -28,14 +34,17 @@ mod faults;
 mod http;
 /// Every limit of the configuration.
 mod limits;
-/// The road: selection, one-way, what becomes of a decision.
+/// The session of the README.
 mod readme;
 /// Hot reload.
 mod reload;
+/// The road: which service, how early, one-way to many, filters that count or are brought along.
 mod road;
 /// Golden cases: which message goes where, through every door.
 mod route;
+/// The life of the process.
+mod serve;
 /// Reloads and deaths while traffic flows.
 mod under_load;
-/// The verbs, and the life of the process.
+/// The verbs.
 mod verbs;
