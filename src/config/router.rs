@@ -104,7 +104,7 @@ written! {
     pub struct AccessLog as "access_log" {
         /// How a line looks.
         pub format: AccessFormat = AccessFormat::Json,
-        /// The file that lines are appended to, relative to this file; standard error if left out.
+        /// The file that lines are appended to, relative to this file; standard output if left out.
         pub path: Option<Spanned<PathBuf>> = None,
     }
 }
