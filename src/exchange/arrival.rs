@@ -6,10 +6,10 @@ use std::sync::Arc;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use hyper::body::Incoming;
 
 use super::error::Error;
 use crate::filter::Certificate;
+use crate::net::Incoming;
 use crate::soap::{ActionError, MediaError, MediaType, Version, soap_action};
 
 /// The header that states the action in SOAP 1.1 (S11 §6.1.1).

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,7 +13,7 @@ use super::judge::{Bounds, Failure, Verdict, judge};
 use super::outbound::Outbound;
 use super::record::Attempt;
 use super::worker::Worker;
-use crate::net::{Body, Replay};
+use crate::net::{Body, Incoming, Replay};
 use crate::routing::{Decision, Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
 use crate::upstream::{Progress, Reply, SendError};

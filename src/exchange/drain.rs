@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::time::timeout;
+
+use crate::net::Incoming;
 
 /// Most bytes read away; a caller with more to send loses its connection.
 const DRAIN_BYTES_MAX: u64 = 4 * 1024 * 1024;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use super::deliver::Answer;
+use crate::net::Incoming;
 use crate::snapshot::Failover;
 use crate::soap::{FaultClass, MediaType, read_fault};
 use crate::upstream::{Reply, SendError};

@@ -4,14 +4,14 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use super::error::Error;
 use super::root_part::RootPart;
 use crate::filter::Probe;
-use crate::net::{self, Bounds, Budget, Replay};
+use crate::net::{self, Bounds, Budget, Incoming, Replay};
 use crate::snapshot::Limits;
 
 /// A message of which enough was read.

@@ -9,15 +9,13 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{Arrival, Origin, Worker, handle};
-use crate::net::{Body, Caller, Waits};
+use crate::net::{Body, Caller, Stream, Waits};
 use crate::snapshot::Listener;
 
 /// Smallest read buffer that hyper accepts.
@@ -25,15 +23,13 @@ const BUFFER_MIN: usize = 8 * 1024;
 
 /// Serves requests until the caller leaves, or until the one at hand when told to stop.
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: impl Stream + 'static,
     origin: Origin,
     listener: Listener,
     open: Arc<AtomicUsize>,
     worker: Arc<Worker>,
     stop: CancellationToken,
 ) {
-    // Small writes must not wait for acknowledgements; failing to say so is harmless.
-    let _ = stream.set_nodelay(true);
     let waits = Waits {
         idle: listener.keep_alive,
         head: listener.header_read_timeout,
@@ -45,12 +41,12 @@ pub(super) async fn serve(
         listener.header_count_max,
         listener.header_block_max.max(BUFFER_MIN),
     );
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let (head, body) = request.into_parts();
         let too_large = head_bytes(&head) > listener.header_block_max;
         let arrival = Arrival {
             head,
-            body,
+            body: body.into(),
             origin: origin.clone(),
             spelled: watch.head_arrived(),
         };

@@ -135,6 +135,8 @@ fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &
         tracing::warn!(listener = %accepting.listener.name, "connection refused: `max_connections` reached");
         return;
     }
+    // Small writes must not wait for acknowledgements; failing to say so is harmless.
+    let _ = stream.set_nodelay(true);
     let origin = Origin::new(Arc::clone(&accepting.listener.name), peer);
     let serve = connection::serve(
         stream,

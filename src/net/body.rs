@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::incoming::{Incoming, WireError};
 use super::replay::{ReplayReader, SourceError};
 
 /// A body on its way out.
@@ -35,7 +35,7 @@ pub enum BodyError {
     Source(#[source] SourceError),
     /// The answer's source failed.
     #[error("the answer broke off")]
-    Reply(#[source] hyper::Error),
+    Reply(#[source] WireError),
     /// Nothing came for too long.
     #[error("no byte of the answer for {0:?}")]
     Idle(Duration),

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
@@ -21,7 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::endpoint::{Endpoint, Host};
 use super::error::{Phase, SendError};
 use super::pool::{Lease, Pool};
-use crate::net::{Body, Replay};
+use crate::net::{Body, Incoming, Replay, Stream};
 use crate::telemetry::Metrics;
 
 /// How long a kept connection may take to say that it is ready; it has nothing left to do, so
@@ -157,8 +156,6 @@ impl Client {
                 phase: Phase::Connect,
                 after,
             })??;
-        // Small writes must not wait for acknowledgements; failing to say so is harmless.
-        let _ = stream.set_nodelay(true);
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .writev(false)
@@ -167,7 +164,7 @@ impl Client {
             .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(SendError::Reset)?;
+            .map_err(|error| SendError::Reset(error.into()))?;
         let (opened, open_now) = self.metrics.endpoint_connections.clone();
         opened.inc();
         open_now.inc();
@@ -210,7 +207,7 @@ async fn exchange(
             Ok(Ok(response)) => {
                 lease.keep_idle = keep_idle(&response, lease.keep_idle);
                 return Ok(Reply {
-                    response,
+                    response: response.map(Incoming::from),
                     first: None,
                     lease,
                 });
@@ -234,14 +231,14 @@ async fn exchange(
 fn classify(error: hyper::Error, progress: &Progress) -> SendError {
     match progress.0.as_ref().and_then(Replay::error) {
         Some(source) => SendError::Caller(source),
-        None if error.is_parse() => SendError::BadHttp(error),
-        None => SendError::Reset(error),
+        None if error.is_parse() => SendError::BadHttp(error.into()),
+        None => SendError::Reset(error.into()),
     }
 }
 
 /// How long this connection may idle: below what the endpoint announces, because its clock
 /// started earlier than ours.
-fn keep_idle(response: &Response<Incoming>, default: Duration) -> Duration {
+fn keep_idle<B>(response: &Response<B>, default: Duration) -> Duration {
     let announced = response
         .headers()
         .get("keep-alive")
@@ -257,7 +254,15 @@ fn keep_idle(response: &Response<Incoming>, default: Duration) -> Duration {
     }
 }
 
-async fn open(endpoint: &Endpoint) -> Result<TcpStream, SendError> {
+/// A connection to where the endpoint is, ready for HTTP.
+async fn open(endpoint: &Endpoint) -> Result<impl Stream + use<>, SendError> {
+    let stream = reach(endpoint).await?;
+    // Small writes must not wait for acknowledgements; failing to say so is harmless.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+async fn reach(endpoint: &Endpoint) -> Result<TcpStream, SendError> {
     if let Some(address) = endpoint.literal() {
         return TcpStream::connect(address)
             .await

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::net::SourceError;
+use crate::net::{SourceError, WireError};
 
 /// What a timeout ran out on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +30,10 @@ pub enum SendError {
     Connect(#[source] io::Error),
     /// The connection ended before a response.
     #[error("connection closed before a response: {0}")]
-    Reset(#[source] hyper::Error),
+    Reset(#[source] WireError),
     /// What came back is no HTTP/1.1.
     #[error("answer is not HTTP: {0}")]
-    BadHttp(#[source] hyper::Error),
+    BadHttp(#[source] WireError),
     /// Too slow.
     #[error("no {} within {after:?}", match phase { Phase::Connect => "connection", Phase::Response => "response" })]
     Timeout {

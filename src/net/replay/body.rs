@@ -16,10 +16,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::super::incoming::{Incoming, WireError};
 use super::budget::Budget;
 use super::window::Window;
 
@@ -28,7 +28,7 @@ use super::window::Window;
 pub enum SourceError {
     /// The caller closed or broke the framing.
     #[error("the caller's body broke off: {0}")]
-    Broken(Arc<hyper::Error>),
+    Broken(Arc<WireError>),
     /// Nothing came for too long.
     #[error("no byte from the caller for {0:?}")]
     Idle(Duration),
