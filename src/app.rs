@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -74,7 +74,8 @@ enum Order {
 /// A listener that is open.
 #[derive(Debug)]
 struct Door {
-    listener: Listener,
+    /// Its settings as its connections find them.
+    settings: watch::Sender<Arc<Listener>>,
     address: SocketAddr,
     stop: CancellationToken,
 }
@@ -127,14 +128,16 @@ impl Router {
     }
 
     /// Puts another configuration in force: new listeners open first, then exchanges that begin
-    /// see the new rules, then listeners that are gone close.
+    /// see the new rules, then listeners that are gone close. A listener that stays where it is
+    /// keeps its socket, whatever else of it changes: connections that come from then on find the
+    /// new settings, and none is turned away in between.
     ///
     /// # Errors
     /// When a new listener cannot be opened; the old configuration then stays in force whole.
     pub fn apply(&self, snapshot: Arc<Snapshot>) -> Result<(), StartError> {
         let bound = self.bind_new(&snapshot)?;
         self.live.swap(Arc::clone(&snapshot), &self.metrics);
-        self.close_gone(&snapshot);
+        self.follow(&snapshot);
         self.open(bound);
         Ok(())
     }
@@ -215,14 +218,10 @@ impl Router {
         let is_new = |listener: &&Listener| {
             doors
                 .get(&listener.name)
-                .is_none_or(|door| door.listener != **listener)
+                .is_none_or(|door| door.settings.borrow().bind != listener.bind)
         };
         let bind_one = |listener: &Listener| {
-            // A listener whose settings changed keeps its port even if that was chosen for it.
-            let address = match doors.get(&listener.name) {
-                Some(door) if door.listener.bind == listener.bind => door.address,
-                _ => listener.bind,
-            };
+            let address = listener.bind;
             // Where this router listens already it may listen again: a listener that is renamed,
             // or moves between one address and all of them.
             if !doors
@@ -261,9 +260,10 @@ impl Router {
         {
             let stop = CancellationToken::new();
             let open = Arc::new(AtomicUsize::new(0));
+            let (settings, follow) = watch::channel(Arc::new(listener.clone()));
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 let accepting = Accepting {
-                    listener: listener.clone(),
+                    settings: follow.clone(),
                     open: Arc::clone(&open),
                     room: Arc::clone(&self.room),
                     stop: stop.clone(),
@@ -281,7 +281,7 @@ impl Router {
             doors.insert(
                 Arc::clone(&listener.name),
                 Door {
-                    listener,
+                    settings,
                     address,
                     stop,
                 },
@@ -289,14 +289,28 @@ impl Router {
         }
     }
 
-    fn close_gone(&self, snapshot: &Snapshot) {
+    /// Doors that stay take the new settings; those that are gone, or stand elsewhere now, close.
+    fn follow(&self, snapshot: &Snapshot) {
         self.doors().retain(|name, door| {
-            let stays = snapshot.listeners.contains(&door.listener);
-            if !stays {
-                door.stop.cancel();
-                tracing::info!(listener = %name, "no longer listening");
+            let listener = snapshot.listeners.iter().find(|listener| {
+                listener.name == *name && listener.bind == door.settings.borrow().bind
+            });
+            match listener {
+                Some(listener) => {
+                    door.settings.send_if_modified(|settings| {
+                        let changed = **settings != *listener;
+                        if changed {
+                            *settings = Arc::new(listener.clone());
+                        }
+                        changed
+                    });
+                }
+                None => {
+                    door.stop.cancel();
+                    tracing::info!(listener = %name, "no longer listening");
+                }
             }
-            stays
+            listener.is_some()
         });
     }
 }
@@ -395,7 +409,7 @@ async fn work(
                 connections.spawn(front::serve(socket, accepting, Arc::clone(&worker)));
             }
             Err(error) => {
-                tracing::error!(%error, listener = %accepting.listener.name, "cannot accept");
+                tracing::error!(%error, listener = %accepting.settings.borrow().name, "cannot accept");
             }
         }
     }

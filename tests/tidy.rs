@@ -105,7 +105,7 @@ const PURE: [(&str, &[&str]); 8] = [
     ("filter", &[]),
     ("routing", &[]),
     ("diag", &[]),
-    ("config", &["load.rs"]),
+    ("config", &["load.rs", "files.rs"]),
     ("snapshot", &["live.rs"]),
 ];
 
@@ -123,7 +123,7 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// Libraries that may be named in one place only, so that they can be exchanged there.
-const CONFINED: [(&str, &[&str]); 8] = [
+const CONFINED: [(&str, &[&str]); 12] = [
     ("quick_xml", &["xml/"]),
     ("sxd_xpath", &["xpath/fallback.rs"]),
     ("sxd_document", &["xpath/fallback.rs"]),
@@ -131,6 +131,10 @@ const CONFINED: [(&str, &[&str]); 8] = [
     ("anyhow", &["cli/"]),
     ("clap", &["cli/"]),
     ("notify", &["reload/"]),
+    ("rustls", &["net/tls/"]),
+    ("tokio_rustls", &["net/tls/"]),
+    ("rustls_native_certs", &["config/files.rs"]),
+    ("x509_parser", &["net/tls/"]),
     ("prometheus_client", &["telemetry/"]),
 ];
 

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use crate::exchange::Origin;
+use crate::net::tls::Session;
 
 /// Largest message read from a file: the verbs hold it whole.
 const MESSAGE_BYTES_MAX: u64 = 1 << 30;
@@ -75,6 +76,8 @@ pub(super) fn head(url: &str, headers: HeaderMap) -> anyhow::Result<Parts> {
 /// Where it would come from.
 pub(super) fn origin(listener: &str, url: &str) -> Origin {
     let mut origin = Origin::new(listener.into(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    origin.secure = url.starts_with("https:");
+    if url.starts_with("https:") {
+        origin.secure(Session::default());
+    }
     origin
 }

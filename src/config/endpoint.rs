@@ -9,6 +9,7 @@ use super::node::{Kind, Node, shorten};
 use super::schema::Book;
 use super::shape::{words, written};
 use super::suggest;
+use super::tls::EndpointTls;
 use super::written::{Reader, Spanned, Written};
 use crate::diag::Diagnostic;
 
@@ -40,6 +41,8 @@ written! {
         /// Whether a message may be sent again that may have been delivered; along a declared backup list
         /// `always` if left out.
         pub resend: Option<Resend> = None,
+        /// Trust and client certificate, for `https://`.
+        pub tls: Option<Spanned<EndpointTls>> = None,
     }
 }
 

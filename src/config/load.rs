@@ -5,6 +5,7 @@
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
+use super::files::Files;
 use super::loaded::{Loaded, Watch, finish, read_router, read_table};
 use super::names::{Named, name_mistake};
 use super::router::Router;
@@ -23,7 +24,9 @@ pub fn load(path: &Path) -> Loaded {
         sources: Sources::default(),
         report: Report::default(),
         watch: Watch::default(),
+        files: Files::default(),
     };
+    loading.files.note_time();
     loading.watch.files.push(path.to_owned());
     let router = loading.main_file(path);
     let mut tables = Named::default();
@@ -39,6 +42,7 @@ pub fn load(path: &Path) -> Loaded {
         loading.sources,
         loading.report,
         loading.watch,
+        loading.files,
     )
 }
 
@@ -46,6 +50,7 @@ struct Loading {
     sources: Sources,
     report: Report,
     watch: Watch,
+    files: Files,
 }
 
 impl Loading {
@@ -188,41 +193,38 @@ impl Loading {
         None
     }
 
-    /// Makes every path absolute or relative to where the program runs, and watches what it names.
+    /// Makes every path absolute or relative to where the program runs, watches and reads what
+    /// it names.
     fn resolve(&mut self, router: &mut Router, base: &Path) {
-        let watch = &mut self.watch.files;
-        let mut take = |path: &mut Spanned<PathBuf>, watched: bool| {
+        let (watch, files, report) = (&mut self.watch.files, &mut self.files, &mut self.report);
+        let mut place = |path: &mut Spanned<PathBuf>, watched: bool| {
             path.value = base.join(&path.value);
             if watched {
                 watch.push(path.value.clone());
             }
         };
-        take(&mut router.filters_dir, false);
-        for (_, listener) in router.listeners.iter_mut() {
-            let Some(tls) = &mut listener.tls else {
-                continue;
-            };
-            take(&mut tls.value.cert, true);
-            take(&mut tls.value.key, true);
-            tls.value
-                .client_ca
-                .iter_mut()
-                .for_each(|path| take(path, true));
-        }
+        place(&mut router.filters_dir, false);
         router
             .admin
             .iter_mut()
             .filter_map(|admin| admin.token_file.as_mut())
-            .for_each(|path| take(path, true));
+            .for_each(|path| place(path, true));
         router
             .access_log
             .path
             .iter_mut()
-            .for_each(|path| take(path, false));
+            .for_each(|path| place(path, false));
+        for path in router.named_files() {
+            place(path, true);
+            files.read(path, report);
+        }
+        if router.wants_system_roots() {
+            files.read_system_roots();
+        }
     }
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     let too_large = || std::io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"));
     let file = std::fs::File::open(path)?;
     let mut bytes = Vec::new();
@@ -278,7 +280,7 @@ mod tests {
     use super::*;
 
     const ROUTER: &str = "
-listeners: { p: { bind: '127.0.0.1:1', tls: { cert: certs/a.pem, key: /etc/a.key } } }
+listeners: { p: { bind: '127.0.0.1:1', tls: { cert: certs/a.pem, key: /dev/null } } }
 services: { s: { path: /s, table: t } }
 endpoints: { a: { url: 'http://a/' } }
 ";
@@ -286,11 +288,12 @@ endpoints: { a: { url: 'http://a/' } }
 
     fn folder() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        for inner in ["config", "filters"] {
+        for inner in ["config", "config/certs", "filters"] {
             std::fs::create_dir(folder.path().join(inner)).unwrap();
         }
         let main = folder.path().join("config/router.yaml");
         std::fs::write(&main, ROUTER).unwrap();
+        std::fs::write(main.with_file_name("certs/a.pem"), "").unwrap();
         std::fs::write(folder.path().join("filters/t.yaml"), TABLE).unwrap();
         (folder, main)
     }
@@ -314,7 +317,7 @@ endpoints: { a: { url: 'http://a/' } }
             main,
             table,
             config.join("certs/a.pem"),
-            PathBuf::from("/etc/a.key"),
+            PathBuf::from("/dev/null"),
         ];
         assert_eq!(loaded.watch.files, watched);
         assert_eq!(loaded.watch.folders, [config.join("../filters")]);

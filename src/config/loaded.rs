@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::check;
+use super::files::Files;
 use super::limits::LimitsInForce;
 use super::names::Named;
 use super::router::Router;
@@ -38,6 +39,8 @@ pub struct Loaded {
     pub sources: Sources,
     /// What to watch for changes.
     pub watch: Watch,
+    /// What is in the files that the configuration names.
+    pub files: Files,
 }
 
 /// The files whose change asks for a reload.
@@ -82,7 +85,8 @@ pub fn read(path: &str, text: &str, tables: &[TableText<'_>]) -> Loaded {
         let file = sources.add(table.path, table.text);
         read_table(&sources, file, table.name, &mut read_tables, &mut report);
     }
-    finish(router, read_tables, sources, report, Watch::default())
+    let (watch, files) = (Watch::default(), Files::default());
+    finish(router, read_tables, sources, report, watch, files)
 }
 
 pub(super) fn read_router(sources: &Sources, file: FileId, report: &mut Report) -> Option<Router> {
@@ -126,6 +130,7 @@ pub(super) fn finish(
     sources: Sources,
     mut report: Report,
     watch: Watch,
+    files: Files,
 ) -> Loaded {
     let config = router.map(|router| Config { router, tables });
     if let Some(config) = &config {
@@ -137,6 +142,7 @@ pub(super) fn finish(
         report,
         sources,
         watch,
+        files,
     }
 }
 

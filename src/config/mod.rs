@@ -5,7 +5,7 @@
 //! `written.rs` says what reading is, `shape.rs` derives it for structs, words and kinds; the schema comes
 //! from the same lines.
 //!
-//! **Invariant:** only `load.rs` touches the disk, only `yaml.rs` knows the YAML parser, and no input makes
+//! **Invariant:** only `load.rs` and `files.rs` touch the disk, only `yaml.rs` knows the YAML parser, and no input makes
 //! this room panic (`tests/it/golden_check.rs`).
 
 mod address;
@@ -13,12 +13,14 @@ mod amounts;
 mod check;
 mod endpoint;
 mod fields;
+mod files;
 mod filter;
 mod forms;
 mod inside;
 mod limits;
 mod load;
 mod loaded;
+mod named_files;
 mod names;
 mod node;
 mod request;
@@ -28,6 +30,7 @@ mod service;
 mod shape;
 mod suggest;
 mod table;
+mod tls;
 mod values;
 mod written;
 mod yaml;
@@ -37,6 +40,7 @@ pub use amounts::{Size, SizeOrNone, Time};
 pub use endpoint::{
     Addressing, Endpoint, Failover, FailoverOn, FaultBlame, OnSigned, Resend, SoapVersion,
 };
+pub use files::Files;
 pub use filter::{
     ClientCertificate, Custom, EnvelopeVersion, Filter, FilterRef, HeaderTest, HttpHeader,
 };
@@ -47,11 +51,10 @@ pub use load::load;
 pub use loaded::{Config, Loaded, TableText, Watch, read, to_yaml};
 pub use names::{Named, Namespaces};
 pub use request::{HeaderName, HostPattern, OperationName, ServicePath};
-pub use router::{
-    AccessFormat, AccessLog, Admin, BackupList, Listener, ListenerTls, Reload, Router,
-};
+pub use router::{AccessFormat, AccessLog, Admin, BackupList, Listener, Reload, Router};
 pub use schema::{router_schema, table_schema};
 pub use service::{OnOverflow, Pattern, RouteOn, Service, SeveralMatches, TableRef, Verify};
 pub use table::{Backups, Entry, Table};
+pub use tls::{CertificatePair, ClientAuth, EndpointTls, ListenerTls, TlsVerify, TlsVersion};
 pub use values::{Anything, Empty, FormatVersion, OneOrMany, Share};
 pub use written::Spanned;

@@ -16,6 +16,7 @@ use super::node::Node;
 use super::schema::Book;
 use super::service::Service;
 use super::shape::{words, written};
+use super::tls::ListenerTls;
 use super::values::{FormatVersion, OneOrMany};
 use super::written::{Reader, Spanned, Written};
 
@@ -62,18 +63,6 @@ written! {
         pub keep_alive_timeout: Time [1..=86_400_000] = Time::secs(75),
         /// How long the head of a request may take; left out: as `limits.header_read_timeout`.
         pub header_read_timeout: Option<Time> [100..=86_400_000] = None,
-    }
-}
-
-written! {
-    /// TLS of a listener.
-    pub struct ListenerTls as "tls" {
-        /// The certificate chain, PEM, relative to this file.
-        pub cert: Spanned<PathBuf>,
-        /// The private key, PEM, relative to this file.
-        pub key: Spanned<PathBuf>,
-        /// The authorities that client certificates are verified against, PEM; without it none is asked for.
-        pub client_ca: Option<Spanned<PathBuf>> = None,
     }
 }
 

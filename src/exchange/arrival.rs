@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::error::Error;
 use crate::filter::Certificate;
 use crate::net::Incoming;
+use crate::net::tls::Session;
 use crate::soap::{ActionError, MediaError, MediaType, Version, soap_action};
 
 /// The header that states the action in SOAP 1.1 (S11 §6.1.1).
@@ -37,8 +38,8 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// The caller's address as `X-Forwarded-For` has it.
     pub forwarded_for: HeaderValue,
-    /// Whether TLS was used.
-    pub secure: bool,
+    /// What TLS came to, where it was used.
+    pub session: Option<Arc<Session>>,
     /// The certificate that the caller showed, verified.
     pub certificate: Option<Arc<Certificate>>,
 }
@@ -62,13 +63,29 @@ impl Origin {
             listener,
             peer,
             forwarded_for,
-            secure: false,
+            session: None,
             certificate: None,
         }
     }
 
+    /// Notes what the handshake came to.
+    pub fn secure(&mut self, session: Session) {
+        self.certificate = session.certificate.as_ref().map(|shown| {
+            Arc::new(Certificate {
+                subject: shown.subject.clone(),
+                issuer: shown.issuer.clone(),
+                names: shown.names.clone(),
+            })
+        });
+        self.session = Some(Arc::new(session));
+    }
+
     pub(super) const fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
+        if self.session.is_some() {
+            "https"
+        } else {
+            "http"
+        }
     }
 }
 

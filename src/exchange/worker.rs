@@ -91,6 +91,11 @@ impl Worker {
         Connected(Arc::clone(&self.metrics))
     }
 
+    /// Counts a TLS handshake of a listener: `ok` or `failed`.
+    pub fn handshake(&self, listener: &str, result: &str) {
+        self.metrics.tls.handshake(listener, result);
+    }
+
     /// A place for one more exchange, if fewer than `max` are in flight.
     pub(super) fn take_place(&self, max: usize) -> Option<Place> {
         // Made first, so that a place too much is given back on every way out.

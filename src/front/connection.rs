@@ -21,15 +21,25 @@ use crate::snapshot::Listener;
 /// Smallest read buffer that hyper accepts.
 const BUFFER_MIN: usize = 8 * 1024;
 
+/// What serving a connection needs besides the connection.
+pub(super) struct Serving {
+    /// The settings that were in force when it was accepted.
+    pub(super) listener: Arc<Listener>,
+    /// Connections open on the listener.
+    pub(super) open: Arc<AtomicUsize>,
+    pub(super) worker: Arc<Worker>,
+    /// Told to stop.
+    pub(super) stop: CancellationToken,
+}
+
 /// Serves requests until the caller leaves, or until the one at hand when told to stop.
-pub(super) async fn serve(
-    stream: impl Stream + 'static,
-    origin: Origin,
-    listener: Listener,
-    open: Arc<AtomicUsize>,
-    worker: Arc<Worker>,
-    stop: CancellationToken,
-) {
+pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving: Serving) {
+    let Serving {
+        listener,
+        open,
+        worker,
+        stop,
+    } = serving;
     let waits = Waits {
         idle: listener.keep_alive,
         head: listener.header_read_timeout,

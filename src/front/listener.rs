@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection;
+use super::connection::{self, Serving};
+use super::entry;
 use super::room::Room;
 use crate::exchange::{Origin, Worker};
 use crate::snapshot::Listener;
@@ -34,8 +36,8 @@ pub struct BindError {
 /// What accepting needs besides the socket.
 #[derive(Debug, Clone)]
 pub struct Accepting {
-    /// The listener's settings.
-    pub listener: Listener,
+    /// The listener's settings, which a reload may change while its socket stays.
+    pub settings: watch::Receiver<Arc<Listener>>,
     /// Connections open on it, all workers together.
     pub open: Arc<AtomicUsize>,
     /// Room for connections, all listeners together.
@@ -104,7 +106,7 @@ pub async fn serve(socket: TcpListener, accepting: Accepting, worker: Arc<Worker
             Ok((stream, peer)) => take_in(stream, peer, &accepting, &worker),
             Err(error) if is_passing(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, listener = %accepting.listener.name, "cannot accept");
+                tracing::warn!(%error, listener = %accepting.settings.borrow().name, "cannot accept");
                 sleep(EXHAUSTED_PAUSE).await;
             }
         }
@@ -129,28 +131,36 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &Arc<Worker>) {
+    let listener = Arc::clone(&accepting.settings.borrow());
     let guard = OpenGuard::new(&accepting.open);
-    if guard.now > accepting.listener.connections_max {
+    if guard.now > listener.connections_max {
         // Closing at once is the honest answer: there is no room even to say so.
-        tracing::warn!(listener = %accepting.listener.name, "connection refused: `max_connections` reached");
+        tracing::warn!(listener = %listener.name, "connection refused: `max_connections` reached");
         return;
     }
     // Small writes must not wait for acknowledgements; failing to say so is harmless.
     let _ = stream.set_nodelay(true);
-    let origin = Origin::new(Arc::clone(&accepting.listener.name), peer);
-    let serve = connection::serve(
-        stream,
-        origin,
-        accepting.listener.clone(),
-        Arc::clone(&accepting.open),
-        Arc::clone(worker),
-        accepting.stop.clone(),
-    );
+    let origin = Origin::new(Arc::clone(&listener.name), peer);
+    let is_plain = listener.tls.is_none();
+    let serving = Serving {
+        listener,
+        open: Arc::clone(&accepting.open),
+        worker: Arc::clone(worker),
+        stop: accepting.stop.clone(),
+    };
     let place = accepting.room.take();
-    accepting.tasks.spawn(async move {
-        serve.await;
-        drop((guard, place));
-    });
+    let held = (guard, place);
+    if is_plain {
+        accepting.tasks.spawn(async move {
+            connection::serve(stream, origin, serving).await;
+            drop(held);
+        });
+    } else {
+        accepting.tasks.spawn(async move {
+            entry::enter(stream, origin, serving).await;
+            drop(held);
+        });
+    }
 }
 
 struct OpenGuard {

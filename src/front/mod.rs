@@ -4,6 +4,7 @@
 //! comes back is written out. Limits on connections, heads and idle time are held here.
 
 mod connection;
+mod entry;
 mod listener;
 mod room;
 

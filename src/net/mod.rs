@@ -2,6 +2,7 @@
 //!
 //! Knows HTTP bodies and bytes, no SOAP and no configuration.
 
+mod ahead;
 mod body;
 mod caller;
 mod headers;
@@ -9,7 +10,9 @@ mod incoming;
 mod replay;
 mod spelling;
 mod stream;
+pub mod tls;
 
+pub use ahead::Ahead;
 pub use body::{Body, BodyError, OnEnd, Relay};
 pub use caller::{Caller, CallerWatch, Waits};
 pub use headers::strip_hop_by_hop;

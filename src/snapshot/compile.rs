@@ -14,10 +14,11 @@ use http::HeaderValue;
 
 use super::mode::Mode;
 use super::model::{
-    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow,
-    PathPattern, Resend, RouteOn, Service, Snapshot,
+    AccessLog, Admin, BridgeAddressing, CertificateExpiry, Endpoint, Failover, Limits, Listener,
+    OnOverflow, PathPattern, Resend, RouteOn, Service, Snapshot,
 };
 use super::specs::Specs;
+use super::tls::TlsCompiler;
 use crate::config::{self, Config, FailoverOn, Loaded};
 use crate::diag::{Diagnostic, Report};
 use crate::filter::{self, Reading, Registry, Row};
@@ -39,6 +40,7 @@ pub fn compile(loaded: &Loaded, registry: &Registry) -> (Option<Snapshot>, Repor
         loaded,
         registry,
         report: &mut report,
+        certificates: Vec::new(),
     };
     let snapshot = compiler.snapshot();
     report.settle();
@@ -50,6 +52,7 @@ struct Compiler<'a> {
     loaded: &'a Loaded,
     registry: &'a Registry,
     report: &'a mut Report,
+    certificates: Vec<CertificateExpiry>,
 }
 
 impl Compiler<'_> {
@@ -93,6 +96,7 @@ impl Compiler<'_> {
             limits: limits(&in_force),
             connections_max: in_force.connections as usize,
             exchanges_max: in_force.exchanges as usize,
+            certificates: std::mem::take(&mut self.certificates),
             files: self.files(),
         })
     }
@@ -103,12 +107,8 @@ impl Compiler<'_> {
     }
 
     fn listener(&mut self, name: &str, written: &config::Listener) -> Listener {
-        if let Some(tls) = &written.tls {
-            self.report.push(
-                Diagnostic::error("not-yet", "TLS on listeners is not there yet", tls.span)
-                    .hint("end TLS in front of the router for now"),
-            );
-        }
+        let tls = written.tls.as_ref();
+        let tls = tls.and_then(|tls| self.tls().listener(name, tls, false));
         let limits = self.config.router_limits();
         Listener {
             name: name.into(),
@@ -121,22 +121,21 @@ impl Compiler<'_> {
             write_timeout: limits.body_idle_timeout.0,
             header_block_max: bytes(limits.header_block.0),
             header_count_max: limits.header_count as usize,
+            tls,
+        }
+    }
+
+    fn tls(&mut self) -> TlsCompiler<'_> {
+        TlsCompiler {
+            files: &self.loaded.files,
+            report: self.report,
+            shown: &mut self.certificates,
         }
     }
 
     fn endpoint(&mut self, name: &str, written: &config::Endpoint) -> Endpoint {
         let url = &written.url.value;
-        if url.tls {
-            self.report.push(
-                Diagnostic::error(
-                    "not-yet",
-                    "TLS to endpoints is not there yet",
-                    written.url.span,
-                )
-                .label("use `http://`")
-                .hint("let a local TLS proxy carry it for now"),
-            );
-        }
+        let tls = self.tls().endpoint(name, written, false);
         let host = match url.host.parse::<IpAddr>() {
             Ok(address) => Host::Address(address),
             Err(_) => Host::Name(url.host.clone()),
@@ -157,6 +156,7 @@ impl Compiler<'_> {
             idle_timeout: written.idle_timeout.0,
             keep_idle: written.idle_connection_timeout.0,
             idle_max: written.max_idle as usize,
+            tls,
         };
         Endpoint {
             spec,

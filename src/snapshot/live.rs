@@ -28,6 +28,16 @@ pub struct Live {
 
 impl Active {
     fn new(snapshot: Arc<Snapshot>, metrics: &Metrics) -> Self {
+        metrics
+            .tls
+            .certificates(snapshot.certificates.iter().map(|one| {
+                (
+                    one.side,
+                    one.name.as_str(),
+                    one.subject.as_str(),
+                    one.not_after,
+                )
+            }));
         let services = snapshot
             .services
             .iter()

@@ -9,12 +9,13 @@ mod live;
 mod mode;
 mod model;
 mod specs;
+mod tls;
 
 pub use changes::changes;
 pub use compile::compile;
 pub use live::{Active, Live};
 pub use mode::{Mode, ModeKind};
 pub use model::{
-    AccessLog, Admin, BridgeAddressing, Endpoint, Failover, Limits, Listener, OnOverflow,
-    PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot,
+    AccessLog, Admin, BridgeAddressing, CertificateExpiry, Endpoint, Failover, Limits, Listener,
+    OnOverflow, PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot,
 };

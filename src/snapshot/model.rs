@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::mode::Mode;
 use crate::filter;
+use crate::net::tls::ServerTls;
 use crate::routing::{EndpointId, Table};
 use crate::soap::{Addressing, Version};
 use crate::upstream;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub connections_max: usize,
     /// `exchanges`: most exchanges in flight at a time.
     pub exchanges_max: usize,
+    /// Certificates that the router shows, for their expiry to be watched.
+    pub certificates: Vec<CertificateExpiry>,
     /// Files and folders that a change of is a change of the configuration.
     pub files: Vec<PathBuf>,
 }
@@ -68,6 +71,19 @@ pub enum AccessLog {
     Logfmt(Option<PathBuf>),
 }
 
+/// A certificate that the router shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateExpiry {
+    /// `listener` or `endpoint`.
+    pub side: &'static str,
+    /// Whose it is.
+    pub name: String,
+    /// Whom it is made out to.
+    pub subject: String,
+    /// The last second of its validity, Unix time.
+    pub not_after: i64,
+}
+
 /// A socket that callers connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
@@ -87,6 +103,8 @@ pub struct Listener {
     pub header_block_max: usize,
     /// Most header fields.
     pub header_count_max: usize,
+    /// Certificates and trust; `None` speaks plain HTTP.
+    pub tls: Option<ServerTls>,
 }
 
 /// How far a service reads before it decides.

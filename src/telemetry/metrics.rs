@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::names;
+use super::tls::TlsMeter;
 
 type Labels = Vec<(&'static str, String)>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
@@ -46,6 +47,8 @@ pub struct Metrics {
     pub reload_time: Gauge,
     /// Access log lines lost.
     pub access_dropped: Counter,
+    /// Handshakes and certificates.
+    pub tls: TlsMeter,
 }
 
 #[derive(Debug)]
@@ -156,6 +159,7 @@ impl Metrics {
             "Access log lines lost",
             access_dropped.clone(),
         );
+        let tls = TlsMeter::register(&mut registry);
         let build: Family<Labels, Gauge> = Family::default();
         registry.register(names::BUILD_INFO, "The running version", build.clone());
         build
@@ -171,6 +175,7 @@ impl Metrics {
             reload_ok,
             reload_time,
             access_dropped,
+            tls,
         }
     }
 

@@ -7,7 +7,9 @@ mod access;
 mod log;
 mod metrics;
 pub mod names;
+mod tls;
 
 pub use access::{AccessLog, AccessLogFormat, Line, Overflow, Writer};
 pub use log::start_logging;
 pub use metrics::{EndpointMeter, Metrics, SERIES_MAX, ServiceMeter};
+pub use tls::TlsMeter;

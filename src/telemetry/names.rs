@@ -40,6 +40,12 @@ pub const MODES: &str = "messages";
 pub const CONNECTIONS: &str = "connections_open";
 /// Connections opened, by `side`.
 pub const CONNECTIONS_OPENED: &str = "connections_opened";
+/// TLS handshakes with callers by `listener` and `result`: `ok` or `failed`. What fails is in the
+/// log, with what was offered and what was expected.
+pub const TLS_HANDSHAKES: &str = "tls_handshakes";
+/// Unix time at which a certificate that the router shows expires, by `side` (`listener`,
+/// `endpoint`), `name` of it, and `subject`.
+pub const TLS_EXPIRY: &str = "tls_certificate_expiry_timestamp_seconds";
 /// 1 when the last reload succeeded, 0 when the running configuration is older than the files.
 pub const RELOAD_OK: &str = "config_last_reload_successful";
 /// Unix time of the last successful load.

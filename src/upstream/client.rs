@@ -5,7 +5,6 @@
 //! replaced by a new one, which RFC 9110 §9.2.2 allows because nothing was sent.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,13 +13,14 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::endpoint::{Endpoint, Host};
+use super::connect::open;
+use super::endpoint::Endpoint;
 use super::error::{Phase, SendError};
 use super::pool::{Lease, Pool};
-use crate::net::{Body, Incoming, Replay, Stream};
+use crate::net::tls::HandshakeError;
+use crate::net::{Body, Incoming, Replay};
 use crate::telemetry::Metrics;
 
 /// How long a kept connection may take to say that it is ready; it has nothing left to do, so
@@ -229,10 +229,17 @@ async fn exchange(
 }
 
 fn classify(error: hyper::Error, progress: &Progress) -> SendError {
-    match progress.0.as_ref().and_then(Replay::error) {
-        Some(source) => SendError::Caller(source),
-        None if error.is_parse() => SendError::BadHttp(error.into()),
-        None => SendError::Reset(error.into()),
+    if let Some(source) = progress.0.as_ref().and_then(Replay::error) {
+        return SendError::Caller(source);
+    }
+    // With TLS 1.3 an endpoint refuses our certificate only after the handshake.
+    if let Some(refused) = HandshakeError::within(&error) {
+        return SendError::Tls(Box::new(refused));
+    }
+    if error.is_parse() {
+        SendError::BadHttp(error.into())
+    } else {
+        SendError::Reset(error.into())
     }
 }
 
@@ -252,40 +259,4 @@ fn keep_idle<B>(response: &Response<B>, default: Duration) -> Duration {
         Some(seconds) => Duration::from_secs(u64::saturating_sub(seconds, 1)),
         None => default,
     }
-}
-
-/// A connection to where the endpoint is, ready for HTTP.
-async fn open(endpoint: &Endpoint) -> Result<impl Stream + use<>, SendError> {
-    let stream = reach(endpoint).await?;
-    // Small writes must not wait for acknowledgements; failing to say so is harmless.
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
-}
-
-async fn reach(endpoint: &Endpoint) -> Result<TcpStream, SendError> {
-    if let Some(address) = endpoint.literal() {
-        return TcpStream::connect(address)
-            .await
-            .map_err(SendError::Connect);
-    }
-    let Host::Name(name) = &endpoint.host else {
-        return Err(SendError::Connect(io::Error::from(
-            io::ErrorKind::AddrNotAvailable,
-        )));
-    };
-    let addresses: Vec<SocketAddr> = lookup_host((name.as_str(), endpoint.port))
-        .await
-        .map_err(|source| SendError::Dns {
-            name: name.clone(),
-            source,
-        })?
-        .collect();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(SendError::Connect(last))
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 
+use crate::net::tls::ClientTls;
+
 /// A host as written in an endpoint's address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
@@ -42,6 +44,17 @@ pub struct Endpoint {
     pub keep_idle: Duration,
     /// Most unused connections kept by one worker.
     pub idle_max: usize,
+    /// Trust and own certificate; `None` speaks plain HTTP.
+    pub tls: Option<ClientTls>,
+}
+
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 impl Endpoint {

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::net::tls::HandshakeError;
 use crate::net::{SourceError, WireError};
 
 /// What a timeout ran out on.
@@ -28,6 +29,9 @@ pub enum SendError {
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
+    /// No TLS with whoever answers there.
+    #[error("TLS: {0}")]
+    Tls(#[source] Box<HandshakeError>),
     /// The connection ended before a response.
     #[error("connection closed before a response: {0}")]
     Reset(#[source] WireError),
@@ -54,6 +58,7 @@ impl SendError {
         match self {
             Self::Dns { .. } => "dns",
             Self::Connect(_) => "connect",
+            Self::Tls(_) => "tls",
             Self::Reset(_) | Self::BadHttp(_) => "reset",
             Self::Timeout {
                 phase: Phase::Connect,
@@ -74,6 +79,7 @@ impl SendError {
             self,
             Self::Dns { .. }
                 | Self::Connect(_)
+                | Self::Tls(_)
                 | Self::Timeout {
                     phase: Phase::Connect,
                     ..

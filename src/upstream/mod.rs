@@ -5,6 +5,7 @@
 //! one fails, is decided in `exchange`.
 
 mod client;
+mod connect;
 mod endpoint;
 mod error;
 mod pool;

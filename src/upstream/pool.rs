@@ -12,12 +12,15 @@ use tokio::time::Instant;
 
 use super::endpoint::{Endpoint, Host};
 use crate::net::Body;
+use crate::net::tls::ClientTls;
 
 /// Connections are shared by endpoints on the same host and port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     host: Host,
     port: u16,
+    /// A connection is only as good as the trust that it was opened with.
+    tls: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl Key {
         Self {
             host: endpoint.host.clone(),
             port: endpoint.port,
+            tls: endpoint.tls.as_ref().map(ClientTls::identity),
         }
     }
 }

@@ -9,7 +9,7 @@ use soap_router::{config, diag, filter, snapshot};
 const EVERY_KEY: &str = r#"
 version: 1
 listeners:
-  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, client_ca: ca.pem }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s }
+  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_auth: request, min_version: 1.3 }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s }
 services:
   orders:
     path: /orders/*
@@ -32,7 +32,7 @@ services:
     table: [{ filter: { match_all: {} }, endpoint: a }]
 endpoints:
   a: { url: "http://a:81/x?y", soap: 1.1, addressing: 2004/08, timeout: 1s, connect_timeout: 1s, response_timeout: 1s, idle_timeout: 1s, max_idle: 0, idle_connection_timeout: 0s, on_signed: bridge_anyway, failover: { on: [connect, dns, tls, reset, timeout, not-soap, 404, fault: receiver] }, resend: never }
-  b: { url: "https://[::1]/", soap: keep, addressing: none, resend: if_not_delivered, on_signed: forward_unchanged }
+  b: { url: "https://[::1]/", tls: { ca: ca.pem, cert: c.pem, key: c.key, server_name: b, verify: none, min_version: 1.2 }, soap: keep, addressing: none, resend: if_not_delivered, on_signed: forward_unchanged }
 backup_lists: { spare: b, other: [b] }
 admin: { bind: "127.0.0.1:9901", token_file: token }
 threads: 2

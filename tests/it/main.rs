@@ -44,6 +44,8 @@ mod road;
 mod route;
 /// The life of the process.
 mod serve;
+/// TLS on both sides.
+mod tls;
 /// Reloads and deaths while traffic flows.
 mod under_load;
 /// The verbs.

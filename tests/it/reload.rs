@@ -398,3 +398,39 @@ fn counters_go_on_through_a_reload() {
     let sample = "soap_router_exchanges_total{service=\"orders\",soap=\"1.1\",outcome=\"reply\"}";
     router.metric_becomes(sample, 2.0);
 }
+
+/// The sockets that listen on this port, by the kernel's numbers.
+fn sockets(port: u16) -> Vec<String> {
+    let wanted = format!(":{port:04X}");
+    let text = fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut all: Vec<String> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|row| row.len() > 9 && row[1].ends_with(&wanted) && row[3] == "0A")
+        .map(|row| row[9].to_owned())
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_listener_whose_settings_change_keeps_its_socket_and_its_callers() {
+    let (_a, _b, builder) = two();
+    let listeners = "listeners: { public: { bind: \"127.0.0.1:0\", max_connections: 100 } }";
+    let router = builder.with(listeners).start();
+    let port = router.address("public").port();
+    let before = sockets(port);
+    assert!(!before.is_empty());
+    let mut kept = router.client();
+    assert_eq!(kept.post("/orders", &order()).by(), "a");
+    let yaml = fs::read_to_string(router.path("config/router.yaml")).unwrap();
+    let changed = yaml.replace("max_connections: 100", "max_connections: 1");
+    fs::write(router.path("config/router.yaml"), changed).unwrap();
+    router.reaches_generation(2);
+    router.says("listener `public` changed");
+    assert_eq!(sockets(port), before, "the same sockets listen");
+    assert_eq!(kept.post("/orders", &order()).by(), "a");
+    // The new bound is in force: the one that is open is all there may be.
+    let mut refused = router.client();
+    assert!(refused.try_post("/orders", &order()).is_err());
+}

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use super::messages::Message;
+use super::tls;
 use super::wire::{Framing, Head, Wire, chunked};
 
 /// A caller's connection, kept open from one request to the next.
@@ -28,6 +30,15 @@ impl Client {
         let stream = TcpStream::connect(address).unwrap();
         Self {
             wire: Wire::new(stream),
+            host: address.to_string(),
+        }
+    }
+
+    /// Speaks TLS on a connection.
+    pub fn secured(address: SocketAddr, config: &Arc<rustls::ClientConfig>, name: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        Self {
+            wire: Wire::secured(stream, |stream| tls::connect(config, stream, name)),
             host: address.to_string(),
         }
     }

@@ -12,6 +12,7 @@ pub mod process;
 pub mod prometheus;
 pub mod router;
 pub mod service;
+pub mod tls;
 pub mod wire;
 
 use std::thread;

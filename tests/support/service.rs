@@ -11,8 +11,8 @@ use std::thread;
 use socket2::{Domain, Socket, Type};
 
 use super::messages::{SOAP11, SOAP12, media_type_of};
-use super::until;
 use super::wire::{Framing, Head, Wire, chunked, find};
+use super::{tls, until};
 
 /// A request as a service got it.
 #[derive(Debug, Clone)]
@@ -52,6 +52,7 @@ enum Manner {
 /// A service that is about to start.
 pub struct Starting {
     name: String,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// A running service.
@@ -63,6 +64,7 @@ pub struct Service {
 
 struct Shared {
     name: String,
+    tls: Option<Arc<rustls::ServerConfig>>,
     manner: Manner,
     received: Mutex<Vec<Received>>,
     connections: AtomicUsize,
@@ -75,10 +77,17 @@ struct Shared {
 pub fn service(name: &str) -> Starting {
     Starting {
         name: name.to_owned(),
+        tls: None,
     }
 }
 
 impl Starting {
+    /// Speaks TLS.
+    pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
     /// Answers every message with its name.
     pub fn echoes(self) -> Service {
         self.replies(|_| Reply::Echo)
@@ -99,6 +108,7 @@ impl Starting {
         let address = socket.local_addr().unwrap();
         let shared = Arc::new(Shared {
             name: self.name.clone(),
+            tls: self.tls,
             manner,
             received: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -119,7 +129,12 @@ impl Starting {
 impl Service {
     /// Where it is reached.
     pub fn url(&self) -> String {
-        format!("http://{}/{}", self.address, self.name)
+        let scheme = if self.shared.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}/{}", self.address, self.name)
     }
 
     /// What it got so far.
@@ -195,7 +210,10 @@ fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
         shared.open.lock().unwrap().insert(number, kept);
         let shared = Arc::clone(shared);
         thread::spawn(move || {
-            let mut wire = Wire::new(stream);
+            let mut wire = match &shared.tls {
+                Some(config) => Wire::secured(stream, |stream| tls::accept(config, stream)),
+                None => Wire::new(stream),
+            };
             let serve = std::panic::AssertUnwindSafe(|| shared.serve(&mut wire, number));
             if let Err(panic) = std::panic::catch_unwind(serve) {
                 let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();

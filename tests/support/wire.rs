@@ -33,10 +33,24 @@ pub enum Framing {
 }
 
 /// One side of a connection.
-#[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
+    /// TLS over the stream, where it is spoken.
+    tls: Option<Box<dyn Secured>>,
     ahead: Vec<u8>,
+}
+
+/// TLS over a stream, of either side.
+pub trait Secured: io::Read + io::Write + Send {}
+
+impl<T: io::Read + io::Write + Send> Secured for T {}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Head {
@@ -113,8 +127,19 @@ impl Wire {
         stream.set_nodelay(true).unwrap();
         Self {
             stream,
+            tls: None,
             ahead: Vec::new(),
         }
+    }
+
+    /// The same under TLS; `secure` is given a second handle of the stream.
+    pub fn secured<S: Secured + 'static>(
+        stream: TcpStream,
+        secure: impl FnOnce(TcpStream) -> S,
+    ) -> Self {
+        let mut wire = Self::new(stream);
+        wire.tls = Some(Box::new(secure(wire.stream.try_clone().unwrap())));
+        wire
     }
 
     /// The socket.
@@ -124,13 +149,22 @@ impl Wire {
 
     /// Writes all of it.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        match &mut self.tls {
+            Some(tls) => {
+                tls.write_all(bytes.as_ref())?;
+                tls.flush()
+            }
+            None => self.stream.write_all(bytes.as_ref()),
+        }
     }
 
     /// More bytes into `ahead`; says whether there were any.
     fn fill(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 64 * 1024];
-        let count = self.stream.read(&mut chunk)?;
+        let count = match &mut self.tls {
+            Some(tls) => tls.read(&mut chunk)?,
+            None => self.stream.read(&mut chunk)?,
+        };
         self.ahead.extend_from_slice(&chunk[..count]);
         Ok(count > 0)
     }

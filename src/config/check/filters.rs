@@ -56,7 +56,7 @@ fn kind(filter: &Spanned<Filter>, config: &Config, report: &mut Report) {
                 );
             }
             let asks =
-                |tls: &Spanned<super::super::router::ListenerTls>| tls.value.client_ca.is_some();
+                |tls: &Spanned<super::super::tls::ListenerTls>| tls.value.client_ca.is_some();
             if !config
                 .router
                 .listeners

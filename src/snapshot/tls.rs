@@ -1,0 +1,219 @@
+//! TLS of listeners and endpoints, from the files that were read.
+
+use std::path::PathBuf;
+
+use super::model::CertificateExpiry;
+use crate::config::{self, Files, Spanned};
+use crate::diag::{Diagnostic, Report};
+use crate::net::tls::{
+    AskCertificate, CertificateFacts, Chain, ClientTls, MaterialError, OldestVersion, Roots,
+    ServerTls, Trust, Verify,
+};
+
+/// A certificate that ends sooner than this is warned of: time enough to get another one.
+const EXPIRES_SOON: i64 = 30 * 86_400;
+
+/// Compiles TLS and tells what is wrong with the files.
+pub(super) struct TlsCompiler<'a> {
+    pub(super) files: &'a Files,
+    pub(super) report: &'a mut Report,
+    pub(super) shown: &'a mut Vec<CertificateExpiry>,
+}
+
+impl TlsCompiler<'_> {
+    /// A listener's.
+    pub(super) fn listener(
+        &mut self,
+        name: &str,
+        written: &Spanned<config::ListenerTls>,
+        http2: bool,
+    ) -> Option<ServerTls> {
+        let tls = &written.value;
+        let first = self.chain(&tls.cert, &tls.key);
+        let mut more = Vec::with_capacity(tls.certificates.len());
+        for pair in &tls.certificates {
+            more.push(self.chain(&pair.cert, &pair.key));
+        }
+        let ask = match (&tls.client_ca, &tls.client_auth) {
+            (Some(ca), ask) => {
+                let roots = self.roots(ca)?;
+                match ask.as_ref().map(|ask| ask.value) {
+                    Some(config::ClientAuth::Request) => AskCertificate::Request(roots),
+                    None | Some(config::ClientAuth::Require) => AskCertificate::Require(roots),
+                }
+            }
+            (None, Some(ask)) => {
+                let text = "`client_auth` has no effect without `client_ca`";
+                let told = Diagnostic::warning("no-effect", text, ask.span);
+                self.report
+                    .push(told.hint("name the authorities of the callers' certificates"));
+                AskCertificate::Never
+            }
+            (None, None) => AskCertificate::Never,
+        };
+        let (first, more) = (first?, more.into_iter().collect::<Option<Vec<_>>>()?);
+        for chain in std::iter::once(&first).chain(&more) {
+            self.note("listener", name, &chain.facts);
+        }
+        let oldest = oldest(tls.min_version);
+        self.told(
+            written.span,
+            ServerTls::new(&first, &more, ask, oldest, http2),
+        )
+    }
+
+    /// An endpoint's.
+    pub(super) fn endpoint(
+        &mut self,
+        name: &str,
+        written: &config::Endpoint,
+        http2: bool,
+    ) -> Option<ClientTls> {
+        if !written.url.value.tls {
+            if let Some(tls) = &written.tls {
+                let text = format!("`tls` of endpoint `{name}` has no effect");
+                let told = Diagnostic::warning("no-effect", text, tls.span)
+                    .other(written.url.span, "this URL is not `https://`");
+                self.report
+                    .push(told.hint("write `https://`, or remove `tls`"));
+            }
+            return None;
+        }
+        let tls = written.tls.as_ref().map(|tls| &tls.value);
+        let span = written
+            .tls
+            .as_ref()
+            .map_or(written.url.span, |tls| tls.span);
+        let verify = self.verify(written, tls)?;
+        let own = match tls.map(|tls| (&tls.cert, &tls.key)) {
+            None | Some((None, None)) => None,
+            Some((Some(cert), Some(key))) => {
+                let chain = self.chain(cert, key)?;
+                self.note("endpoint", name, &chain.facts);
+                Some(chain)
+            }
+            Some((Some(_), None) | (None, Some(_))) => {
+                let text = format!("`tls` of endpoint `{name}` has only one of `cert` and `key`");
+                let told = Diagnostic::error("conflicting-keys", text, span);
+                self.report
+                    .push(told.hint("a client certificate needs both"));
+                return None;
+            }
+        };
+        let trust = Trust {
+            verify,
+            own,
+            name: tls
+                .and_then(|tls| tls.server_name.as_ref())
+                .map(|name| name.value.clone()),
+            oldest: oldest(tls.map_or(config::TlsVersion::V12, |tls| tls.min_version)),
+            http2,
+        };
+        self.told(span, ClientTls::new(trust))
+    }
+
+    fn verify(
+        &mut self,
+        written: &config::Endpoint,
+        tls: Option<&config::EndpointTls>,
+    ) -> Option<Verify> {
+        if let Some(tls) = tls
+            && tls.verify.value == config::TlsVerify::None
+        {
+            let text = "the endpoint's certificate is not verified";
+            let told = Diagnostic::warning("tls-not-verified", text, tls.verify.span)
+                .label("whoever answers there is believed");
+            let told = told.hint(
+                "name the endpoint's authority with `ca`; a self-signed certificate is its own",
+            );
+            self.report.push(told);
+            return Some(Verify::Nothing);
+        }
+        if let Some(ca) = tls.and_then(|tls| tls.ca.as_ref()) {
+            return self.roots(ca).map(Verify::Full);
+        }
+        let roots = Roots::system(&self.files.system_roots);
+        // Without a clock nobody looked at the system either.
+        if roots.is_empty() && !self.files.read_at.is_zero() {
+            let text = "the system has no trusted authorities, so no certificate can be verified";
+            let told = Diagnostic::error("bad-certificate", text, written.url.span);
+            self.report.push(told.hint(
+                "install the system's certificates (`ca-certificates`), or name the endpoint's authority with `tls: { ca: ... }`",
+            ));
+            return None;
+        }
+        Some(Verify::Full(roots))
+    }
+
+    fn chain(&mut self, cert: &Spanned<PathBuf>, key: &Spanned<PathBuf>) -> Option<Chain> {
+        // What could not be read was told when it was tried.
+        let (chain, key_pem) = (self.files.get(&cert.value), self.files.get(&key.value));
+        let chain = chain.and_then(|pem| self.told(cert.span, Chain::certificates(pem)))?;
+        let chain = self.told(key.span, Chain::with_key(chain, key_pem?))?;
+        self.expiry(cert, &chain.facts);
+        Some(chain)
+    }
+
+    fn roots(&mut self, ca: &Spanned<PathBuf>) -> Option<Roots> {
+        let pem = self.files.get(&ca.value)?;
+        let roots = self.told(ca.span, Roots::read(pem))?;
+        for one in &roots.facts {
+            self.expiry(ca, one);
+        }
+        Some(roots)
+    }
+
+    fn told<T>(&mut self, span: crate::diag::Span, made: Result<T, MaterialError>) -> Option<T> {
+        let error = match made {
+            Ok(made) => return Some(made),
+            Err(error) => error,
+        };
+        let rule = match &error {
+            MaterialError::NoKey | MaterialError::BadKey(_) | MaterialError::Mismatch => "bad-key",
+            _ => "bad-certificate",
+        };
+        let told = match rule {
+            "bad-key" => Diagnostic::error("bad-key", error.to_string(), span)
+                .hint("PEM, PKCS #8 or as OpenSSL writes it, without a passphrase"),
+            _ => Diagnostic::error("bad-certificate", error.to_string(), span)
+                .hint("PEM, the certificate itself first and its issuers behind it"),
+        };
+        self.report.push(told);
+        None
+    }
+
+    fn expiry(&mut self, path: &Spanned<PathBuf>, facts: &CertificateFacts) {
+        let now = i64::try_from(self.files.read_at.as_secs()).unwrap_or(i64::MAX);
+        if now == 0 || facts.not_after >= now.saturating_add(EXPIRES_SOON) {
+            return;
+        }
+        let when = if facts.not_after < now {
+            "expired"
+        } else {
+            "expires"
+        };
+        let text = format!(
+            "the certificate of `{}` {when} on {}",
+            facts.subject, facts.until
+        );
+        let told = Diagnostic::warning("certificate-expires", text, path.span);
+        self.report
+            .push(told.hint("put a new one in the same file: it is taken up without a restart"));
+    }
+
+    fn note(&mut self, side: &'static str, name: &str, facts: &CertificateFacts) {
+        self.shown.push(CertificateExpiry {
+            side,
+            name: name.to_owned(),
+            subject: facts.subject.clone(),
+            not_after: facts.not_after,
+        });
+    }
+}
+
+const fn oldest(written: config::TlsVersion) -> OldestVersion {
+    match written {
+        config::TlsVersion::V12 => OldestVersion::Tls12,
+        config::TlsVersion::V13 => OldestVersion::Tls13,
+    }
+}
