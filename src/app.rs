@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::exchange::{self, Places};
 use crate::front::{self, Accepting, BindError, Room};
-use crate::net::{Budget, Spelling};
+use crate::net::Budget;
 use crate::snapshot::{self, Listener, Live, Snapshot};
 use crate::telemetry::{AccessLog, AccessLogFormat, Metrics, Writer};
 
@@ -388,10 +388,7 @@ async fn work(
     places: Places,
     connections: TaskTracker,
 ) {
-    let spelling = Spelling::harvest().await;
-    let worker = Arc::new(exchange::Worker::new(
-        live, spelling, metrics, access, budget, places,
-    ));
+    let worker = Arc::new(exchange::Worker::new(live, metrics, access, budget, places));
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         let order = tokio::select! {

@@ -13,6 +13,7 @@
 //! | [`soap`] | the envelope: what it says of itself, faults in its dialect |
 //! | [`xml`] | bytes to namespaced events, under limits |
 //! | [`upstream`] | connections to endpoints, one message to one of them |
+//! | [`http1`] | HTTP/1.1 on one connection, on either side |
 //! | [`net`] | bodies that are bounded, relayed, sent again |
 //! | [`config`] | what the user wrote, with the place of everything |
 //! | [`diag`] | mistakes as data, and their faces |
@@ -34,6 +35,7 @@ pub mod diag;
 pub mod exchange;
 pub mod filter;
 pub mod front;
+pub mod http1;
 pub mod net;
 pub mod reload;
 pub mod routing;

@@ -25,8 +25,6 @@ pub struct Arrival {
     pub body: Incoming,
     /// The connection it came on.
     pub origin: Origin,
-    /// Whether the caller spells header names as old servers want them.
-    pub spelled: bool,
 }
 
 /// Where a connection comes from and which door it took.

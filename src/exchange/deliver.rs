@@ -301,6 +301,13 @@ fn may_go_on(endpoint: &Endpoint, failure: &Failure) -> bool {
 }
 
 impl Answer {
+    /// Nobody wants it.
+    pub(super) fn let_go(self) {
+        if let Self::Stream(reply) = self {
+            reply.let_go();
+        }
+    }
+
     fn status(&self) -> Option<u16> {
         match self {
             Self::Stream(reply) => Some(reply.response.status().as_u16()),

@@ -1,7 +1,8 @@
 //! What is left of a refused request.
 //!
 //! A caller that is still sending does not read; if its connection were closed at once, the
-//! fault could be lost to a reset. So the rest is read away, up to a bound.
+//! fault could be lost to a reset. So the rest is read away, up to a bound. Over HTTP/1 the
+//! caller's connection does that by itself.
 
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Reads the rest away in the background.
 pub(super) fn drain(rest: Option<Incoming>) {
-    let Some(mut rest) = rest else { return };
+    let Some(Incoming::Hyper(mut rest)) = rest else {
+        return;
+    };
     tokio::spawn(async move {
         let read = async {
             let mut bytes = 0;

@@ -116,7 +116,7 @@ pub(super) async fn judge(
     let status = reply.response.status();
     let headers = reply.response.headers();
     if is_empty(&reply.response) && status.is_success() {
-        reply.lease.give_back();
+        reply.let_go();
         return Ok(Answer::Accepted);
     }
     if is_challenge(status, headers) || (one_way && status.is_success()) {
@@ -149,10 +149,7 @@ pub(super) async fn judge(
 
 /// Reads an answer that may be a fault, to know.
 async fn look_inside(reply: Reply, failover: &Failover, bounds: Bounds) -> Verdict {
-    let Reply {
-        response, lease, ..
-    } = reply;
-    let (head, body) = response.into_parts();
+    let (head, body) = reply.response.into_parts();
     let (status, headers) = (head.status, &head.headers);
     let fail = |name: String, why: &str| {
         Err(Failure::reply(
@@ -168,7 +165,6 @@ async fn look_inside(reply: Reply, failover: &Failover, bounds: Bounds) -> Verdi
             "the answer is longer than `fault_bytes`, too slow, or broke off",
         );
     };
-    lease.give_back();
     match read_fault(&bytes) {
         Some(FaultClass::Receiver) if failover.receiver_fault => fail(
             "receiver-fault".into(),

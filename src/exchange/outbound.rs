@@ -24,7 +24,7 @@ pub(super) struct Outbound {
 impl Outbound {
     /// Takes a caller's head and makes it ours: hop-by-hop fields go, `X-Forwarded-*` say who
     /// asked. They are set, not appended to, since what a caller claims cannot be trusted.
-    pub(super) fn new(head: Parts, origin: &Origin, spelling: Option<Extensions>) -> Self {
+    pub(super) fn new(head: Parts, origin: &Origin) -> Self {
         let query = head.uri.query().map(str::to_owned);
         let Parts {
             method,
@@ -46,7 +46,7 @@ impl Outbound {
         Self {
             method,
             headers,
-            extensions: spelling.unwrap_or(extensions),
+            extensions,
             query,
         }
     }

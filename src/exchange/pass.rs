@@ -39,10 +39,9 @@ pub(super) async fn pass(
         );
     };
     record.outcome = Outcome::Passed;
-    let spelling = (!arrival.spelled).then(|| worker.spelling.template());
     let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
-    let mut outbound = Outbound::new(arrival.head, &arrival.origin, spelling);
+    let mut outbound = Outbound::new(arrival.head, &arrival.origin);
     let body = if has_body {
         let parcel = Parcel::new(arrival.body, length, service.limits);
         let replay = parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone());

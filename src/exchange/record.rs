@@ -18,7 +18,6 @@ use super::worker::{ExchangeId, Place};
 use crate::net::{BodyError, OnEnd};
 use crate::soap::{Reason, Version};
 use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter};
-use crate::upstream::Lease;
 
 /// How an exchange ended, as metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,19 +258,17 @@ fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
-/// Closes a record when the answer's last byte left, and gives the connection back.
+/// Closes a record when the answer's last byte left.
 pub(super) struct CloseAtEnd {
     record: Option<Record>,
-    lease: Option<Lease>,
     /// The request, which may still be on its way while its answer is.
     cargo: Option<Cargo>,
 }
 
 impl CloseAtEnd {
-    pub(super) const fn new(record: Record, lease: Lease, cargo: Option<Cargo>) -> Self {
+    pub(super) const fn new(record: Record, cargo: Option<Cargo>) -> Self {
         Self {
             record: Some(record),
-            lease: Some(lease),
             cargo,
         }
     }
@@ -279,13 +276,7 @@ impl CloseAtEnd {
 
 impl OnEnd for CloseAtEnd {
     fn ended(&mut self, bytes: u64, complete: bool, error: Option<&BodyError>) {
-        let rest = self.cargo.as_ref().and_then(Cargo::take_rest);
-        // An endpoint that answered before it had read everything gets no second request on a
-        // connection where the first is still half way.
-        if let (true, None, Some(lease)) = (complete, &rest, self.lease.take()) {
-            lease.give_back();
-        }
-        drain(rest);
+        drain(self.cargo.as_ref().and_then(Cargo::take_rest));
         let Some(mut record) = self.record.take() else {
             return;
         };

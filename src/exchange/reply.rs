@@ -58,18 +58,14 @@ pub(super) fn accepted(mut record: Record) -> Response<Body> {
 }
 
 fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record) -> Response<Body> {
-    let Reply {
-        response,
-        first,
-        lease,
-    } = reply;
+    let Reply { response, first } = reply;
     record.status = response.status().as_u16();
     if record.outcome != Outcome::Passed {
         record.outcome = Outcome::of_reply(response.status());
     }
     let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
-    let on_end = Box::new(CloseAtEnd::new(record, lease, cargo));
+    let on_end = Box::new(CloseAtEnd::new(record, cargo));
     Response::from_parts(
         head,
         Body::Relay(Box::new(Relay::new(first, body, idle, on_end))),

@@ -79,19 +79,13 @@ struct Journey<'a> {
 
 impl Journey<'_> {
     async fn run(mut self, arrival: Arrival) -> Response<Body> {
-        let Arrival {
-            head,
-            body,
-            origin,
-            spelled,
-        } = arrival;
+        let Arrival { head, body, origin } = arrival;
         let length = arrival::content_length(&head.headers);
         let mut parcel = Parcel::new(body, length, self.service.limits);
         match self.route(&head, &origin, &mut parcel).await {
             Ok((decision, verify)) => {
                 self.note_choice(&decision);
-                let spelling = (!spelled).then(|| self.worker.spelling.template());
-                let outbound = Outbound::new(head, &origin, spelling);
+                let outbound = Outbound::new(head, &origin);
                 self.send(&decision, verify, parcel, outbound).await
             }
             Err(error) => {
@@ -193,7 +187,8 @@ impl Journey<'_> {
             self.record.attempts.extend(attempts);
             self.record.committed |= committed;
             match result {
-                Ok(answer) => chosen = chosen.or(Some(answer)),
+                Ok(answer) if chosen.is_none() => chosen = Some(answer),
+                Ok((_, surplus)) => surplus.let_go(),
                 Err(failed) => error = error.or(Some(failed)),
             }
         }
@@ -203,6 +198,7 @@ impl Journey<'_> {
             return reply::fault(&error, &self.dialect, self.record);
         };
         if one_way {
+            answer.let_go();
             return reply::accepted(self.record);
         }
         let mut idle = self.service.limits.body_idle_timeout;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::net::{Budget, Spelling};
+use crate::net::Budget;
 use crate::snapshot::Live;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Client;
@@ -15,7 +15,6 @@ use crate::upstream::Client;
 pub struct Worker {
     pub(super) live: Arc<Live>,
     pub(super) client: Client,
-    pub(super) spelling: Spelling,
     pub(super) metrics: Arc<Metrics>,
     pub(super) access: AccessLog,
     /// Memory for bodies that may have to be sent again, shared by all workers.
@@ -58,7 +57,6 @@ impl Worker {
     #[must_use]
     pub fn new(
         live: Arc<Live>,
-        spelling: Spelling,
         metrics: Arc<Metrics>,
         access: AccessLog,
         budget: Budget,
@@ -68,7 +66,6 @@ impl Worker {
         Self {
             live,
             client,
-            spelling,
             metrics,
             access,
             budget,

@@ -1,25 +1,21 @@
-//! HTTP on one connection.
+//! HTTP/1 on one connection: requests in, answers out.
 
-use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll};
 
 use http::header::CONTENT_TYPE;
-use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use hyper::Request;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{Arrival, Origin, Worker, handle};
-use crate::net::{Body, Caller, Stream, Waits};
+use crate::http1::{
+    CallerConnection, Error, Limits, Malformed, RequestBody, RequestHead, Stream, Waits,
+};
+use crate::net::Body;
 use crate::snapshot::Listener;
-
-/// Smallest read buffer that hyper accepts.
-const BUFFER_MIN: usize = 8 * 1024;
 
 /// What serving a connection needs besides the connection.
 pub(super) struct Serving {
@@ -45,72 +41,88 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
         head: listener.header_read_timeout,
         write: listener.write_timeout,
     };
-    let (stream, watch) = Caller::new(stream, waits, open);
-    let counted = worker.connected();
-    let (header_count_max, buffer_max) = (
-        listener.header_count_max,
-        listener.header_block_max.max(BUFFER_MIN),
-    );
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (head, body) = request.into_parts();
-        let too_large = head_bytes(&head) > listener.header_block_max;
-        let arrival = Arrival {
-            head,
-            body: body.into(),
-            origin: origin.clone(),
-            spelled: watch.head_arrived(),
-        };
-        let (worker, watch) = (Arc::clone(&worker), watch.clone());
-        async move {
-            let response = if too_large {
-                head_too_large()
-            } else {
-                handle(&worker, arrival).await
-            };
-            watch.answered();
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        // Waiting for heads is timed by `Caller`.
-        .header_read_timeout(None)
-        .max_headers(header_count_max)
-        .max_buf_size(buffer_max)
-        .preserve_header_case(true)
-        .writev(false)
-        .title_case_headers(true)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let limits = Limits {
+        bytes_max: listener.header_block_max,
+        fields_max: listener.header_count_max,
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection of a caller ended");
+    let counted = worker.connected();
+    let mut connection = CallerConnection::new(stream, limits, waits, open);
+    match serve_all(&mut connection, &origin, &worker, &stop).await {
+        Ok(()) => connection.close().await,
+        Err(error) => tracing::debug!(%error, "connection of a caller ended"),
     }
     drop(counted);
 }
 
-/// The size of a head as it was sent, give or take the spaces around values.
-fn head_bytes(head: &Parts) -> usize {
-    let line = head.method.as_str().len() + head.uri.path().len();
-    let query = head.uri.query().map_or(0, str::len);
-    let fields = head.headers.iter();
-    line + query
-        + fields
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum::<usize>()
+async fn serve_all(
+    connection: &mut CallerConnection,
+    origin: &Origin,
+    worker: &Worker,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let mut stopped = pin!(stop.cancelled());
+    let mut stopping = false;
+    loop {
+        let next = poll_fn(|cx| {
+            stopping = stopping || stopped.as_mut().poll(cx).is_ready();
+            poll_next(cx, connection, stopping)
+        });
+        let (head, body) = match next.await {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(Error::Malformed(what)) => {
+                connection.answer(refusal(what), true).await?;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let arrival = Arrival {
+            head: head.parts,
+            body: body.into(),
+            origin: origin.clone(),
+        };
+        let mut exchange = pin!(handle(worker, arrival));
+        let answer = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => connection.poll_gone(cx).map(|()| None),
+        });
+        let Some(answer) = answer.await else {
+            return Err(Error::Closed);
+        };
+        stopping = stopping || stop.is_cancelled();
+        if !connection.answer(answer, stopping).await? {
+            return Ok(());
+        }
+    }
 }
 
-/// hyper lets heads pass that arrive in one piece with what fills its buffer; the limit that
-/// users set is held here, to the byte.
-fn head_too_large() -> Response<Body> {
-    let text = "The head of the request is larger than the limit `header_block`.\n";
+/// The next request, or none when the router stops and none has begun.
+fn poll_next(
+    cx: &mut Context<'_>,
+    connection: &mut CallerConnection,
+    stopping: bool,
+) -> Poll<Result<Option<(RequestHead, RequestBody)>, Error>> {
+    match connection.poll_request(cx) {
+        Poll::Pending if stopping && connection.is_idle() => Poll::Ready(Ok(None)),
+        polled => polled,
+    }
+}
+
+/// What is no request gets a plain status: who sends it speaks no SOAP that could be answered.
+fn refusal(what: Malformed) -> Response<Body> {
+    let (status, text) = match what {
+        Malformed::HeadBytes(_) => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The head of the request is larger than the limit `header_block`.\n".to_owned(),
+        ),
+        Malformed::HeadFields(_) => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The request has more header fields than the limit `header_count`.\n".to_owned(),
+        ),
+        what => (StatusCode::BAD_REQUEST, format!("Bad request: {what}.\n")),
+    };
     let mut response = Response::new(Body::Full(text.into()));
-    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response

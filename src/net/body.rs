@@ -27,7 +27,7 @@ pub enum Body {
 }
 
 /// Why a body broke off. The receiver sees a broken message, never a shorter one that looks
-/// whole: hyper closes the connection without the last chunk.
+/// whole: its connection is closed without the last chunk.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The request's source failed.

@@ -6,12 +6,21 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::body::Body;
+use crate::http1::{self, Answer, ComingAnswer, ComingBody, RequestBody};
+
 /// A body that is still arriving: a caller's message or an endpoint's answer.
 ///
 /// An end before the end is an error, never a shorter body: what a receiver gets without an
 /// error is whole.
 #[derive(Debug)]
 pub enum Incoming {
+    /// It is all there.
+    Whole(Bytes),
+    /// A caller's, over HTTP/1.
+    Caller(ComingBody),
+    /// An endpoint's, over HTTP/1; it also drives what is left of the request.
+    Endpoint(Box<ComingAnswer<Body>>),
     /// hyper reads it.
     Hyper(hyper::body::Incoming),
 }
@@ -19,6 +28,9 @@ pub enum Incoming {
 /// A connection that broke, or whose peer does not keep to HTTP.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
+    /// On a connection of our own.
+    #[error(transparent)]
+    Http1(#[from] http1::Error),
     /// Said by hyper.
     #[error(transparent)]
     Hyper(#[from] hyper::Error),
@@ -29,6 +41,7 @@ impl WireError {
     #[must_use]
     pub fn is_parse(&self) -> bool {
         match self {
+            Self::Http1(error) => error.is_malformed(),
             Self::Hyper(error) => error.is_parse(),
         }
     }
@@ -37,6 +50,24 @@ impl WireError {
 impl From<hyper::body::Incoming> for Incoming {
     fn from(body: hyper::body::Incoming) -> Self {
         Self::Hyper(body)
+    }
+}
+
+impl From<RequestBody> for Incoming {
+    fn from(body: RequestBody) -> Self {
+        match body {
+            RequestBody::Whole(bytes) => Self::Whole(bytes),
+            RequestBody::Coming(body) => Self::Caller(body),
+        }
+    }
+}
+
+impl From<Answer<Body>> for Incoming {
+    fn from(answer: Answer<Body>) -> Self {
+        match answer {
+            Answer::Whole(bytes) => Self::Whole(bytes),
+            Answer::Coming(answer) => Self::Endpoint(answer),
+        }
     }
 }
 
@@ -49,6 +80,16 @@ impl http_body::Body for Incoming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         match self.get_mut() {
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Caller(body) => body
+                .poll_frame(cx)
+                .map(|frame| Some(frame?.map_err(WireError::Http1))),
+            Self::Endpoint(answer) => answer
+                .poll_frame(cx)
+                .map(|frame| Some(frame?.map_err(WireError::Http1))),
             Self::Hyper(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| Some(frame?.map_err(WireError::Hyper))),
@@ -57,13 +98,20 @@ impl http_body::Body for Incoming {
 
     fn is_end_stream(&self) -> bool {
         match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Caller(body) => body.is_over(),
+            Self::Endpoint(answer) => answer.is_over(),
             Self::Hyper(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Hyper(body) => body.size_hint(),
-        }
+        let length = match self {
+            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Caller(body) => body.length(),
+            Self::Endpoint(answer) => answer.length(),
+            Self::Hyper(body) => return body.size_hint(),
+        };
+        length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

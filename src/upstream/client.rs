@@ -4,52 +4,46 @@
 //! one: a kept connection that turns out to be closed before the request was written is
 //! replaced by a new one, which RFC 9110 §9.2.2 allows because nothing was sent.
 
-use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use super::connect::open;
 use super::endpoint::Endpoint;
 use super::error::{Phase, SendError};
-use super::pool::{Lease, Pool};
+use super::pool::Pool;
+use crate::http1::{self, EndpointConnection, Sending, Terms};
 use crate::net::tls::HandshakeError;
 use crate::net::{Body, Incoming, Replay};
 use crate::telemetry::Metrics;
 
-/// How long a kept connection may take to say that it is ready; it has nothing left to do, so
-/// it is ready at once or broken.
-const READY_MAX: Duration = Duration::from_millis(100);
-
-/// The largest response head accepted, as hyper counts it: the buffer that it must fit in. The
-/// same number bounds what waits to be written, so a thousand uploads wait in 32 MiB; HAProxy
-/// has half of that by default.
-const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
-/// Most header fields in a response.
-const RESPONSE_HEADERS_MAX: usize = 200;
+/// The largest response head accepted.
+const RESPONSE_HEAD: http1::Limits = http1::Limits {
+    bytes_max: 32 * 1024,
+    fields_max: 200,
+};
 
 /// Sends requests for one worker.
 #[derive(Debug, Clone)]
 pub struct Client {
     pool: Pool,
-    metrics: std::sync::Arc<Metrics>,
+    metrics: Arc<Metrics>,
 }
 
-/// A response head, its body still to come, and the connection it comes on.
+/// A response head, its body still to come.
 #[derive(Debug)]
 pub struct Reply {
-    /// Head and body.
+    /// Head and body. With the body's end its connection is kept for the next request.
     pub response: Response<Incoming>,
     /// What was read of the body already ([`Reply::begun`]).
     pub first: Option<Frame<Bytes>>,
-    /// Give it back when the body was read to the end.
-    pub lease: Lease,
 }
 
 impl Reply {
@@ -59,7 +53,9 @@ impl Reply {
     /// # Errors
     /// [`SendError`] when the connection broke, or nothing came within `wait`.
     pub async fn begun(mut self, wait: Duration) -> Result<Self, SendError> {
-        if self.response.body().is_end_stream() {
+        if self.response.body().is_end_stream()
+            || matches!(self.response.body(), Incoming::Whole(_))
+        {
             return Ok(self);
         }
         match timeout(wait, self.response.body_mut().frame()).await {
@@ -72,6 +68,13 @@ impl Reply {
             }
         }
         Ok(self)
+    }
+
+    /// Nobody wants the answer. What is left of the request still arrives.
+    pub fn let_go(self) {
+        if let Incoming::Endpoint(answer) = self.response.into_body() {
+            tokio::spawn(answer.finish());
+        }
     }
 }
 
@@ -94,14 +97,15 @@ impl Progress {
 impl Client {
     /// A client without connections.
     #[must_use]
-    pub fn new(metrics: std::sync::Arc<Metrics>) -> Self {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             pool: Pool::default(),
             metrics,
         }
     }
 
-    /// Closes connections that nobody wanted for too long; to be called now and then.
+    /// Closes connections that nobody wanted for too long, or that were closed at the other end;
+    /// to be called now and then.
     pub fn sweep(&self) {
         self.pool.sweep();
     }
@@ -113,37 +117,42 @@ impl Client {
     pub async fn send(
         &self,
         endpoint: &Endpoint,
-        mut request: Request<Body>,
+        request: Request<Body>,
         progress: &Progress,
     ) -> Result<Reply, SendError> {
         let deadline = endpoint
             .timeout
             .map(|after| (Instant::now() + after, after));
-        while let Some(mut lease) = self.pool.take(endpoint) {
-            if !is_ready(&mut lease).await {
-                continue;
-            }
-            match exchange(endpoint, lease, request, progress, deadline).await {
-                Err(Failure::Unsent(unsent)) => request = *unsent,
-                Err(Failure::Failed(error)) => return Err(error),
-                Ok(reply) => return Ok(reply),
-            }
+        let (connection, kept) = match self.pool.take(endpoint) {
+            Some(connection) => (connection, true),
+            None => (self.connect(endpoint, deadline).await?, false),
+        };
+        let terms = Terms {
+            idle: endpoint.keep_idle,
+            idle_max: endpoint.idle_max,
+        };
+        let sending = Sending::new(connection, request, RESPONSE_HEAD, terms);
+        let mut attempt = Attempt::new(sending, endpoint, progress, deadline);
+        let mut result = std::future::poll_fn(|cx| attempt.poll(cx)).await;
+        if kept && result.is_err() && attempt.sending.is_unsent() && !attempt.is_late() {
+            let connection = self.connect(endpoint, deadline).await?;
+            attempt = attempt.over(connection);
+            result = std::future::poll_fn(|cx| attempt.poll(cx)).await;
         }
-        let lease = self.connect(endpoint, deadline).await?;
-        match exchange(endpoint, lease, request, progress, deadline).await {
-            Ok(reply) => Ok(reply),
-            Err(Failure::Failed(error)) => Err(error),
-            Err(Failure::Unsent(_)) => Err(SendError::Connect(io::Error::from(
-                io::ErrorKind::ConnectionReset,
-            ))),
-        }
+        let head = result?;
+        let keep_idle = keep_idle(&head.parts.headers);
+        let body = attempt.sending.answer(&head, keep_idle);
+        Ok(Reply {
+            response: Response::from_parts(head.parts, body.into()),
+            first: None,
+        })
     }
 
     async fn connect(
         &self,
         endpoint: &Endpoint,
         deadline: Option<(Instant, Duration)>,
-    ) -> Result<Lease, SendError> {
+    ) -> Result<EndpointConnection, SendError> {
         let start = Instant::now();
         let limit = start + endpoint.connect_timeout;
         let (limit, after) = match deadline {
@@ -156,107 +165,120 @@ impl Client {
                 phase: Phase::Connect,
                 after,
             })??;
-        let (sender, connection) = http1::Builder::new()
-            .preserve_header_case(true)
-            .writev(false)
-            .title_case_headers(true)
-            .max_headers(RESPONSE_HEADERS_MAX)
-            .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| SendError::Reset(error.into()))?;
-        let (opened, open_now) = self.metrics.endpoint_connections.clone();
-        opened.inc();
-        open_now.inc();
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to an endpoint ended");
-            }
-            open_now.dec();
-        });
-        Ok(self.pool.fresh(sender, endpoint))
+        Ok(self.pool.open(stream, endpoint, &self.metrics))
     }
 }
 
-enum Failure {
-    /// Nothing was written: the request is whole and may go elsewhere.
-    Unsent(Box<Request<Body>>),
-    Failed(SendError),
-}
-
-async fn is_ready(lease: &mut Lease) -> bool {
-    lease.sender.is_ready() || matches!(timeout(READY_MAX, lease.sender.ready()).await, Ok(Ok(())))
-}
-
-async fn exchange(
-    endpoint: &Endpoint,
-    mut lease: Lease,
-    request: Request<Body>,
-    progress: &Progress,
+/// One request on one connection, and how long it may take.
+struct Attempt<'a> {
+    sending: Sending<Body>,
+    endpoint: &'a Endpoint,
+    progress: &'a Progress,
+    /// Bytes of the body that had moved when `until` was set.
+    moved: u64,
+    until: Option<Instant>,
     deadline: Option<(Instant, Duration)>,
-) -> Result<Reply, Failure> {
-    let mut sending = std::pin::pin!(lease.sender.try_send_request(request));
-    loop {
-        let moved = progress.now();
-        let quiet = Instant::now() + endpoint.response_timeout;
-        let (limit, after, hard) = match deadline {
-            Some((total, after)) if total < quiet => (total, after, true),
-            _ => (quiet, endpoint.response_timeout, false),
-        };
-        match timeout_at(limit, sending.as_mut()).await {
-            Ok(Ok(response)) => {
-                lease.keep_idle = keep_idle(&response, lease.keep_idle);
-                return Ok(Reply {
-                    response: response.map(Incoming::from),
-                    first: None,
-                    lease,
-                });
+    timer: Option<Pin<Box<Sleep>>>,
+    late: bool,
+}
+
+impl<'a> Attempt<'a> {
+    const fn new(
+        sending: Sending<Body>,
+        endpoint: &'a Endpoint,
+        progress: &'a Progress,
+        deadline: Option<(Instant, Duration)>,
+    ) -> Self {
+        Self {
+            sending,
+            endpoint,
+            progress,
+            moved: 0,
+            until: None,
+            deadline,
+            timer: None,
+            late: false,
+        }
+    }
+
+    /// The same on another connection.
+    fn over(self, connection: EndpointConnection) -> Self {
+        Self {
+            sending: self.sending.over(connection),
+            until: None,
+            timer: None,
+            ..self
+        }
+    }
+
+    const fn is_late(&self) -> bool {
+        self.late
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<http1::ResponseHead, SendError>> {
+        match self.sending.poll_head(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(|error| self.classify(error))),
+            Poll::Pending => {
+                let late = ready!(self.poll_time(cx));
+                self.late = true;
+                Poll::Ready(Err(late))
             }
-            Ok(Err(mut error)) => {
-                return Err(match error.take_message() {
-                    Some(unsent) if lease.reused => Failure::Unsent(Box::new(unsent)),
-                    _ => Failure::Failed(classify(error.into_error(), progress)),
-                });
-            }
+        }
+    }
+
+    /// Ready when the endpoint has taken too long.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<SendError> {
+        loop {
+            let until = match self.until {
+                Some(until) => until,
+                None => {
+                    self.moved = self.progress.now();
+                    Instant::now() + self.endpoint.response_timeout
+                }
+            };
+            self.until = Some(until);
+            let (limit, after, hard) = match self.deadline {
+                Some((total, after)) if total < until => (total, after, true),
+                _ => (until, self.endpoint.response_timeout, false),
+            };
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(limit)));
+            ready!(timer.as_mut().poll(cx));
             // A long upload that still moves is not a slow endpoint.
-            Err(_elapsed) if !hard && progress.now() > moved => {}
-            Err(_elapsed) => {
+            if hard || self.progress.now() <= self.moved {
                 let phase = Phase::Response;
-                return Err(Failure::Failed(SendError::Timeout { phase, after }));
+                return Poll::Ready(SendError::Timeout { phase, after });
             }
+            self.until = None;
+            self.timer = None;
+        }
+    }
+
+    fn classify(&self, error: http1::Error) -> SendError {
+        if let Some(source) = self.progress.0.as_ref().and_then(Replay::error) {
+            return SendError::Caller(source);
+        }
+        // With TLS 1.3 an endpoint refuses our certificate only after the handshake.
+        if let http1::Error::Io(io) = &error
+            && let Some(refused) = HandshakeError::within(io)
+        {
+            return SendError::Tls(Box::new(refused));
+        }
+        if error.is_malformed() {
+            SendError::BadHttp(error.into())
+        } else {
+            SendError::Reset(error.into())
         }
     }
 }
 
-fn classify(error: hyper::Error, progress: &Progress) -> SendError {
-    if let Some(source) = progress.0.as_ref().and_then(Replay::error) {
-        return SendError::Caller(source);
-    }
-    // With TLS 1.3 an endpoint refuses our certificate only after the handshake.
-    if let Some(refused) = HandshakeError::within(&error) {
-        return SendError::Tls(Box::new(refused));
-    }
-    if error.is_parse() {
-        SendError::BadHttp(error.into())
-    } else {
-        SendError::Reset(error.into())
-    }
-}
-
-/// How long this connection may idle: below what the endpoint announces, because its clock
+/// How long the endpoint keeps the connection, if it says so: a little less, because its clock
 /// started earlier than ours.
-fn keep_idle<B>(response: &Response<B>, default: Duration) -> Duration {
-    let announced = response
-        .headers()
-        .get("keep-alive")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| {
-            value
-                .split(',')
-                .find_map(|part| part.trim().strip_prefix("timeout=")?.parse().ok())
-        });
-    match announced {
-        Some(seconds) => Duration::from_secs(u64::saturating_sub(seconds, 1)),
-        None => default,
-    }
+fn keep_idle(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout=")?.parse().ok())?;
+    Some(Duration::from_secs(u64::saturating_sub(seconds, 1)))
 }

@@ -13,4 +13,3 @@ mod pool;
 pub use client::{Client, Progress, Reply};
 pub use endpoint::{Endpoint, Host};
 pub use error::{Phase, SendError};
-pub use pool::Lease;

@@ -4,15 +4,14 @@
 //! surplus of a busy hour ages out at the other end.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 use super::endpoint::{Endpoint, Host};
-use crate::net::Body;
+use crate::http1::{EndpointConnection, Keeper, Stream, Terms};
 use crate::net::tls::ClientTls;
+use crate::telemetry::Metrics;
 
 /// Connections are shared by endpoints on the same host and port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,29 +24,27 @@ pub(super) struct Key {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Body>,
+    connection: EndpointConnection,
     until: Instant,
 }
+
+type Connections = Mutex<HashMap<Key, Vec<Idle>>>;
 
 /// The idle connections of a worker.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
-    idle: Arc<Mutex<HashMap<Key, Vec<Idle>>>>,
+    idle: Arc<Connections>,
 }
 
-/// A connection in use. Given back once its answer was read to the end; dropped, it closes.
-#[derive(Debug)]
-pub struct Lease {
-    pub(super) sender: SendRequest<Body>,
-    pub(super) reused: bool,
-    pub(super) keep_idle: Duration,
-    idle_max: usize,
+/// Where a connection belongs, and that it is open, for as long as it is.
+struct Home {
     key: Key,
-    pool: Pool,
+    pool: Weak<Connections>,
+    metrics: Arc<Metrics>,
 }
 
 impl Key {
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
+    fn of(endpoint: &Endpoint) -> Self {
         Self {
             host: endpoint.host.clone(),
             port: endpoint.port,
@@ -58,74 +55,78 @@ impl Key {
 
 impl Pool {
     /// The newest connection that is still good.
-    pub(super) fn take(&self, endpoint: &Endpoint) -> Option<Lease> {
-        let key = Key::of(endpoint);
+    pub(super) fn take(&self, endpoint: &Endpoint) -> Option<EndpointConnection> {
         let now = Instant::now();
-        let mut idle = self.lock();
-        let connections = idle.get_mut(&key)?;
-        while let Some(Idle { sender, until }) = connections.pop() {
-            if until <= now {
+        let mut idle = lock(&self.idle);
+        let connections = idle.get_mut(&Key::of(endpoint))?;
+        while let Some(mut newest) = connections.pop() {
+            if newest.until <= now {
                 // What lies below is older still.
                 connections.clear();
                 return None;
             }
-            if !sender.is_closed() {
-                return Some(self.lease(sender, true, key, endpoint));
+            if newest.connection.is_open() {
+                return Some(newest.connection);
             }
         }
         None
     }
 
-    pub(super) fn fresh(&self, sender: SendRequest<Body>, endpoint: &Endpoint) -> Lease {
-        self.lease(sender, false, Key::of(endpoint), endpoint)
-    }
-
-    fn lease(
+    /// A new connection over `stream`.
+    pub(super) fn open(
         &self,
-        sender: SendRequest<Body>,
-        reused: bool,
-        key: Key,
+        stream: impl Stream + 'static,
         endpoint: &Endpoint,
-    ) -> Lease {
-        Lease {
-            sender,
-            reused,
-            keep_idle: endpoint.keep_idle,
-            idle_max: endpoint.idle_max,
-            key,
-            pool: self.clone(),
-        }
+        metrics: &Arc<Metrics>,
+    ) -> EndpointConnection {
+        let (opened, open) = &metrics.endpoint_connections;
+        opened.inc();
+        open.inc();
+        let home = Home {
+            key: Key::of(endpoint),
+            pool: Arc::downgrade(&self.idle),
+            metrics: Arc::clone(metrics),
+        };
+        EndpointConnection::new(stream, Arc::new(home))
     }
 
-    /// Closes what nobody wanted for too long.
+    /// Closes what nobody wanted for too long, and what was closed at the other end.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.lock().retain(|_, connections| {
-            connections.retain(|idle| idle.until > now && !idle.sender.is_closed());
+        lock(&self.idle).retain(|_, connections| {
+            connections.retain_mut(|idle| idle.until > now && idle.connection.is_open());
             !connections.is_empty()
         });
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Vec<Idle>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+impl Keeper for Home {
+    fn keep(&self, connection: EndpointConnection, terms: Terms) {
+        let Some(pool) = self.pool.upgrade() else {
+            return;
+        };
+        let until = Instant::now() + terms.idle;
+        let mut idle = lock(&pool);
+        if !idle.contains_key(&self.key) {
+            idle.insert(self.key.clone(), Vec::new());
+        }
+        let Some(connections) = idle.get_mut(&self.key) else {
+            return;
+        };
+        if connections.len() >= terms.idle_max {
+            connections.remove(0);
+        }
+        connections.push(Idle { connection, until });
     }
 }
 
-impl Lease {
-    /// The answer was read to its end: the connection may serve again.
-    pub fn give_back(self) {
-        if self.sender.is_closed() || self.keep_idle.is_zero() || self.idle_max == 0 {
-            return;
-        }
-        let until = Instant::now() + self.keep_idle;
-        let mut idle = self.pool.lock();
-        let connections = idle.entry(self.key).or_default();
-        if connections.len() >= self.idle_max {
-            connections.remove(0);
-        }
-        connections.push(Idle {
-            sender: self.sender,
-            until,
-        });
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.metrics.endpoint_connections.1.dec();
     }
+}
+
+/// A panic while the lock was held leaves the map whole; so poisoning is passed over.
+fn lock(idle: &Connections) -> MutexGuard<'_, HashMap<Key, Vec<Idle>>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

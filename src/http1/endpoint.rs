@@ -1,0 +1,345 @@
+//! A connection to an endpoint: one request and its answer at a time.
+//!
+//! Whoever waits for the answer drives the request, too: an endpoint may answer before it has
+//! read everything, and what is left of the request goes on while the answer comes.
+//!
+//! **Invariant:** a connection is kept only when both messages ended where they said.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body::{Body, Frame};
+
+use super::buffers::{Inbox, Outbox, Stream};
+use super::decode::{Decoded, Decoder};
+use super::encode::{self, Coder};
+use super::error::{BoxError, Error, Malformed};
+use super::framing::Framing;
+use super::head::{Limits, ResponseHead, read_response};
+
+/// Interim answers (100, 102, 103) before the one that counts.
+const INTERIM_MAX: u32 = 64;
+
+/// Takes connections that may serve again.
+pub trait Keeper: Send + Sync {
+    /// Keeps the connection, on these terms.
+    fn keep(&self, connection: EndpointConnection, terms: Terms);
+}
+
+/// How long, and how many, unused connections are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// How long this one.
+    pub idle: Duration,
+    /// Most of them.
+    pub idle_max: usize,
+}
+
+/// The connection, with nothing under way.
+pub struct EndpointConnection {
+    inbox: Inbox,
+    keeper: Arc<dyn Keeper>,
+    io: Box<dyn Stream>,
+}
+
+/// A request on its way, its answer not yet begun.
+#[derive(Debug)]
+pub struct Sending<B> {
+    connection: EndpointConnection,
+    outbox: Outbox,
+    body: Option<B>,
+    coder: Coder,
+    /// Why the request could not be sent to its end; its answer may be there all the same.
+    failed: Option<Error>,
+    /// Its body broke off: nobody may ever get an end of it.
+    spoilt: bool,
+    asked: Method,
+    limits: Limits,
+    interim: u32,
+    terms: Terms,
+}
+
+/// An answer's body.
+#[derive(Debug)]
+pub enum Answer<B> {
+    /// It came with its head, and the connection is kept already.
+    Whole(Bytes),
+    /// Some of it, or of the request, is still on its way.
+    Coming(Box<ComingAnswer<B>>),
+}
+
+/// A body that is read from the connection.
+#[derive(Debug)]
+pub struct ComingAnswer<B> {
+    /// `None` when all is over.
+    sending: Option<Sending<B>>,
+    decoder: Decoder,
+    keep_alive: bool,
+}
+
+impl std::fmt::Debug for EndpointConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndpointConnection").finish_non_exhaustive()
+    }
+}
+
+impl EndpointConnection {
+    /// Speaks HTTP on `io`.
+    pub fn new(io: impl Stream + 'static, keeper: Arc<dyn Keeper>) -> Self {
+        Self {
+            inbox: Inbox::default(),
+            keeper,
+            io: Box::new(io),
+        }
+    }
+
+    /// Whether the endpoint has neither closed it nor said anything unasked.
+    pub fn is_open(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.inbox.bytes.is_empty()
+            && self
+                .inbox
+                .poll_fill(&mut *self.io, &mut cx, 0, 1024)
+                .is_pending()
+    }
+}
+
+impl<B> Sending<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// Begins a request. Nothing is written before the first poll.
+    pub fn new(
+        connection: EndpointConnection,
+        request: Request<B>,
+        limits: Limits,
+        terms: Terms,
+    ) -> Self {
+        let (parts, body) = request.into_parts();
+        let mut outbox = Outbox::default();
+        let coder = encode::request(&parts, &body.size_hint(), outbox.text());
+        Self {
+            connection,
+            outbox,
+            body: (coder != Coder::Nothing).then_some(body),
+            coder,
+            failed: None,
+            spoilt: false,
+            asked: parts.method,
+            limits,
+            interim: 0,
+            terms,
+        }
+    }
+
+    /// Whether it may go elsewhere, because it is whole and nothing of it has left.
+    #[must_use]
+    pub const fn is_unsent(&self) -> bool {
+        self.outbox.is_untouched() && !self.spoilt
+    }
+
+    /// The same request on another connection.
+    #[must_use]
+    pub fn over(self, connection: EndpointConnection) -> Self {
+        Self {
+            connection,
+            failed: None,
+            ..self
+        }
+    }
+
+    /// The head of the answer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
+        self.drive(cx)?;
+        loop {
+            let Inbox { bytes, scanned, .. } = &mut self.connection.inbox;
+            if let Some(head) = read_response(bytes, scanned, self.limits, &self.asked)? {
+                let status = head.parts.status;
+                if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                    return Poll::Ready(Ok(head));
+                }
+                self.interim += 1;
+                if self.interim > INTERIM_MAX {
+                    return Poll::Ready(Err(Malformed::Interim.into()));
+                }
+                continue;
+            }
+            let filled = match self.connection.poll_fill(cx, 0) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(filled) => filled,
+            };
+            match (filled, self.failed.take()) {
+                (Ok(1..), failed) => self.failed = failed,
+                (_, Some(failed)) => return Poll::Ready(Err(failed)),
+                (Err(error), None) => return Poll::Ready(Err(error.into())),
+                (Ok(0), None) if self.connection.inbox.bytes.is_empty() => {
+                    return Poll::Ready(Err(Error::Closed));
+                }
+                (Ok(0), None) => return Poll::Ready(Err(Error::Truncated)),
+            }
+        }
+    }
+
+    /// The answer's body, behind this head; `keep_idle` is how long the endpoint keeps the
+    /// connection, if it said so.
+    pub fn answer(mut self, head: &ResponseHead, keep_idle: Option<Duration>) -> Answer<B> {
+        if let Some(idle) = keep_idle {
+            self.terms.idle = idle;
+        }
+        let keep_alive = head.keep_alive && head.parts.status != StatusCode::SWITCHING_PROTOCOLS;
+        let mut decoder = Decoder::new(head.framing);
+        let inbox = &mut self.connection.inbox;
+        if let Framing::Length(length) = head.framing
+            && self.body.is_none()
+            && self.outbox.is_empty()
+            && length <= inbox.bytes.len() as u64
+        {
+            let whole = match decoder.decode(&mut inbox.bytes) {
+                Ok(Decoded::Data(data)) => data,
+                _ => Bytes::new(),
+            };
+            self.let_go(keep_alive);
+            return Answer::Whole(whole);
+        }
+        Answer::Coming(Box::new(ComingAnswer {
+            sending: Some(self),
+            decoder,
+            keep_alive,
+        }))
+    }
+
+    /// Sends what can be sent now.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        if self.failed.is_some() || self.spoilt || self.is_sent() {
+            return Ok(());
+        }
+        match self.poll_send(cx) {
+            Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
+            Poll::Ready(Err(Error::Io(error))) => {
+                self.failed = Some(Error::Io(error));
+                self.body = None;
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => {
+                self.spoilt = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            encode::gather(cx, &mut self.body, &mut self.coder, &mut self.outbox)?;
+            if self.outbox.is_empty() {
+                return if self.body.is_none() {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
+                };
+            }
+            ready!(self.outbox.poll_flush(&mut *self.connection.io, cx))?;
+        }
+    }
+
+    const fn is_sent(&self) -> bool {
+        self.body.is_none() && self.outbox.is_empty()
+    }
+
+    /// Both messages are over, or nobody wants the rest of them.
+    fn let_go(self, keep: bool) {
+        let clean =
+            self.is_sent() && !self.spoilt && self.failed.is_none() && self.connection.is_clean();
+        if keep && clean && !self.terms.idle.is_zero() && self.terms.idle_max > 0 {
+            let keeper = Arc::clone(&self.connection.keeper);
+            keeper.keep(self.connection, self.terms);
+        }
+    }
+}
+
+impl EndpointConnection {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        self.inbox.poll_fill(&mut *self.io, cx, wanted, usize::MAX)
+    }
+
+    fn is_clean(&self) -> bool {
+        self.inbox.bytes.is_empty() && !self.inbox.ended
+    }
+}
+
+impl<B> ComingAnswer<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// Whether the body was read to its end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.sending.is_none() || self.decoder.is_done()
+    }
+
+    /// Bytes still to come, where that is known.
+    #[must_use]
+    pub const fn length(&self) -> Option<u64> {
+        self.decoder.length()
+    }
+
+    /// The next of the body.
+    pub fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = ready!(self.poll_next(cx));
+        if self.decoder.is_done() || polled.is_err() {
+            let whole = polled.is_ok();
+            if let Some(sending) = self.sending.take() {
+                sending.let_go(whole && self.keep_alive);
+            }
+        }
+        Poll::Ready(polled.transpose())
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
+        let Some(sending) = &mut self.sending else {
+            return Poll::Ready(Ok(None));
+        };
+        sending.drive(cx)?;
+        loop {
+            match self.decoder.decode(&mut sending.connection.inbox.bytes)? {
+                Decoded::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
+                Decoded::Trailers(fields) => {
+                    return Poll::Ready(Ok(Some(Frame::trailers(fields))));
+                }
+                Decoded::End => return Poll::Ready(Ok(None)),
+                Decoded::More => {}
+            }
+            if ready!(sending.connection.poll_fill(cx, self.decoder.wanted()))? == 0
+                && !self.decoder.close()
+            {
+                return Poll::Ready(Err(Error::Truncated));
+            }
+        }
+    }
+
+    /// Nobody wants the answer, but what is left of the request must arrive: sends it to its
+    /// end. What it takes in time is bounded by its body.
+    pub async fn finish(mut self) {
+        std::future::poll_fn(|cx| {
+            let Some(sending) = &mut self.sending else {
+                return Poll::Ready(());
+            };
+            if sending.drive(cx).is_err() || sending.failed.is_some() || sending.is_sent() {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}

@@ -1,0 +1,119 @@
+//! Where a body ends (RFC 9112 §6.3), and whether the connection goes on behind it (§9.3).
+
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+
+use super::error::Malformed;
+
+/// Where a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// After so many bytes; with none there is no body.
+    Length(u64),
+    /// With the chunk of size 0.
+    Chunked,
+    /// With the connection; only an answer can.
+    UntilClose,
+}
+
+/// How a request's body is framed.
+///
+/// # Errors
+/// Where two readers might not agree.
+pub(super) fn of_request(headers: &HeaderMap, version: Version) -> Result<Framing, Malformed> {
+    let length = content_length(headers)?;
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(Framing::Length(length.unwrap_or(0)));
+    };
+    if length.is_some() {
+        return Err(Malformed::TwoFramings);
+    }
+    if codings.next().is_some() || !is_chunked(coding) || version != Version::HTTP_11 {
+        return Err(Malformed::TransferEncoding);
+    }
+    Ok(Framing::Chunked)
+}
+
+/// How an answer's body is framed, and whether that alone forbids to keep the connection.
+///
+/// # Errors
+/// Where two readers might not agree.
+pub(super) fn of_response(
+    headers: &HeaderMap,
+    version: Version,
+    status: StatusCode,
+    asked: &Method,
+) -> Result<(Framing, bool), Malformed> {
+    if has_no_body(status) || *asked == Method::HEAD {
+        return Ok((Framing::Length(0), false));
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(match content_length(headers)? {
+            Some(length) => (Framing::Length(length), false),
+            None => (Framing::UntilClose, true),
+        });
+    };
+    if codings.next().is_some() || !is_chunked(coding) {
+        return Err(Malformed::TransferEncoding);
+    }
+    // Both framings, or chunks where there are none: chunks count, and the connection is not
+    // trusted any further.
+    let faulty = headers.contains_key(CONTENT_LENGTH) || version != Version::HTTP_11;
+    Ok((Framing::Chunked, faulty))
+}
+
+/// Whether answers of this status have no body, whatever their fields say (RFC 9110 §6.4.1).
+pub(super) fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+}
+
+/// Whether the sender of this head keeps the connection (RFC 9112 §9.3).
+pub(super) fn keeps_alive(headers: &HeaderMap, version: Version) -> bool {
+    let mut keeps = version == Version::HTTP_11;
+    for value in headers.get_all(CONNECTION) {
+        if has_word(value, "close") {
+            return false;
+        }
+        keeps |= has_word(value, "keep-alive");
+    }
+    keeps
+}
+
+/// `Content-Length`: one field, one number.
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Malformed::ContentLength);
+    }
+    let digits = value.as_bytes();
+    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Malformed::ContentLength);
+    }
+    let number = digits
+        .iter()
+        .fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    Ok(Some(number))
+}
+
+fn is_chunked(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"chunked")
+}
+
+/// Whether a list has this word.
+pub(super) fn has_word(value: &HeaderValue, word: &str) -> bool {
+    let bytes = value.as_bytes();
+    bytes.eq_ignore_ascii_case(word.as_bytes())
+        || bytes
+            .split(|byte| *byte == b',')
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+}

@@ -1,0 +1,308 @@
+//! Heads: request lines, status lines and fields, from bytes that may not all be there yet.
+//!
+//! `httparse` knows the grammar; what it lets pass for the sake of old peers is refused here
+//! where another reader might see another message.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, response};
+
+use super::error::Malformed;
+use super::framing::{self, Framing};
+use super::names::{self, Spelled};
+
+/// Fields up to which no memory is taken to parse them.
+const FEW_FIELDS: usize = 64;
+
+/// How large a head may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes, from the first of the first line to the last of the empty one.
+    pub bytes_max: usize,
+    /// Fields.
+    pub fields_max: usize,
+}
+
+/// A request's head.
+#[derive(Debug)]
+pub struct RequestHead {
+    /// Line and fields.
+    pub parts: request::Parts,
+    /// How its body is framed.
+    pub framing: Framing,
+    /// Whether the caller will send another one on the connection.
+    pub keep_alive: bool,
+    /// Whether the caller waits to be told to go on (`Expect: 100-continue`).
+    pub expects: bool,
+}
+
+/// An answer's head.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// Line and fields.
+    pub parts: response::Parts,
+    /// How its body is framed.
+    pub framing: Framing,
+    /// Whether the endpoint will take another request on the connection.
+    pub keep_alive: bool,
+}
+
+/// Takes a request's head off the input; `None` as long as it is not all there. `scanned` says
+/// how much of the input was looked at before, and must be 0 for a new head.
+///
+/// # Errors
+/// When it is none, or larger than may be.
+pub fn read_request(
+    input: &mut BytesMut,
+    scanned: &mut usize,
+    limits: Limits,
+) -> Result<Option<RequestHead>, Malformed> {
+    skip_empty_lines(input, scanned);
+    let Some(head) = take_head(input, scanned, limits, is_request_so_far)? else {
+        return Ok(None);
+    };
+    let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
+    let mut many = Vec::new();
+    let mut parsed = httparse::Request::new(&mut []);
+    let read = if limits.fields_max <= FEW_FIELDS {
+        let fields = few.get_mut(..limits.fields_max).unwrap_or_default();
+        parsed.parse_with_uninit_headers(&head, fields)
+    } else {
+        many.resize(limits.fields_max, MaybeUninit::uninit());
+        parsed.parse_with_uninit_headers(&head, &mut many)
+    };
+    complete(read, head.len(), limits)?;
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(Malformed::Part);
+    };
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Part)?;
+    parts.uri =
+        Uri::from_maybe_shared(head.slice_ref(target.as_bytes())).map_err(|_| Malformed::Part)?;
+    parts.version = version(minor);
+    let (headers, unusual) = fields(&head, parsed.headers)?;
+    parts.headers = headers;
+    let spelled = parsed
+        .headers
+        .iter()
+        .any(|field| field.name == "SOAPAction");
+    if let (Some(unusual), true) = (unusual, spelled) {
+        parts.extensions.insert(unusual);
+    }
+    let hosts = parsed
+        .headers
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case("host"))
+        .count();
+    if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
+        return Err(Malformed::Host);
+    }
+    if parts
+        .headers
+        .get(HOST)
+        .is_some_and(|host| host.as_bytes().contains(&b','))
+    {
+        return Err(Malformed::Host);
+    }
+    Ok(Some(RequestHead {
+        framing: framing::of_request(&parts.headers, parts.version)?,
+        keep_alive: framing::keeps_alive(&parts.headers, parts.version),
+        expects: parts.version == Version::HTTP_11
+            && parts
+                .headers
+                .get(http::header::EXPECT)
+                .is_some_and(|value| framing::has_word(value, "100-continue")),
+        parts,
+    }))
+}
+
+/// Takes an answer's head off the input, as [`read_request`] does; `asked` is the request's
+/// method.
+///
+/// # Errors
+/// When it is none, or larger than may be.
+pub fn read_response(
+    input: &mut BytesMut,
+    scanned: &mut usize,
+    limits: Limits,
+    asked: &Method,
+) -> Result<Option<ResponseHead>, Malformed> {
+    skip_empty_lines(input, scanned);
+    let Some(head) = take_head(input, scanned, limits, is_response_so_far)? else {
+        return Ok(None);
+    };
+    let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
+    let mut many = Vec::new();
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let mut read = config.parse_response_with_uninit_headers(&mut parsed, &head, &mut few);
+    if matches!(read, Err(httparse::Error::TooManyHeaders)) && limits.fields_max > FEW_FIELDS {
+        many.resize(limits.fields_max, MaybeUninit::uninit());
+        parsed = httparse::Response::new(&mut []);
+        read = config.parse_response_with_uninit_headers(&mut parsed, &head, &mut many);
+    }
+    complete(read, head.len(), limits)?;
+    let (Some(code), Some(minor)) = (parsed.code, parsed.version) else {
+        return Err(Malformed::Part);
+    };
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = StatusCode::from_u16(code).map_err(|_| Malformed::Part)?;
+    parts.version = version(minor);
+    let (headers, unusual) = fields(&head, parsed.headers)?;
+    parts.headers = headers;
+    if let Some(unusual) = unusual {
+        parts.extensions.insert(unusual);
+    }
+    let (framing, faulty) =
+        framing::of_response(&parts.headers, parts.version, parts.status, asked)?;
+    Ok(Some(ResponseHead {
+        framing,
+        keep_alive: !faulty && framing::keeps_alive(&parts.headers, parts.version),
+        parts,
+    }))
+}
+
+/// Takes the fields behind the last chunk off the input; `None` as long as they are not all
+/// there.
+pub(super) fn read_trailers(
+    input: &mut BytesMut,
+    scanned: &mut usize,
+    limits: Limits,
+) -> Result<Option<HeaderMap>, Malformed> {
+    if input.starts_with(b"\r\n") {
+        *scanned = 0;
+        let _ = input.split_to(2);
+        return Ok(Some(HeaderMap::new()));
+    }
+    let Some(head) = take_head(input, scanned, limits, |_| Ok(()))? else {
+        return Ok(None);
+    };
+    let mut space = [httparse::EMPTY_HEADER; FEW_FIELDS];
+    match httparse::parse_headers(&head, &mut space) {
+        Ok(httparse::Status::Complete((end, parsed))) if end == head.len() => {
+            Ok(Some(fields(&head, parsed)?.0))
+        }
+        Ok(_) => Err(Malformed::Part),
+        Err(error) => Err(syntax(error, limits)),
+    }
+}
+
+/// Empty lines before a head are left over from old clients (RFC 9112 §2.2).
+fn skip_empty_lines(input: &mut BytesMut, scanned: &mut usize) {
+    while input.starts_with(b"\r\n") {
+        let _ = input.split_to(2);
+        *scanned = scanned.saturating_sub(2);
+    }
+}
+
+/// The bytes up to the empty line, once they are there.
+fn take_head(
+    input: &mut BytesMut,
+    scanned: &mut usize,
+    limits: Limits,
+    so_far: fn(&[u8]) -> Result<(), httparse::Error>,
+) -> Result<Option<Bytes>, Malformed> {
+    let end = end_of_head(input, *scanned)?;
+    if end.unwrap_or(input.len()) > limits.bytes_max {
+        return Err(Malformed::HeadBytes(limits.bytes_max));
+    }
+    match end {
+        Some(end) => {
+            *scanned = 0;
+            Ok(Some(input.split_to(end).freeze()))
+        }
+        None => {
+            // What is no head from its beginning on is not waited for.
+            if *scanned == 0 && !input.is_empty() {
+                so_far(input).map_err(Malformed::Syntax)?;
+            }
+            *scanned = input.len();
+            Ok(None)
+        }
+    }
+}
+
+/// Where the empty line ends, looking at what comes behind `from`; every line must end in CRLF.
+fn end_of_head(input: &[u8], from: usize) -> Result<Option<usize>, Malformed> {
+    let fresh = input.get(from..).unwrap_or_default();
+    for found in memchr::memchr_iter(b'\n', fresh) {
+        let at = from + found;
+        let before = input.get(..at).unwrap_or_default();
+        if !before.ends_with(b"\r") {
+            return Err(Malformed::BareLineFeed);
+        }
+        if before.ends_with(b"\n\r") {
+            return Ok(Some(at + 1));
+        }
+    }
+    Ok(None)
+}
+
+fn is_request_so_far(input: &[u8]) -> Result<(), httparse::Error> {
+    let mut space = [const { MaybeUninit::uninit() }; FEW_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    not_too_many(parsed.parse_with_uninit_headers(input, &mut space))
+}
+
+fn is_response_so_far(input: &[u8]) -> Result<(), httparse::Error> {
+    let mut space = [httparse::EMPTY_HEADER; FEW_FIELDS];
+    not_too_many(httparse::Response::new(&mut space).parse(input))
+}
+
+/// How many fields there may be is judged when they are all there.
+fn not_too_many(read: httparse::Result<usize>) -> Result<(), httparse::Error> {
+    match read {
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn complete(read: httparse::Result<usize>, length: usize, limits: Limits) -> Result<(), Malformed> {
+    match read {
+        Ok(httparse::Status::Complete(end)) if end == length => Ok(()),
+        Ok(_) => Err(Malformed::Part),
+        Err(error) => Err(syntax(error, limits)),
+    }
+}
+
+fn syntax(error: httparse::Error, limits: Limits) -> Malformed {
+    match error {
+        httparse::Error::TooManyHeaders => Malformed::HeadFields(limits.fields_max),
+        error => Malformed::Syntax(error),
+    }
+}
+
+fn version(minor: u8) -> Version {
+    if minor == 0 {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    }
+}
+
+/// The fields as a map, and their own spelling if it is not the usual one.
+fn fields(
+    head: &Bytes,
+    parsed: &[httparse::Header<'_>],
+) -> Result<(HeaderMap, Option<Spelled>), Malformed> {
+    // Room for what is added on the way, so that the map need not grow.
+    let mut map = HeaderMap::with_capacity(parsed.len() + 4);
+    let mut usual = true;
+    for field in parsed {
+        let name = names::parse(field.name.as_bytes()).ok_or(Malformed::Part)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
+            .map_err(|_| Malformed::Part)?;
+        usual &= names::is_usual(field.name.as_bytes());
+        map.append(name, value);
+    }
+    let spelled = (!usual).then(|| {
+        let names = parsed
+            .iter()
+            .map(|field| head.slice_ref(field.name.as_bytes()));
+        Spelled(names.collect())
+    });
+    Ok((map, spelled))
+}
