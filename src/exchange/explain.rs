@@ -14,7 +14,7 @@ use super::error::Error;
 use super::road::is_wanted_again;
 use super::root_part::RootPart;
 use super::verify::Verifier;
-use crate::filter::{self, Considered, Probe};
+use crate::filter::{self, Considered, Probe, ReadError};
 use crate::routing::{self, Decision};
 use crate::snapshot::{OnOverflow, Service, ServiceId, Snapshot};
 use crate::soap::{Facts, MediaKind, MediaType};
@@ -164,7 +164,7 @@ pub fn explain(
     };
     let mut root = match media.kind {
         MediaKind::Multipart => match RootPart::new(&media) {
-            Ok(root) => Some(root.keep_whole()),
+            Ok(root) => Some(root),
             Err(error) => return explanation.fault(&error),
         },
         MediaKind::Envelope(_) => None,
@@ -175,9 +175,8 @@ pub fn explain(
         Some(root) => root.decided_after(&probe),
         None => probe.decided_after(),
     };
-    let envelope = root.as_ref().map_or(message, RootPart::whole);
     explanation.considered = probe
-        .considered(envelope)
+        .considered(message)
         .into_iter()
         .filter_map(|c| named(service, c))
         .collect();
@@ -203,9 +202,11 @@ fn check_rest(
     if refuses && message.len() as u64 > max {
         return Err(Error::SenderReplay { max });
     }
-    if service.verify_full {
+    if service.verify_full && media.kind != MediaKind::Multipart {
         let whole = [Bytes::copy_from_slice(message)];
-        Verifier::new(service.limits.xml, media, &whole).finish()?;
+        let charset = media.charset.as_deref();
+        let mut verify = Verifier::new(service.limits.xml, charset, &whole);
+        verify.finish().map_err(ReadError::from)?;
     }
     Ok(())
 }

@@ -33,7 +33,6 @@ mod find;
 mod input;
 mod key;
 mod limits;
-mod names;
 mod reader;
 mod remembered;
 mod scanner;

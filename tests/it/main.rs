@@ -34,8 +34,6 @@ mod faults;
 mod http;
 /// Every limit of the configuration.
 mod limits;
-/// Multipart messages: found by their root part, passed on to the byte.
-mod multipart;
 /// The session of the README.
 mod readme;
 /// Hot reload.

@@ -22,7 +22,6 @@ pub struct Answer {
     pub head: Head,
     pub framing: Framing,
     pub body: Vec<u8>,
-    pub trailers: Vec<(String, String)>,
 }
 
 impl Client {
@@ -102,7 +101,6 @@ impl Client {
             head,
             framing,
             body,
-            trailers: self.wire.trailers(),
         })
     }
 
