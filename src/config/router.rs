@@ -63,6 +63,10 @@ written! {
         pub keep_alive_timeout: Time [1..=86_400_000] = Time::secs(75),
         /// How long the head of a request may take; left out: as `limits.header_read_timeout`.
         pub header_read_timeout: Option<Time> [100..=86_400_000] = None,
+        /// Whether HTTP/2 is spoken too: agreed on by TLS (ALPN), or begun by callers that know beforehand.
+        pub http2: bool = false,
+        /// HTTP/2: requests at a time on one connection.
+        pub http2_streams: u32 [1..=10_000] = 100,
     }
 }
 

@@ -39,6 +39,10 @@ pub(super) struct Delivered {
 
 /// An answer worth handing on.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one an exchange, nearly always the large one: an allocation would cost more"
+)]
 pub(super) enum Answer {
     /// Still arriving.
     Stream(Reply),

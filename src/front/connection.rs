@@ -109,7 +109,7 @@ fn poll_next(
 }
 
 /// What is no request gets a plain status: who sends it speaks no SOAP that could be answered.
-fn refusal(what: Malformed) -> Response<Body> {
+pub(super) fn refusal(what: Malformed) -> Response<Body> {
     let (status, text) = match what {
         Malformed::HeadBytes(_) => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -1,55 +1,127 @@
-//! What stands between an accepted connection and HTTP: TLS.
+//! What stands between an accepted connection and HTTP: TLS, and which HTTP it is.
 //!
 //! Bounded in time like the head of a request, since nobody has said anything yet.
 
+use std::fmt::Display;
 use std::io;
-use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
+use tokio_util::either::Either;
 
 use super::connection::{self, Serving};
+use super::http2;
 use crate::exchange::Origin;
-use crate::net::{Ahead, Stream};
+use crate::http1::Stream;
+use crate::net::Ahead;
+use crate::net::tls::{ServerStream, ServerTls, Session};
 
 /// The first byte of a TLS connection: a handshake record (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
+
+/// How HTTP/2 begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a browser or a script sees that speaks plain HTTP to a TLS port.
 const PLAIN_ON_TLS: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Connection: close\r\nContent-Length: 62\r\n\r\nThis port speaks TLS: the address begins with https, not http\n";
 
-/// Does what the listener asks for before the first request, and serves what comes then.
+/// A connection that HTTP can be spoken on.
+type Entered<S> = Either<Ahead<S>, Box<ServerStream<Ahead<S>>>>;
+
+/// Does what the listener asks for before the first request, and serves what comes then. A caller
+/// that has not got that far when the router stops has sent nothing that could be lost.
 pub(super) async fn enter(stream: impl Stream + 'static, mut origin: Origin, serving: Serving) {
-    let listener = Arc::clone(&serving.listener);
-    let mut stream = Ahead::new(stream);
-    let Some(tls) = &listener.tls else {
-        return connection::serve(stream, origin, serving).await;
+    let stop = serving.stop.clone();
+    let entered = tokio::select! {
+        entered = open(Ahead::new(stream), &mut origin, &serving) => entered,
+        () = stop.cancelled() => None,
+    };
+    match entered {
+        Some((stream, true)) => http2::serve(stream, origin, serving).await,
+        Some((stream, false)) => connection::serve(stream, origin, serving).await,
+        None => {}
+    }
+}
+
+/// The connection ready for HTTP, and whether that is HTTP/2; `None` if it came to nothing.
+async fn open<S: Stream>(
+    mut stream: Ahead<S>,
+    origin: &mut Origin,
+    serving: &Serving,
+) -> Option<(Entered<S>, bool)> {
+    let listener = &serving.listener;
+    if let Some(tls) = &listener.tls {
+        let (stream, session) = secure(stream, tls, origin, serving).await?;
+        let http2 = session.http2;
+        origin.secure(session);
+        return Some((Either::Right(Box::new(stream)), http2));
+    }
+    let http2 = listener.http2.is_some()
+        && timeout(listener.keep_alive, begins_http2(&mut stream))
+            .await
+            .ok()?
+            .ok()?;
+    Some((Either::Left(stream), http2))
+}
+
+/// The handshake, or a word about why there is none.
+async fn secure<S: Stream>(
+    mut stream: Ahead<S>,
+    tls: &ServerTls,
+    origin: &Origin,
+    serving: &Serving,
+) -> Option<(ServerStream<Ahead<S>>, Session)> {
+    let listener = &serving.listener;
+    let failed = |why: &dyn Display| {
+        serving.worker.handshake(&listener.name, "failed");
+        tracing::warn!(listener = %listener.name, peer = %origin.peer, "TLS handshake failed: {why}");
     };
     match timeout(listener.header_read_timeout, first_byte(&mut stream)).await {
         Ok(Ok(Some(HANDSHAKE))) => {}
         // Nobody said anything: a look whether the port is open.
-        Ok(Ok(None)) => return,
+        Ok(Ok(None)) => return None,
         Ok(Ok(Some(byte))) if byte.is_ascii_alphabetic() => {
-            tracing::info!(listener = %listener.name, peer = %origin.peer, "plain HTTP on a TLS port");
+            failed(&"the caller speaks plain HTTP");
             // Whoever does not take it goes without.
             let _ = stream.write_all(PLAIN_ON_TLS.as_bytes()).await;
             let _ = stream.shutdown().await;
-            return;
+            return None;
         }
-        Ok(Ok(Some(_))) | Ok(Err(_)) => {
-            return failed(&serving, &origin, &"the caller does not speak TLS");
+        Ok(Ok(Some(_)) | Err(_)) => {
+            failed(&"the caller does not speak TLS");
+            return None;
         }
-        Err(_elapsed) => return failed(&serving, &origin, &"no handshake in time"),
+        Err(_elapsed) => {
+            failed(&"the caller said nothing in time (`header_read_timeout`)");
+            return None;
+        }
     }
     match timeout(listener.header_read_timeout, tls.accept(stream)).await {
-        Ok(Ok((stream, session))) => {
+        Ok(Ok(secured)) => {
             serving.worker.handshake(&listener.name, "ok");
-            origin.secure(session);
-            connection::serve(stream, origin, serving).await;
+            return Some(secured);
         }
-        Ok(Err(error)) => failed(&serving, &origin, &error),
-        Err(_elapsed) => failed(&serving, &origin, &"the handshake took too long"),
+        Ok(Err(error)) => failed(&error),
+        Err(_elapsed) => failed(&"it took longer than `header_read_timeout`"),
+    }
+    None
+}
+
+/// Whether the caller begins with HTTP/2, as one may that knows beforehand (RFC 9113 §3.3).
+async fn begins_http2<S: Stream>(stream: &mut Ahead<S>) -> io::Result<bool> {
+    loop {
+        let seen = stream.seen();
+        let known = seen.len().min(PREFACE.len());
+        if seen.get(..known) != PREFACE.get(..known) {
+            return Ok(false);
+        }
+        if known == PREFACE.len() {
+            return Ok(true);
+        }
+        if !stream.look().await? {
+            return Ok(false);
+        }
     }
 }
 
@@ -58,10 +130,4 @@ async fn first_byte<S: Stream>(stream: &mut Ahead<S>) -> io::Result<Option<u8>> 
         return Ok(None);
     }
     Ok(stream.seen().first().copied())
-}
-
-fn failed(serving: &Serving, origin: &Origin, why: &dyn std::fmt::Display) {
-    let listener = &serving.listener.name;
-    serving.worker.handshake(listener, "failed");
-    tracing::warn!(%listener, peer = %origin.peer, "TLS handshake failed: {why}");
 }

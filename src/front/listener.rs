@@ -141,7 +141,7 @@ fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &
     // Small writes must not wait for acknowledgements; failing to say so is harmless.
     let _ = stream.set_nodelay(true);
     let origin = Origin::new(Arc::clone(&listener.name), peer);
-    let is_plain = listener.tls.is_none();
+    let is_plain = listener.tls.is_none() && listener.http2.is_none();
     let serving = Serving {
         listener,
         open: Arc::clone(&accepting.open),

@@ -5,6 +5,7 @@
 
 mod connection;
 mod entry;
+mod http2;
 mod listener;
 mod room;
 

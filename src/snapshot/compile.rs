@@ -14,8 +14,8 @@ use http::HeaderValue;
 
 use super::mode::Mode;
 use super::model::{
-    AccessLog, Admin, BridgeAddressing, CertificateExpiry, Endpoint, Failover, Limits, Listener,
-    OnOverflow, PathPattern, Resend, RouteOn, Service, Snapshot,
+    AccessLog, Admin, BridgeAddressing, CertificateExpiry, Endpoint, Failover, Http2, Limits,
+    Listener, OnOverflow, PathPattern, Resend, RouteOn, Service, Snapshot,
 };
 use super::specs::Specs;
 use super::tls::TlsCompiler;
@@ -108,7 +108,7 @@ impl Compiler<'_> {
 
     fn listener(&mut self, name: &str, written: &config::Listener) -> Listener {
         let tls = written.tls.as_ref();
-        let tls = tls.and_then(|tls| self.tls().listener(name, tls, false));
+        let tls = tls.and_then(|tls| self.tls().listener(name, tls, written.http2));
         let limits = self.config.router_limits();
         Listener {
             name: name.into(),
@@ -122,6 +122,9 @@ impl Compiler<'_> {
             header_block_max: bytes(limits.header_block.0),
             header_count_max: limits.header_count as usize,
             tls,
+            http2: written.http2.then_some(Http2 {
+                streams_max: written.http2_streams,
+            }),
         }
     }
 

@@ -16,6 +16,6 @@ pub use compile::compile;
 pub use live::{Active, Live};
 pub use mode::{Mode, ModeKind};
 pub use model::{
-    AccessLog, Admin, BridgeAddressing, CertificateExpiry, Endpoint, Failover, Limits, Listener,
-    OnOverflow, PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot,
+    AccessLog, Admin, BridgeAddressing, CertificateExpiry, Endpoint, Failover, Http2, Limits,
+    Listener, OnOverflow, PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot,
 };

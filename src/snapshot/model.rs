@@ -105,6 +105,15 @@ pub struct Listener {
     pub header_count_max: usize,
     /// Certificates and trust; `None` speaks plain HTTP.
     pub tls: Option<ServerTls>,
+    /// HTTP/2 besides HTTP/1.1, where it is switched on.
+    pub http2: Option<Http2>,
+}
+
+/// HTTP/2 of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2 {
+    /// Most requests at a time on one connection.
+    pub streams_max: u32,
 }
 
 /// How far a service reads before it decides.

@@ -19,7 +19,7 @@ pub(super) struct Key {
     host: Host,
     port: u16,
     /// A connection is only as good as the trust that it was opened with.
-    tls: Option<u64>,
+    tls: u64,
 }
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Key {
         Self {
             host: endpoint.host.clone(),
             port: endpoint.port,
-            tls: endpoint.tls.as_ref().map(ClientTls::identity),
+            tls: endpoint.tls.as_ref().map_or(0, ClientTls::identity),
         }
     }
 }

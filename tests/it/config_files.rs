@@ -9,7 +9,7 @@ use soap_router::{config, diag, filter, snapshot};
 const EVERY_KEY: &str = r#"
 version: 1
 listeners:
-  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_auth: request, min_version: 1.3 }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s }
+  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_auth: request, min_version: 1.3 }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s, http2: true, http2_streams: 10 }
 services:
   orders:
     path: /orders/*

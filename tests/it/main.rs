@@ -32,6 +32,8 @@ mod failover;
 mod faults;
 /// HTTP, byte by byte.
 mod http;
+/// HTTP/2 in front.
+mod http2;
 /// Every limit of the configuration.
 mod limits;
 /// The session of the README.
