@@ -14,7 +14,7 @@ use super::error::Error;
 use super::road::is_wanted_again;
 use super::root_part::RootPart;
 use super::verify::Verifier;
-use crate::filter::{self, Considered, Probe, ReadError};
+use crate::filter::{self, Considered, Probe};
 use crate::routing::{self, Decision};
 use crate::snapshot::{OnOverflow, Service, ServiceId, Snapshot};
 use crate::soap::{Facts, MediaKind, MediaType};
@@ -164,7 +164,7 @@ pub fn explain(
     };
     let mut root = match media.kind {
         MediaKind::Multipart => match RootPart::new(&media) {
-            Ok(root) => Some(root),
+            Ok(root) => Some(root.keep_whole()),
             Err(error) => return explanation.fault(&error),
         },
         MediaKind::Envelope(_) => None,
@@ -175,8 +175,9 @@ pub fn explain(
         Some(root) => root.decided_after(&probe),
         None => probe.decided_after(),
     };
+    let envelope = root.as_ref().map_or(message, RootPart::whole);
     explanation.considered = probe
-        .considered(message)
+        .considered(envelope)
         .into_iter()
         .filter_map(|c| named(service, c))
         .collect();
@@ -202,11 +203,9 @@ fn check_rest(
     if refuses && message.len() as u64 > max {
         return Err(Error::SenderReplay { max });
     }
-    if service.verify_full && media.kind != MediaKind::Multipart {
+    if service.verify_full {
         let whole = [Bytes::copy_from_slice(message)];
-        let charset = media.charset.as_deref();
-        let mut verify = Verifier::new(service.limits.xml, charset, &whole);
-        verify.finish().map_err(ReadError::from)?;
+        Verifier::new(service.limits.xml, media, &whole).finish()?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use super::reply::{self, Dialect};
 use super::root_part::RootPart;
 use super::verify::Verifier;
 use super::worker::Worker;
-use crate::filter::{self, Probe, ReadError};
+use crate::filter::{self, Probe};
 use crate::net::{self, Body};
 use crate::routing::{self, Decision, Pattern};
 use crate::snapshot::{Active, OnOverflow, Service, ServiceId};
@@ -140,14 +140,12 @@ impl Journey<'_> {
         if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {
             parcel.until_held().await?;
         }
-        // Of a multipart message only the root part is XML.
-        if !service.verify_full || root.is_some() {
+        if !service.verify_full {
             return Ok((decision, None));
         }
-        let charset = media.charset.as_deref();
-        let mut verify = Verifier::new(service.limits.xml, charset, parcel.held());
+        let mut verify = Verifier::new(service.limits.xml, &media, parcel.held());
         if parcel.is_complete() {
-            verify.finish().map_err(ReadError::from)?;
+            verify.finish()?;
             return Ok((decision, None));
         }
         Ok((decision, Some(verify)))

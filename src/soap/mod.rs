@@ -10,6 +10,7 @@ mod head;
 mod media;
 mod multipart;
 mod read_fault;
+mod transfer;
 mod version;
 
 pub use addressing::{Addressing, WSA04, WSA10};

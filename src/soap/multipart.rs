@@ -5,16 +5,23 @@
 //! road sends the message on as it is, boundaries included. Rules S19–S34.
 //!
 //! **Invariant:** the same bytes come out however the input was cut into chunks, and no more is
-//! held than one delimiter, one part's headers, or one line of an encoded root part.
+//! held than one delimiter's line or one part's headers.
+
+use memchr::memmem::Finder;
 
 use super::media::MediaType;
+use super::transfer::{Broken, Decoder};
 
-/// Longest headers of one part, bytes (`part_headers`): real ones stay below 1 KiB.
+/// Longest headers of one part, and longest line of a delimiter, bytes (`part_headers`): real
+/// ones stay below 1 KiB.
 const PART_HEADERS_MAX: usize = 16 * 1024;
 /// Longest boundary (RFC 2046 §5.1.1).
 const BOUNDARY_MAX: usize = 70;
+/// A delimiter at the very start has no line end before it; this, put in front, makes it have
+/// one.
+const FIRST_LINE_END: &[u8] = b"\r\n";
 
-/// Why a multipart message cannot be read.
+/// Why a multipart message cannot be read. Offsets are bytes from the message's start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MultipartError {
     /// The type has no usable boundary.
@@ -27,24 +34,47 @@ pub enum MultipartError {
         "the headers of a part are longer than {PART_HEADERS_MAX} bytes (limit `part_headers`, at byte {offset})"
     )]
     Headers {
-        /// Where the part begins.
+        /// Where the headers, or the delimiter before them, begin.
         offset: u64,
     },
     /// The message is over, but the root part never came.
-    #[error("the multipart message has no root part{}", start.as_ref().map_or(String::new(), |start| format!(" with Content-ID `{start}`")))]
+    #[error("the multipart message has no root part{} up to its end at byte {offset}", named(start.as_deref()))]
     NoRoot {
         /// The part that was looked for.
         start: Option<String>,
+        /// Where the message, or its last part, ends.
+        offset: u64,
+    },
+    /// Two parts call themselves the root part: nobody could say which one is meant.
+    #[error("the multipart message has a second part{} (at byte {offset})", named(Some(start.as_str())))]
+    TwoRoots {
+        /// What both call themselves.
+        start: String,
+        /// Where the second one begins.
+        offset: u64,
     },
     /// The message ends before its last delimiter.
-    #[error("the multipart message ends without its last delimiter `--{boundary}--`")]
+    #[error(
+        "the multipart message ends at byte {offset} without its last delimiter `--{boundary}--`"
+    )]
     Truncated {
         /// The boundary.
         boundary: String,
+        /// Where it ends.
+        offset: u64,
     },
     /// The root part's encoding is unknown or broken.
-    #[error("the root part's Content-Transfer-Encoding `{0}` cannot be read")]
-    Encoding(String),
+    #[error("the root part's Content-Transfer-Encoding `{name}` cannot be read (at byte {offset})")]
+    Encoding {
+        /// The encoding.
+        name: String,
+        /// Where the piece begins that cannot be read.
+        offset: u64,
+    },
+}
+
+fn named(start: Option<&str>) -> String {
+    start.map_or(String::new(), |start| format!(" with Content-ID `{start}`"))
 }
 
 /// Where in the message the finder is.
@@ -56,33 +86,53 @@ enum Place {
     Headers,
     /// In the content of a part.
     Content { root: bool },
-    /// Behind the root part: nothing more is of interest.
+    /// Behind all that is of interest.
     Done,
-}
-
-/// How the root part's content is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
-    Identity,
-    Base64,
-    QuotedPrintable,
 }
 
 /// The finder.
 #[derive(Debug)]
 pub struct RootFinder {
-    /// `--boundary`.
-    delimiter: Vec<u8>,
+    boundary: String,
+    /// A line feed and `--boundary`.
+    delimiter: Finder<'static>,
     start: Option<String>,
     place: Place,
     /// What could not be told yet.
     held: Vec<u8>,
-    /// Offset of the first held byte in the message.
+    /// Offset in the message of the first byte held, the line end in front counted too.
     offset: u64,
-    encoding: Encoding,
-    encoded: Vec<u8>,
+    /// Bytes at the front of a part's content that are none of it: the empty line behind the
+    /// headers, left there because it may be the line end of a delimiter.
+    lead: usize,
+    decoder: Decoder,
     root_type: Option<String>,
     root_offset: Option<u64>,
+    root_over: bool,
+    /// The parts behind the root part are read too, up to the last delimiter.
+    to_end: bool,
+}
+
+/// What was found in a part's content.
+enum Found {
+    /// The content ends at `content`, what follows begins at `next`.
+    Delimiter {
+        content: usize,
+        next: usize,
+        last: bool,
+    },
+    /// A delimiter may begin behind `content`.
+    Unsure { content: usize },
+}
+
+/// What stands behind `--boundary`.
+enum Tail {
+    /// The rest of a delimiter's line, so long.
+    Ends { length: usize, last: bool },
+    /// Too little to tell.
+    Unsure,
+    /// Something else: the line is content.
+    Other,
 }
 
 impl RootFinder {
@@ -95,24 +145,35 @@ impl RootFinder {
         if boundary.is_empty() || boundary.len() > BOUNDARY_MAX {
             return Err(MultipartError::Boundary);
         }
+        let start = media.parameter("start").map(bare_id);
         Ok(Self {
-            delimiter: format!("--{boundary}").into_bytes(),
-            start: media.parameter("start").map(bare_id),
+            boundary: boundary.to_owned(),
+            delimiter: Finder::new(&format!("\n--{boundary}")).into_owned(),
+            start: start.filter(|start| !start.is_empty()),
             place: Place::Preamble,
-            // A delimiter at the very start has no line end before it; this makes it have one.
-            held: b"\r\n".to_vec(),
+            held: FIRST_LINE_END.to_vec(),
             offset: 0,
-            encoding: Encoding::Identity,
-            encoded: Vec::new(),
+            lead: 0,
+            decoder: Decoder::default(),
             root_type: None,
             root_offset: None,
+            root_over: false,
+            to_end: false,
         })
+    }
+
+    /// Reads on behind the root part, so that [`RootFinder::finish`] knows whether the message
+    /// is whole.
+    #[must_use]
+    pub fn to_end(mut self) -> Self {
+        self.to_end = true;
+        self
     }
 
     /// Whether the root part is over.
     #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.place == Place::Done
+    pub const fn is_done(&self) -> bool {
+        self.root_over
     }
 
     /// The root part's own `Content-Type`, once its headers were read.
@@ -127,6 +188,12 @@ impl RootFinder {
         self.root_offset
     }
 
+    /// Whether the root part's bytes stand in the message as they are.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.decoder.is_identity()
+    }
+
     /// Reads on; root part content is appended to `root`.
     ///
     /// # Errors
@@ -135,237 +202,236 @@ impl RootFinder {
         if self.place == Place::Done {
             return Ok(());
         }
-        self.held.extend_from_slice(bytes);
-        while self.step(root)? {}
+        let mut held = std::mem::take(&mut self.held);
+        let used = if held.is_empty() {
+            let used = self.read(bytes, root)?;
+            held.extend_from_slice(bytes.get(used..).unwrap_or_default());
+            used
+        } else {
+            held.extend_from_slice(bytes);
+            let used = self.read(&held, root)?;
+            held.drain(..used);
+            used
+        };
+        self.offset += used as u64;
+        self.held = held;
         Ok(())
     }
 
     /// The message is over.
     ///
     /// # Errors
-    /// When it ended before its root part did.
+    /// When it ended before its root part did, or, read to the end, before its last delimiter.
     pub fn finish(&mut self) -> Result<(), MultipartError> {
+        let offset = self.place_of(self.held.len());
+        // The last delimiter may end with the message instead of with a line.
+        match self.feed(b"\n", &mut Vec::new()) {
+            // Told below, with the place where the message really ends.
+            Ok(()) | Err(MultipartError::NoRoot { .. }) => {}
+            Err(error) => return Err(error),
+        }
         match self.place {
             Place::Done => Ok(()),
-            Place::Content { root: true } => Err(MultipartError::Truncated {
-                boundary: String::from_utf8_lossy(self.delimiter.get(2..).unwrap_or_default())
-                    .into(),
-            }),
-            _ => Err(MultipartError::NoRoot {
-                start: self.start.clone(),
-            }),
+            _ if self.root_over || self.place == (Place::Content { root: true }) => {
+                Err(MultipartError::Truncated {
+                    boundary: self.boundary.clone(),
+                    offset,
+                })
+            }
+            _ => Err(self.no_root(offset)),
         }
     }
 
-    /// Moves on by one piece; `false` when more bytes are needed.
-    fn step(&mut self, root: &mut Vec<u8>) -> Result<bool, MultipartError> {
-        match self.place {
-            Place::Done => Ok(false),
-            Place::Headers => self.headers(),
-            Place::Preamble => self.content(None),
-            Place::Content { root: true } => self.content(Some(root)),
-            Place::Content { root: false } => self.content(None),
+    /// Reads what can be told; gives how much that was.
+    fn read(&mut self, data: &[u8], root: &mut Vec<u8>) -> Result<usize, MultipartError> {
+        let mut at = 0;
+        loop {
+            let rest = data.get(at..).unwrap_or_default();
+            let used = match self.place {
+                Place::Done => return Ok(data.len()),
+                Place::Headers => self.headers(rest, at)?,
+                Place::Preamble | Place::Content { .. } => {
+                    let (used, more) = self.content(rest, at, root)?;
+                    if !more {
+                        return Ok(at + used);
+                    }
+                    Some(used)
+                }
+            };
+            match used {
+                Some(used) => at += used,
+                None => return Ok(at),
+            }
         }
     }
 
-    /// Looks for the next delimiter; what lies before it belongs to the part at hand.
-    fn content(&mut self, root: Option<&mut Vec<u8>>) -> Result<bool, MultipartError> {
-        let found = self.find_delimiter();
-        let (content, next) = match found {
+    /// Looks for the next delimiter; what lies before it belongs to the part at hand. Gives how
+    /// much was read, and whether a delimiter was found.
+    fn content(
+        &mut self,
+        data: &[u8],
+        at: usize,
+        root: &mut Vec<u8>,
+    ) -> Result<(usize, bool), MultipartError> {
+        let is_root = self.place == (Place::Content { root: true });
+        let (content, next) = match self.find_delimiter(data, at)? {
             Found::Delimiter {
                 content,
                 next,
                 last,
-            } => {
-                let place = if last { Place::Done } else { Place::Headers };
-                let (held, is_root) = (self.take(content), root.is_some());
-                if let Some(root) = root {
-                    self.decode(&held, true, root)?;
-                }
-                self.drop_front(next - content);
-                if last && !is_root {
-                    return Err(MultipartError::NoRoot {
-                        start: self.start.clone(),
-                    });
-                }
-                self.place = if is_root { Place::Done } else { place };
-                return Ok(self.place != Place::Done);
-            }
-            Found::Unsure { content } => (content, false),
-            Found::Nothing { content } => (content, false),
+            } => (content, Some((next, last))),
+            Found::Unsure { content } => (content, None),
         };
-        let held = self.take(content);
-        if let Some(root) = root {
-            self.decode(&held, false, root)?;
+        if is_root {
+            let piece = data.get(self.lead..content).unwrap_or_default();
+            let decoded = self.decoder.decode(piece, root);
+            let over = decoded.and_then(|()| match next {
+                Some(_) => self.decoder.end(),
+                None => Ok(()),
+            });
+            over.map_err(|broken| self.broken(&broken, at))?;
         }
-        Ok(next)
+        if content > 0 || next.is_some() {
+            self.lead = 0;
+        }
+        let Some((next, last)) = next else {
+            return Ok((content, false));
+        };
+        self.root_over |= is_root;
+        if last && !self.root_over {
+            return Err(self.no_root(self.place_of(at + next)));
+        }
+        let is_over = last || (self.root_over && !self.to_end);
+        self.place = if is_over { Place::Done } else { Place::Headers };
+        Ok((next, true))
     }
 
     /// A delimiter is a line of its own: `--boundary`, then `--` if it is the last, then
     /// blanks. Some senders end lines with a bare line feed (S32).
-    fn find_delimiter(&self) -> Found {
+    fn find_delimiter(&self, data: &[u8], at: usize) -> Result<Found, MultipartError> {
         let mut from = 0;
-        while let Some(at) = self
-            .held
-            .get(from..)
-            .and_then(|rest| memchr::memchr(b'\n', rest))
-        {
-            let line = from + at + 1;
-            let rest = self.held.get(line..).unwrap_or_default();
-            let shared = rest.len().min(self.delimiter.len());
-            let begins = rest.get(..shared) == self.delimiter.get(..shared);
-            if begins && rest.len() > self.delimiter.len() + 1 {
-                if let Some(found) = self.delimiter_at(line) {
-                    return found;
+        while let Some(found) = self.delimiter.find(data.get(from..).unwrap_or_default()) {
+            let feed = from + found;
+            let behind = feed + self.delimiter.needle().len();
+            let rest = data.get(behind..).unwrap_or_default();
+            let content = line_end(data, feed);
+            match tail(rest) {
+                Tail::Ends { length, last } => {
+                    let next = behind + length;
+                    return Ok(Found::Delimiter {
+                        content,
+                        next,
+                        last,
+                    });
                 }
-            } else if begins {
-                return Found::Unsure {
-                    content: self.line_end(line),
-                };
+                Tail::Unsure if rest.len() > PART_HEADERS_MAX => {
+                    let offset = self.place_of(at + feed + 1);
+                    return Err(MultipartError::Headers { offset });
+                }
+                Tail::Unsure => return Ok(Found::Unsure { content }),
+                Tail::Other => from = feed + 1,
             }
-            from = line;
         }
-        // A carriage return at the end may belong to a delimiter's line end.
-        let keep = usize::from(self.held.last() == Some(&b'\r'));
-        Found::Nothing {
-            content: self.held.len() - keep,
-        }
-    }
-
-    fn delimiter_at(&self, line: usize) -> Option<Found> {
-        let content = self.line_end(line);
-        let after = self.held.get(line + self.delimiter.len()..)?;
-        let last = after.starts_with(b"--");
-        let tail = if last { after.get(2..)? } else { after };
-        let Some(end) = memchr::memchr(b'\n', tail) else {
-            if last {
-                return Some(Found::Delimiter {
-                    content,
-                    next: self.held.len(),
-                    last,
-                });
-            }
-            let blank = tail.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
-            return blank.then_some(Found::Unsure { content });
-        };
-        let blank = tail
-            .get(..end)?
-            .iter()
-            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
-        let next = self.held.len() - tail.len() + end + 1;
-        (blank || last).then_some(Found::Delimiter {
-            content,
-            next,
-            last,
+        Ok(Found::Unsure {
+            content: self.beginning(data),
         })
     }
 
-    /// Where the line end before this line begins: it belongs to the delimiter.
-    fn line_end(&self, line: usize) -> usize {
-        let feed = line.saturating_sub(1);
-        if feed > 0 && self.held.get(feed - 1) == Some(&b'\r') {
-            feed - 1
-        } else {
-            feed
+    /// Where at the end of the data a delimiter may begin that is not all there.
+    fn beginning(&self, data: &[u8]) -> usize {
+        let needle = self.delimiter.needle();
+        let last = data.len().saturating_sub(needle.len() - 1);
+        let tail = data.get(last..).unwrap_or_default();
+        // A boundary has no line feed in it: only the last one can begin a delimiter.
+        match memchr::memrchr(b'\n', tail) {
+            Some(feed) if needle.starts_with(tail.get(feed..).unwrap_or_default()) => {
+                line_end(data, last + feed)
+            }
+            _ => data.len() - usize::from(data.last() == Some(&b'\r')),
         }
     }
 
-    fn headers(&mut self) -> Result<bool, MultipartError> {
-        let Some((length, next)) = headers_end(&self.held) else {
-            if self.held.len() > PART_HEADERS_MAX {
-                return Err(MultipartError::Headers {
-                    offset: self.offset,
-                });
-            }
-            return Ok(false);
-        };
-        if length > PART_HEADERS_MAX {
-            return Err(MultipartError::Headers {
-                offset: self.offset,
-            });
+    /// Reads a part's headers; `None` when they are not all there.
+    fn headers(&mut self, data: &[u8], at: usize) -> Result<Option<usize>, MultipartError> {
+        let end = headers_end(data);
+        if end.map_or(data.len(), |(length, _)| length) > PART_HEADERS_MAX {
+            let offset = self.place_of(at);
+            return Err(MultipartError::Headers { offset });
         }
-        let head =
-            String::from_utf8_lossy(self.held.get(..length).unwrap_or_default()).into_owned();
+        let Some((length, lead)) = end else {
+            return Ok(None);
+        };
+        self.lead = lead;
+        let head = String::from_utf8_lossy(data.get(..length).unwrap_or_default());
         let header = |name: &str| header_of(&head, name);
-        let is_root = match &self.start {
-            None => true,
-            Some(start) => header("content-id").is_some_and(|id| bare_id(&id) == *start),
-        };
-        // The line end before the content stays held, so that a delimiter right behind the
-        // headers is found; it is no content.
-        self.drop_front(next);
-        if is_root {
+        let id = header("content-id").map(|id| bare_id(&id));
+        let is_root = self.start.is_none() || id == self.start;
+        let content = length + lead;
+        if is_root && self.root_over {
+            if let Some(start) = self.start.clone() {
+                let offset = self.place_of(at + content);
+                return Err(MultipartError::TwoRoots { start, offset });
+            }
+            self.place = Place::Content { root: false };
+        } else if is_root {
             self.root_type = header("content-type");
-            self.encoding = encoding_of(header("content-transfer-encoding"))?;
-            // The line end put in front of the message is no byte of it.
-            self.root_offset = Some(self.offset.saturating_sub(2));
+            let encoding = header("content-transfer-encoding").unwrap_or_default();
+            let offset = self.place_of(at + content);
+            self.root_offset = Some(offset);
+            self.decoder = Decoder::new(&encoding)
+                .map_err(|Broken(name)| MultipartError::Encoding { name, offset })?;
+            self.place = Place::Content { root: true };
+        } else {
+            self.place = Place::Content { root: false };
         }
-        self.place = Place::Content { root: is_root };
-        Ok(true)
+        Ok(Some(length))
     }
 
-    fn decode(
-        &mut self,
-        bytes: &[u8],
-        last: bool,
-        root: &mut Vec<u8>,
-    ) -> Result<(), MultipartError> {
-        match self.encoding {
-            Encoding::Identity => root.extend_from_slice(bytes),
-            Encoding::Base64 => {
-                let letters = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
-                self.encoded.extend(letters);
-                let whole = if last {
-                    self.encoded.len()
-                } else {
-                    self.encoded.len() / 4 * 4
-                };
-                let group: Vec<u8> = self.encoded.drain(..whole).collect();
-                base64(&group, root).ok_or_else(|| MultipartError::Encoding("base64".into()))?;
-            }
-            Encoding::QuotedPrintable => {
-                self.encoded.extend_from_slice(bytes);
-                let whole = if last {
-                    self.encoded.len()
-                } else {
-                    self.encoded.len().saturating_sub(3)
-                };
-                let used = quoted_printable(&self.encoded, whole, root)
-                    .ok_or_else(|| MultipartError::Encoding("quoted-printable".into()))?;
-                self.encoded.drain(..used);
-            }
+    /// The offset in the message of a place in the data at hand.
+    const fn place_of(&self, at: usize) -> u64 {
+        (self.offset + at as u64).saturating_sub(FIRST_LINE_END.len() as u64)
+    }
+
+    fn no_root(&self, offset: u64) -> MultipartError {
+        MultipartError::NoRoot {
+            start: self.start.clone(),
+            offset,
         }
-        Ok(())
     }
 
-    fn take(&mut self, length: usize) -> Vec<u8> {
-        let rest = self.held.split_off(length.min(self.held.len()));
-        let taken = std::mem::replace(&mut self.held, rest);
-        self.offset += taken.len() as u64;
-        taken
-    }
-
-    fn drop_front(&mut self, length: usize) {
-        self.take(length);
+    fn broken(&self, Broken(name): &Broken, at: usize) -> MultipartError {
+        MultipartError::Encoding {
+            name: name.clone(),
+            offset: self.place_of(at),
+        }
     }
 }
 
-enum Found {
-    Delimiter {
-        content: usize,
-        next: usize,
-        last: bool,
-    },
-    /// A delimiter may begin behind `content`.
-    Unsure {
-        content: usize,
-    },
-    Nothing {
-        content: usize,
-    },
+/// Where the line end begins that this line feed ends: it belongs to the delimiter.
+fn line_end(data: &[u8], feed: usize) -> usize {
+    match feed.checked_sub(1) {
+        Some(before) if data.get(before) == Some(&b'\r') => before,
+        _ => feed,
+    }
 }
 
-/// Length of the headers, and where the content begins, behind the empty line.
+fn tail(rest: &[u8]) -> Tail {
+    let last = rest.starts_with(b"--");
+    let blanks = if last { 2 } else { 0 };
+    let behind = rest.get(blanks..).unwrap_or_default();
+    let other = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r');
+    match behind.iter().position(other) {
+        Some(at) if behind.get(at) == Some(&b'\n') => Tail::Ends {
+            length: blanks + at + 1,
+            last,
+        },
+        Some(_) if rest == b"-" => Tail::Unsure,
+        Some(_) => Tail::Other,
+        None => Tail::Unsure,
+    }
+}
+
+/// Length of the headers with their line ends, and of the empty line behind them.
 fn headers_end(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut line = 0;
     loop {
@@ -374,7 +440,7 @@ fn headers_end(bytes: &[u8]) -> Option<(usize, usize)> {
             .get(line..feed)
             .is_some_and(|text| text.is_empty() || text == b"\r")
         {
-            return Some((line, feed + 1));
+            return Some((line, feed + 1 - line));
         }
         line = feed + 1;
     }
@@ -402,65 +468,6 @@ fn bare_id(id: &str) -> String {
         .and_then(|id| id.strip_suffix('>'))
         .unwrap_or(id)
         .to_owned()
-}
-
-fn encoding_of(header: Option<String>) -> Result<Encoding, MultipartError> {
-    let name = header.unwrap_or_default().to_ascii_lowercase();
-    match name.as_str() {
-        "" | "7bit" | "8bit" | "binary" => Ok(Encoding::Identity),
-        "base64" => Ok(Encoding::Base64),
-        "quoted-printable" => Ok(Encoding::QuotedPrintable),
-        _ => Err(MultipartError::Encoding(name)),
-    }
-}
-
-fn base64(letters: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    for letter in letters.iter().take_while(|letter| **letter != b'=') {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from((bits >> count) & 0xFF).ok()?);
-        }
-    }
-    Some(())
-}
-
-/// Decodes up to `whole` bytes; an escape that begins before that is taken with it.
-fn quoted_printable(bytes: &[u8], whole: usize, out: &mut Vec<u8>) -> Option<usize> {
-    let digit = |byte: &u8| {
-        char::from(*byte)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    let mut at = 0;
-    while at < whole {
-        let rest = bytes.get(at..)?;
-        at += match rest {
-            [b'=', b'\r', b'\n', ..] => 3,
-            [b'=', b'\n', ..] => 2,
-            [b'=', high, low, ..] => {
-                out.push(digit(high)? * 16 + digit(low)?);
-                3
-            }
-            [b'=', ..] => return None,
-            [byte, ..] => {
-                out.push(*byte);
-                1
-            }
-            [] => break,
-        };
-    }
-    Some(at)
 }
 
 #[cfg(test)]
@@ -527,6 +534,55 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_line_may_be_that_of_a_delimiter() {
+        let kind = "multipart/related; boundary=x; start=r";
+        let cases = [
+            "--x\r\n\r\n--x\r\nContent-ID: r\r\n\r\n<a/>\r\n--x--",
+            "--x\r\nA: b\r\n\r\n--x\r\nContent-ID: <r>\r\n\r\n<a/>\r\n--x\r\n\r\n--x--\r\n",
+            "--x\n\n--x\nContent-ID: r\n\n<a/>\n--x\n\n--x--",
+        ];
+        for message in cases {
+            assert_eq!(every_cut(kind, message).as_deref(), Ok("<a/>"), "{message}");
+        }
+    }
+
+    #[test]
+    fn read_to_the_end_a_message_must_have_one() {
+        let kind = MediaType::parse("multipart/related; boundary=x; start=r").unwrap();
+        let root = "--x\r\nContent-ID: r\r\n\r\n<a/>\r\n";
+        let run = |message: &str, cut: usize| {
+            let mut finder = RootFinder::new(&kind)?.to_end();
+            let mut root = Vec::new();
+            for chunk in message.as_bytes().chunks(cut) {
+                finder.feed(chunk, &mut root)?;
+            }
+            finder.finish().map(|()| root)
+        };
+        let cases = [
+            ("--x--", None),
+            ("--x\r\n\r\nz\r\n--x--epilogue\r\n--x--\r\n", None),
+            ("--x\r\n\r\nz", Some("without its last delimiter")),
+            ("--x\r\n\r\nz\r\n--x-", Some("without its last delimiter")),
+            ("--x\r\n", Some("without its last delimiter")),
+            ("", Some("without its last delimiter")),
+            (
+                "--x\r\nContent-ID: <r>\r\n\r\n<b/>\r\n--x--",
+                Some("second part"),
+            ),
+        ];
+        for (rest, expected) in cases {
+            let message = format!("{root}{rest}");
+            for cut in 1..=message.len() {
+                let result = run(&message, cut).map_err(|error| error.to_string());
+                match expected {
+                    None => assert_eq!(result.as_deref(), Ok(&b"<a/>"[..]), "{rest} by {cut}"),
+                    Some(why) => assert!(result.unwrap_err().contains(why), "{rest} by {cut}"),
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let kind = "multipart/related; boundary=x";
         assert_eq!(
@@ -535,20 +591,30 @@ mod tests {
         );
         let truncated = MultipartError::Truncated {
             boundary: "x".into(),
+            offset: 13,
         };
         assert_eq!(every_cut(kind, "--x\r\n\r\n<a>cut"), Err(truncated));
-        assert_eq!(
-            every_cut(kind, "no parts"),
-            Err(MultipartError::NoRoot { start: None })
-        );
-        let missing = MultipartError::NoRoot {
-            start: Some("root".into()),
-        };
+        let (start, offset) = (None, 8);
+        let none = MultipartError::NoRoot { start, offset };
+        assert_eq!(every_cut(kind, "no parts"), Err(none));
+        let (start, offset) = (Some("root".into()), 19);
+        let missing = MultipartError::NoRoot { start, offset };
         assert_eq!(every_cut(KIND, "--b=1\r\n\r\nz\r\n--b=1--"), Err(missing));
         let long = format!("--x\r\nA: {}\r\n\r\n", "y".repeat(PART_HEADERS_MAX));
         assert!(matches!(
             run(kind, &long, 100),
-            Err(MultipartError::Headers { .. })
+            Err(MultipartError::Headers { offset: 5 })
         ));
+    }
+
+    #[test]
+    fn many_parts_cost_what_their_bytes_cost() {
+        // A thousand times the parts in a chunk must not cost a thousand times as much a byte;
+        // not timed, but a square of this would not end within anybody's patience.
+        let kind = MediaType::parse("multipart/related; boundary=x; start=r").unwrap();
+        let message = "--x\r\n\r\nz\r\n".repeat(1 << 20);
+        let mut finder = RootFinder::new(&kind).unwrap();
+        finder.feed(message.as_bytes(), &mut Vec::new()).unwrap();
+        assert!(finder.finish().is_err());
     }
 }

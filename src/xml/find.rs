@@ -2,7 +2,7 @@
 //!
 //! Safe SIMD through `wide`, with a plain loop for the last bytes of a buffer; knows bytes, not XML rules.
 
-use wide::u8x16;
+use wide::{i8x16, u8x16};
 
 /// Sixteen bytes from `at`, if there are so many.
 #[inline(always)]
@@ -33,8 +33,33 @@ pub(super) struct Survey {
     pub(super) special: bool,
 }
 
-/// Looks over a block once.
+/// Looks over a block once, closely only where something is out of the common.
 pub(super) fn survey(block: &[u8]) -> Survey {
+    let zero = u8x16::splat(0);
+    let (mut odd, mut special) = (zero, zero);
+    let (lanes, rest) = block.as_chunks::<16>();
+    for lane in lanes {
+        let bytes = u8x16::new(*lane);
+        // As signed numbers, bytes above 0x7F are below 0x20 as well.
+        let low = bytes.cast_signed().simd_lt(i8x16::splat(0x20));
+        odd |= low.cast_unsigned() & !(equals(bytes, b'\n') | equals(bytes, b'\t'));
+        special |= equals(bytes, b'&') | equals(bytes, b']');
+    }
+    let plain = odd.to_bitmask() == 0
+        && rest
+            .iter()
+            .all(|&byte| byte < 0x80 && (byte >= 0x20 || matches!(byte, b'\n' | b'\t')));
+    if !plain {
+        return survey_closely(block);
+    }
+    Survey {
+        non_ascii: false,
+        control: false,
+        special: special.to_bitmask() != 0 || rest.iter().any(|b| matches!(b, b'&' | b']')),
+    }
+}
+
+fn survey_closely(block: &[u8]) -> Survey {
     let zero = u8x16::splat(0);
     let (mut any, mut control, mut special) = (zero, zero, zero);
     let (lanes, rest) = block.as_chunks::<16>();

@@ -6,15 +6,16 @@
 /// Bytes that a key holds whole.
 pub(super) const WHOLE: usize = 16;
 
-/// The bits of the first so many bytes.
-static MASKS: [u128; WHOLE + 1] = {
-    let mut masks = [0; WHOLE + 1];
+/// The bits of the first so many bytes, in two words.
+static MASKS: [[u64; 2]; WHOLE + 1] = {
+    let mut masks = [[0; 2]; WHOLE + 1];
     let mut length = 1;
     while length <= WHOLE {
+        let all = u128::MAX >> (128 - 8 * length);
         // Invariant: `length` is at most `WHOLE`, and this runs when compiling.
         #[expect(clippy::indexing_slicing)]
         {
-            masks[length] = u128::MAX >> (128 - 8 * length);
+            masks[length] = [all as u64, (all >> 64) as u64];
         }
         length += 1;
     }
@@ -24,7 +25,8 @@ static MASKS: [u128; WHOLE + 1] = {
 /// The number and the length of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct NameKey {
-    pub(super) word: u128,
+    pub(super) low: u64,
+    pub(super) high: u64,
     pub(super) length: u32,
 }
 
@@ -32,15 +34,27 @@ impl NameKey {
     /// The key of the `length` bytes at `at`; bytes behind them are looked at where there are such.
     #[inline(always)]
     pub(super) fn at(buf: &[u8], at: usize, length: usize) -> Self {
-        if let Some(mask) = MASKS.get(length)
-            && let Some(window) = buf.get(at..).and_then(|rest| rest.first_chunk::<WHOLE>())
+        if let Some([low, high]) = MASKS.get(length)
+            && let Some((first, second)) = words(buf, at)
         {
             return Self {
-                word: u128::from_le_bytes(*window) & mask,
+                low: first & low,
+                high: second & high,
                 length: length as u32,
             };
         }
         Self::slow(buf.get(at..at + length).unwrap_or(&[]))
+    }
+
+    /// Whether the bytes at `at` are this name, which the key holds whole. What follows does not matter.
+    #[inline(always)]
+    pub(super) fn stands_at(self, buf: &[u8], at: usize) -> bool {
+        if let Some([low, high]) = MASKS.get(self.length as usize)
+            && let Some((first, second)) = words(buf, at)
+        {
+            return (first & low ^ self.low) | (second & high ^ self.high) == 0;
+        }
+        Self::slow(buf.get(at..at + self.length as usize).unwrap_or(&[])) == self
     }
 
     #[cold]
@@ -62,8 +76,10 @@ impl NameKey {
                 .zip(name)
                 .for_each(|(to, from)| *to = *from),
         }
+        let (low, high) = words(&bytes, 0).unwrap_or_default();
         Self {
-            word: u128::from_le_bytes(bytes),
+            low,
+            high,
             length: name.len() as u32,
         }
     }
@@ -74,14 +90,28 @@ impl NameKey {
         self.length as usize <= WHOLE
     }
 
+    /// The name's bytes, if the key is the whole name.
+    pub(super) fn bytes(self) -> [u8; WHOLE] {
+        (u128::from(self.high) << 64 | u128::from(self.low)).to_le_bytes()
+    }
+
     /// A number that differs for different keys, mostly, in its upper bits.
     #[inline(always)]
     pub(super) fn hash(self, salt: u64) -> u64 {
-        let (low, high) = (self.word as u64, (self.word >> 64) as u64);
-        let mixed =
-            low ^ high.rotate_left(23) ^ salt.rotate_left(47) ^ u64::from(self.length) << 59;
+        let mixed = self.low
+            ^ self.high.rotate_left(23)
+            ^ salt.rotate_left(47)
+            ^ u64::from(self.length) << 59;
         (mixed ^ mixed >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
+}
+
+/// The sixteen bytes at `at` as two words, if there are so many.
+#[inline(always)]
+fn words(buf: &[u8], at: usize) -> Option<(u64, u64)> {
+    let window = buf.get(at..)?.first_chunk::<WHOLE>()?;
+    let both = u128::from_le_bytes(*window);
+    Some((both as u64, (both >> 64) as u64))
 }
 
 #[cfg(test)]
@@ -100,5 +130,8 @@ mod tests {
             );
         }
         assert_ne!(NameKey::at(text, 0, 5), NameKey::at(text, 0, 6));
+        let key = NameKey::at(text, 0, 13);
+        assert!(key.stands_at(text, 0) && key.stands_at(&text[..13], 0));
+        assert!(!key.stands_at(text, 1) && !key.stands_at(&text[..12], 0));
     }
 }

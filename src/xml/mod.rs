@@ -33,6 +33,7 @@ mod find;
 mod input;
 mod key;
 mod limits;
+mod names;
 mod reader;
 mod remembered;
 mod scanner;

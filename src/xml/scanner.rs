@@ -14,6 +14,7 @@ use super::find;
 use super::input::Input;
 use super::key::NameKey;
 use super::limits::Limits;
+use super::names::Names;
 use super::remembered::Remembered;
 use super::scope::{ScopeId, Scopes, Span};
 use super::sink::{Record, Sink};
@@ -68,6 +69,10 @@ pub(super) struct Frame {
     /// Where the bytes of a name stand that the key does not hold whole.
     pub(super) name_start: u32,
     pub(super) scope: ScopeId,
+    /// The scope's serial number.
+    pub(super) serial: u32,
+    /// Whether the scope begins with this element.
+    pub(super) declares: bool,
 }
 
 /// The scanner; reusable, grows to its working size once.
@@ -76,7 +81,9 @@ pub struct Scanner {
     pub(super) limits: Limits,
     pub(super) scopes: Scopes,
     pub(super) frames: Vec<Frame>,
+    /// Names of open elements that their keys do not hold whole.
     pub(super) names: Vec<u8>,
+    pub(super) known: Names,
     pub(super) remembered: Remembered,
     pub(super) records: Vec<Record>,
     pub(super) values: Vec<u8>,
@@ -119,6 +126,7 @@ impl Scanner {
             scopes: Scopes::new(),
             frames: Vec::new(),
             names: Vec::new(),
+            known: Names::default(),
             remembered: Remembered::default(),
             records: Vec::new(),
             values: Vec::new(),
@@ -149,16 +157,12 @@ impl Scanner {
         charset: Option<&str>,
         symbols_of: u64,
     ) -> Result<(), Error> {
-        if self.limits != *limits {
+        if self.symbols_of != symbols_of || self.limits != *limits {
             self.limits = *limits;
-            self.remembered.forget();
-        }
-        if self.symbols_of != symbols_of {
-            self.scopes.forget();
             self.symbols_of = symbols_of;
-            self.remembered.forget();
-        } else if self.scopes.begin() {
-            self.remembered.forget();
+            self.forget();
+        } else if self.scopes.is_full() || self.known.is_full() {
+            self.forget();
         }
         self.frames.clear();
         self.names.clear();
@@ -172,6 +176,13 @@ impl Scanner {
         self.carry_seen = 0;
         self.carry_quote = 0;
         self.input.begin(charset)
+    }
+
+    /// Forgets what was remembered of the messages before.
+    fn forget(&mut self) {
+        self.scopes.forget();
+        self.known.forget();
+        self.remembered.forget();
     }
 
     /// Reads more of the document.

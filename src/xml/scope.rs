@@ -8,7 +8,6 @@
 
 use super::chars;
 use super::error::ErrorKind;
-use super::key::NameKey;
 use super::sink::Sink;
 
 /// The namespace of the prefix `xml`.
@@ -20,13 +19,6 @@ pub(super) const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
 const SCOPES_MAX: usize = 512;
 /// Bytes of prefixes and namespaces remembered with them.
 const TEXT_MAX: usize = 64 << 10;
-/// Slots for resolved names; a power of two.
-const NAMES: usize = 512;
-/// Brings a hash to the number of a slot.
-const SLOT_SHIFT: u32 = 64 - NAMES.trailing_zeros();
-/// Longest name that is remembered; longer ones are resolved each time.
-const NAME_INLINE: usize = 40;
-
 /// A range of bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Span {
@@ -62,15 +54,6 @@ struct Declaration {
     namespace: Span,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    key: NameKey,
-    /// The scope's serial number, and whether it is an attribute's name.
-    of: u64,
-    name: NameRef,
-    bytes: [u8; NAME_INLINE],
-}
-
 /// All scopes of a scanner.
 #[derive(Debug)]
 pub(super) struct Scopes {
@@ -78,7 +61,6 @@ pub(super) struct Scopes {
     declarations: Vec<Declaration>,
     scopes: Vec<Scope>,
     index: Vec<u32>,
-    slots: Vec<Slot>,
     next_serial: u32,
 }
 
@@ -89,7 +71,6 @@ impl Scopes {
             declarations: Vec::new(),
             scopes: Vec::new(),
             index: vec![0; SCOPES_MAX * 2],
-            slots: Vec::new(),
             next_serial: 1,
         };
         scopes.forget();
@@ -98,14 +79,6 @@ impl Scopes {
 
     /// Forgets everything remembered; called between messages only.
     pub(super) fn forget(&mut self) {
-        let empty = Slot {
-            key: NameKey::default(),
-            of: 0,
-            name: NameRef::default(),
-            bytes: [0; NAME_INLINE],
-        };
-        self.slots.clear();
-        self.slots.resize(NAMES, empty);
         self.text.clear();
         self.text.push_str("xml");
         self.text.push_str(XML_NAMESPACE);
@@ -128,16 +101,11 @@ impl Scopes {
         self.index.fill(0);
     }
 
-    /// Makes room if the last messages filled the memory; the answer is whether all was forgotten.
-    pub(super) fn begin(&mut self) -> bool {
-        if self.scopes.len() >= SCOPES_MAX
+    /// Whether there is no room to remember another scope.
+    pub(super) fn is_full(&self) -> bool {
+        self.scopes.len() >= SCOPES_MAX
             || self.text.len() >= TEXT_MAX
-            || self.next_serial > u32::MAX / 2
-        {
-            self.forget();
-            return true;
-        }
-        false
+            || self.next_serial > u32::MAX / 4
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
@@ -196,28 +164,10 @@ impl Scopes {
         }
     }
 
-    /// The qualified name `raw`, whose key is `key`, if it was resolved in this scope before.
+    /// The serial number of a scope, which no other ever has.
     #[inline(always)]
-    pub(super) fn known(
-        &self,
-        scope: ScopeId,
-        key: NameKey,
-        raw: &[u8],
-        attribute: bool,
-    ) -> Option<&NameRef> {
-        let of = self.of(scope, attribute);
-        let slot = self.slots.get((key.hash(of) >> SLOT_SHIFT) as usize)?;
-        let same = slot.key == key
-            && slot.of == of
-            && (key.is_whole() || slot.bytes.get(..raw.len()) == Some(raw));
-        same.then_some(&slot.name)
-    }
-
-    /// Scope and kind of a name as one number.
-    #[inline(always)]
-    fn of(&self, scope: ScopeId, attribute: bool) -> u64 {
-        let serial = self.scopes.get(scope as usize).map_or(0, |s| s.serial);
-        u64::from(serial) << 1 | u64::from(attribute)
+    pub(super) fn serial(&self, scope: ScopeId) -> u32 {
+        self.scopes.get(scope as usize).map_or(0, |s| s.serial)
     }
 
     /// Whether a scope stays after its element has closed.
@@ -230,15 +180,12 @@ impl Scopes {
     /// Checks and resolves a qualified name.
     #[cold]
     pub(super) fn resolve<S: Sink>(
-        &mut self,
+        &self,
         scope: ScopeId,
-        key: NameKey,
         raw: &[u8],
         attribute: bool,
         sink: &mut S,
     ) -> Result<NameRef, ErrorKind> {
-        let of = self.of(scope, attribute);
-        let at = (key.hash(of) >> SLOT_SHIFT) as usize;
         let name = std::str::from_utf8(raw)
             .map_err(|_| ErrorKind::Encoding("a name is not UTF-8".into()))?;
         let (prefix, local) = chars::split_qname(name).map_err(ErrorKind::NotWellFormed)?;
@@ -262,22 +209,11 @@ impl Scopes {
             },
         };
         let symbol = sink.symbol(self.text(namespace), local);
-        let resolved = NameRef {
+        Ok(NameRef {
             symbol,
             namespace,
             prefix_len: prefix.len() as u16,
-        };
-        let mut bytes = [0; NAME_INLINE];
-        if let (Some(into), Some(slot)) = (bytes.get_mut(..raw.len()), self.slots.get_mut(at)) {
-            into.copy_from_slice(raw);
-            *slot = Slot {
-                key,
-                of,
-                name: resolved,
-                bytes,
-            };
-        }
-        Ok(resolved)
+        })
     }
 
     fn lookup(&self, mut id: ScopeId, prefix: &str) -> Option<Span> {

@@ -31,6 +31,25 @@ pub trait Sink {
     fn comment(&mut self, text: &str, last: bool);
     /// An end tag. `Skip` means the same as `Continue`.
     fn end(&mut self, tag: &EndTag<'_>) -> Flow;
+    /// Takes an element by its number alone, if nothing else of its tag matters. Where the answer is
+    /// `None`, nothing has happened, and `start` follows with the whole tag. The note beside the number
+    /// is the sink's to write; it comes back with the name until that is forgotten, and begins as 0.
+    fn start_known(
+        &mut self,
+        known: (u64, &mut u64),
+        attributes: bool,
+        depth: u32,
+        end: u64,
+    ) -> Option<Flow> {
+        let _ = (known, attributes, depth, end);
+        None
+    }
+    /// Takes the end of an element inside the root by its depth alone. Where the answer is `None`,
+    /// nothing has happened, and `end` follows.
+    fn end_known(&mut self, depth: u32, end: u64) -> Option<Flow> {
+        let _ = (depth, end);
+        None
+    }
 }
 
 /// Reads along at shallow depth.

@@ -6,6 +6,7 @@ use super::chars;
 use super::error::{Error, ErrorKind};
 use super::find;
 use super::key::NameKey;
+use super::names::kind_of;
 use super::remembered::What;
 use super::scanner::{Frame, Place, Scanner, Step, span};
 use super::scope::{NameRef, ScopeId, Span, XML_NAMESPACE, XMLNS_NAMESPACE};
@@ -262,13 +263,7 @@ impl Scanner {
         };
         let raw = tag.get(1..read.name_end - at).unwrap_or(&[]);
         let key = NameKey::at(buf, at + 1, raw.len());
-        let name = match self.scopes.known(scope, key, raw, false) {
-            Some(name) => *name,
-            None => self
-                .scopes
-                .resolve(scope, key, raw, false, sink)
-                .map_err(|kind| self.error(kind, at))?,
-        };
+        let name = self.resolve(scope, key, raw, false, at, sink)?;
         if !self.records.is_empty() {
             self.resolve_attributes(buf, tag, scope, at, sink)?;
         }
@@ -283,6 +278,28 @@ impl Scanner {
                 .keep(tag, self.frames.len(), outer, (read, at), what);
         }
         self.enter_element(buf, at, read, (name, key, scope), sink)
+    }
+
+    /// The meaning of a qualified name, remembered or found out.
+    fn resolve<S: Sink>(
+        &mut self,
+        scope: ScopeId,
+        key: NameKey,
+        raw: &[u8],
+        attribute: bool,
+        at: usize,
+        sink: &mut S,
+    ) -> Result<NameRef, Box<Error>> {
+        let kind = kind_of(self.scopes.serial(scope), attribute);
+        if let Some(name) = self.known.known(kind, key, raw) {
+            return Ok(name);
+        }
+        let name = self
+            .scopes
+            .resolve(scope, raw, attribute, sink)
+            .map_err(|kind| self.error(kind, at))?;
+        self.known.keep(kind, key, raw, name);
+        Ok(name)
     }
 
     /// Opens an element whose tag is read, checked and resolved.
@@ -307,6 +324,8 @@ impl Scanner {
             key,
             name_start: self.names.len() as u32,
             scope,
+            serial: self.scopes.serial(scope),
+            declares: read.declares,
         });
         if !key.is_whole() {
             self.names
@@ -392,13 +411,7 @@ impl Scanner {
             others += 1;
             let raw = bytes_of(tag, record.name);
             let key = NameKey::at(buf, at + record.name.start as usize, raw.len());
-            let resolved = match self.scopes.known(scope, key, raw, true) {
-                Some(name) => *name,
-                None => self
-                    .scopes
-                    .resolve(scope, key, raw, true, sink)
-                    .map_err(|kind| self.error(kind, at))?,
-            };
+            let resolved = self.resolve(scope, key, raw, true, at, sink)?;
             if let Some(record) = self.records.get_mut(index) {
                 record.resolved = resolved;
             }
@@ -416,7 +429,7 @@ impl Scanner {
     }
 
     /// An attribute whose expanded name occurs twice.
-    fn repeated(&self, tag: &[u8]) -> Option<String> {
+    pub(super) fn repeated(&self, tag: &[u8]) -> Option<String> {
         let key = |record: &Record| {
             let raw = text_of(tag, record.name);
             let local = raw.split_once(':').map_or(raw, |(_, local)| local);
@@ -511,7 +524,7 @@ impl Scanner {
         let Some(frame) = self.frames.last() else {
             return Err(self.malformed(format!("the end tag `</{shown}>` closes nothing"), at));
         };
-        let held = frame.key.word.to_le_bytes();
+        let held = frame.key.bytes();
         let open = self.name_of(frame, &held);
         // `trim_ascii_end` also takes form feeds, which no tag may contain; the block check refuses them.
         if name != open {
@@ -535,7 +548,7 @@ impl Scanner {
     }
 
     /// The innermost open element's name when its key does not hold it whole.
-    fn long_name(&self) -> &[u8] {
+    pub(super) fn long_name(&self) -> &[u8] {
         let frame = self.frames.last();
         frame
             .and_then(|frame| self.names.get(frame.name_start as usize..))
@@ -548,7 +561,7 @@ impl Scanner {
         let Some(frame) = self.frames.pop() else {
             return Flow::Continue;
         };
-        let held = frame.key.word.to_le_bytes();
+        let held = frame.key.bytes();
         let told = EndTag {
             raw: self.name_of(&frame, &held),
             depth,
@@ -559,7 +572,7 @@ impl Scanner {
         if !frame.key.is_whole() {
             self.names.truncate(frame.name_start as usize);
         }
-        if frame.scope != self.scope() {
+        if frame.declares {
             self.scopes.leave(frame.scope);
         }
         if self.frames.is_empty() {

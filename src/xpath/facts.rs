@@ -509,33 +509,21 @@ impl Facts {
             return;
         };
         let serial = self.insts.get(inst as usize).map_or(0, |inst| inst.serial);
-        let mut fired = std::mem::take(&mut self.fired);
-        let from = fired.len();
-        if !tests.test(found, memo, serial, |cond| fired.push(cond)) {
+        let from = self.fired.len();
+        if !tests.test(found, memo, serial, |cond| self.fired.push(cond)) {
             self.spilled = true;
         }
-        self.fire_all(program, states, fired, from, inst);
+        self.fire_all(program, states, from, inst);
     }
 
     /// Fires what was collected from `from` on; the list is shared with outer calls.
-    fn fire_all(
-        &mut self,
-        program: &Program,
-        states: &States,
-        fired: Vec<CondId>,
-        from: usize,
-        inst: u32,
-    ) {
+    fn fire_all(&mut self, program: &Program, states: &States, from: usize, inst: u32) {
         let mut at = from;
-        let mut fired = fired;
-        while let Some(&cond) = fired.get(at) {
-            self.fired = std::mem::take(&mut fired);
+        while let Some(&cond) = self.fired.get(at) {
             self.fire(program, states, cond, inst);
-            fired = std::mem::take(&mut self.fired);
             at += 1;
         }
-        fired.truncate(from);
-        self.fired = fired;
+        self.fired.truncate(from);
     }
 
     /// The first node of a slot is complete.
@@ -606,10 +594,9 @@ impl Facts {
             ) else {
                 continue;
             };
-            let mut fired = std::mem::take(&mut self.fired);
-            let from = fired.len();
-            tests.test_growing(number, memo, open.serial, |cond| fired.push(cond));
-            self.fire_all(program, states, fired, from, inst);
+            let from = self.fired.len();
+            tests.test_growing(number, memo, open.serial, |cond| self.fired.push(cond));
+            self.fire_all(program, states, from, inst);
         }
     }
 
@@ -637,8 +624,7 @@ impl Facts {
             return;
         };
         let mut stack = std::mem::take(&mut self.stack);
-        let mut fired = std::mem::take(&mut self.fired);
-        let from = fired.len();
+        let from = self.fired.len();
         let held = Held {
             slots: &self.slots,
             texts: &self.texts,
@@ -650,11 +636,11 @@ impl Facts {
                 Found::Text(text, _) => Found::Text(text, cut),
                 other => other,
             };
-            tests.test(found, memo, open.serial, |cond| fired.push(cond))
+            tests.test(found, memo, open.serial, |cond| self.fired.push(cond))
         });
         self.stack = stack;
         self.spilled |= !complete;
-        self.fire_all(program, states, fired, from, inst);
+        self.fire_all(program, states, from, inst);
     }
 
     // --- ends -----------------------------------------------------------------------------------

@@ -34,6 +34,20 @@ pub(super) struct Listener {
     pub(super) slots: Vec<u32>,
 }
 
+impl Listener {
+    /// Whether any part of the name as written fills a slot.
+    pub(super) fn wants_name(&self, program: &Program) -> bool {
+        let slots = program.slots(self.anchor);
+        let kinds = self
+            .slots
+            .iter()
+            .filter_map(|slot| slots.get(*slot as usize));
+        kinds
+            .map(|slot| slot.kind)
+            .any(|kind| !matches!(kind, SlotKind::Text | SlotKind::Count | SlotKind::Sum))
+    }
+}
+
 /// Who listens at one trie node.
 #[derive(Debug, Default)]
 pub(super) struct Place {
@@ -224,6 +238,12 @@ impl Program {
     #[inline]
     pub(super) fn place(&self, node: NodeId) -> Option<&Place> {
         self.places.get(node as usize)?.as_deref()
+    }
+
+    /// A listener for elements at a node, by its number there.
+    #[inline]
+    pub(super) fn listener(&self, node: NodeId, number: u32) -> Option<&Listener> {
+        self.place(node)?.element.get(number as usize)
     }
 
     #[inline]

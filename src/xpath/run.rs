@@ -6,8 +6,9 @@ use crate::xml::{self, Fed, Observer, Scanner};
 
 use super::eval::{Evaluator, Given};
 use super::fallback::Foreign;
+use super::pass::Pass;
 use super::set::{AtomId, Set};
-use super::stream::{Pass, Stream};
+use super::stream::Stream;
 use super::tally::{PHASE_TREE, Plan};
 use super::tree::Tree;
 

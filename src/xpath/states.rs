@@ -8,15 +8,19 @@
 use std::collections::HashMap;
 
 use super::index::Hashing;
-use super::program::Program;
-use super::trie::{NodeId, Reach};
+use super::program::{Listener, Place, Program};
+use super::trie::{NodeId, Reach, SymbolTest};
 
 pub(super) type StateId = u32;
 
 const STATES_MAX: usize = 4096;
 const NODES_MAX: usize = 1 << 18;
+/// Up to so many attribute tests of a state are tried one by one.
+const FEW: usize = 4;
 /// Slots of remembered transitions; a power of two.
 const TRANSITIONS: usize = 2048;
+/// So often notes are taken on names after states were numbered anew; then no more.
+const GENERATIONS: u32 = (1 << 24) - 1;
 
 /// What an element matches.
 #[derive(Debug)]
@@ -25,33 +29,46 @@ pub(super) struct State {
     pub(super) matched: Box<[NodeId]>,
     /// Nodes matched at or above it whose descendants are looked for.
     waiting: Box<[NodeId]>,
-    /// Those of `matched` that somebody listens at, outer before inner.
-    pub(super) busy: Box<[NodeId]>,
-    /// Nothing below, and nothing in its own text, can matter.
-    pub(super) dead: bool,
-    pub(super) texts: bool,
-    pub(super) comments: bool,
-    pub(super) attributes: bool,
-    pub(super) anchors: bool,
-    pub(super) counted: bool,
+    /// Nodes whose instances the element opens; those whose siblings are counted. In these and the
+    /// following, outer nodes come before inner ones.
+    pub(super) anchors: Box<[NodeId]>,
+    pub(super) counted: Box<[NodeId]>,
+    /// Listeners that are told of the start, and of the end.
+    pub(super) starts: Box<[ListenerId]>,
+    pub(super) ends: Box<[ListenerId]>,
+    /// Nodes at which attributes, text nodes, comments are listened for.
+    pub(super) attributes: Box<[NodeId]>,
+    /// The tests of those attributes, if they are few: with the node and the place's number of it.
+    pub(super) few_attributes: Option<Box<[(SymbolTest, NodeId, u32)]>>,
+    pub(super) texts: Box<[NodeId]>,
+    pub(super) comments: Box<[NodeId]>,
     pub(super) section: Option<u8>,
     pub(super) flags: u8,
     /// Bytes of the element's text that its tests need.
     pub(super) need: usize,
-    /// Whether elements have slots to fill.
-    pub(super) slots: bool,
 }
+
+/// A listener for elements: its node, and its number there.
+pub(super) type ListenerId = (NodeId, u32);
 
 /// What an element does at all, in bits: nothing for most.
 pub(super) mod flags {
-    /// Somebody listens at the element.
-    pub(in super::super) const BUSY: u8 = 1;
-    /// Nothing below it can matter.
+    /// Something happens at its start tag.
+    pub(in super::super) const OPENS: u8 = 1;
+    /// Nothing below it, and nothing in its own text, can matter.
     pub(in super::super) const DEAD: u8 = 2;
     /// Its text nodes are wanted one by one.
     pub(in super::super) const TEXTS: u8 = 4;
     /// It is a section.
     pub(in super::super) const SECTION: u8 = 8;
+    /// Its text is wanted.
+    pub(in super::super) const CAPTURES: u8 = 16;
+    /// Something may happen at its end tag, besides tests on its text.
+    pub(in super::super) const CLOSES: u8 = 32;
+    /// Its attributes are wanted.
+    pub(in super::super) const ATTRIBUTES: u8 = 64;
+    /// Its name as written may be wanted.
+    pub(in super::super) const NAMES: u8 = 128;
 }
 
 /// What a state is: the nodes matched, the nodes waiting.
@@ -74,6 +91,8 @@ pub(super) struct States {
     nodes: usize,
     /// Whether there is no room for another state.
     pub(super) full: bool,
+    /// How often the states were numbered anew; notes of another time mean nothing.
+    generation: u32,
 }
 
 impl States {
@@ -118,6 +137,7 @@ impl States {
         );
         self.full = false;
         self.nodes = 0;
+        self.generation = (self.generation + 1).min(GENERATIONS);
     }
 
     #[inline]
@@ -144,6 +164,32 @@ impl States {
         for (id, (matched, waiting)) in open.into_iter().zip(sets) {
             *id = self.intern(program, matched, waiting);
         }
+    }
+
+    /// The state of a child element, and its flags, if remembered.
+    #[inline(always)]
+    pub(super) fn known(&self, from: StateId, symbol: u64) -> Option<(StateId, u8)> {
+        let known = self.transitions.get(slot(from, symbol))?;
+        (known.from == from && known.symbol == symbol).then_some((known.next, known.flags))
+    }
+
+    /// The same, with what the name's note says first.
+    #[inline(always)]
+    pub(super) fn noted(
+        &self,
+        from: StateId,
+        symbol: u64,
+        note: &mut u64,
+    ) -> Option<(StateId, u8)> {
+        if *note >> 24 == u64::from(from) << 24 | u64::from(self.generation) {
+            return Some(((*note >> 8) as u16 as StateId, *note as u8));
+        }
+        let (next, flags) = self.known(from, symbol)?;
+        if next <= StateId::from(u16::MAX) && from <= 0xFFFF && self.generation < GENERATIONS {
+            let whence = u64::from(from) << 24 | u64::from(self.generation);
+            *note = whence << 24 | u64::from(next) << 8 | u64::from(flags);
+        }
+        Some((next, flags))
     }
 
     /// The state of a child element, and its flags.
@@ -274,59 +320,90 @@ fn has_useful_child(program: &Program, id: NodeId) -> bool {
 
 impl State {
     fn new(program: &Program, matched: Box<[NodeId]>, waiting: Box<[NodeId]>) -> Self {
+        let mut outward: Vec<NodeId> = matched.to_vec();
+        outward.sort_by_key(|id| program.trie.node(*id).map_or(0, |node| node.depth));
+        let places: Vec<(NodeId, &Place)> = outward
+            .into_iter()
+            .filter_map(|id| program.place(id).map(|place| (id, place)))
+            .collect();
+        let nodes = |wanted: &dyn Fn(&Place) -> bool| -> Box<[NodeId]> {
+            let all = places.iter().filter(|(_, place)| wanted(place));
+            all.map(|(id, _)| *id).collect()
+        };
+        let listeners = |wanted: &dyn Fn(&Listener) -> bool| -> Box<[ListenerId]> {
+            let all = places.iter().flat_map(|(id, place)| {
+                (0_u32..)
+                    .zip(&place.element)
+                    .filter(|(_, l)| wanted(l))
+                    .map(|(number, _)| (*id, number))
+            });
+            all.collect()
+        };
+        let index_need = |listener: &Listener| {
+            let index = listener
+                .index
+                .and_then(|at| program.indexes.get(at as usize));
+            index.map_or(0, |index| index.need)
+        };
+        let elements = || places.iter().flat_map(|(_, place)| &place.element);
         let mut state = Self {
-            busy: Box::default(),
-            dead: true,
-            texts: false,
-            comments: false,
-            attributes: false,
-            anchors: false,
-            counted: false,
-            section: None,
+            anchors: nodes(&|place| place.anchor.is_some()),
+            counted: nodes(&|place| !place.positions.is_empty()),
+            starts: listeners(&|l| !l.exists.is_empty() || !l.slots.is_empty()),
+            ends: listeners(&|l| l.index.is_some() || !l.slots.is_empty()),
+            attributes: nodes(&|place| !place.attributes.is_empty()),
+            few_attributes: few_attributes(&places),
+            texts: nodes(&|place| !place.texts.is_empty()),
+            comments: nodes(&|place| !place.comments.is_empty()),
+            section: places.iter().find_map(|(_, place)| place.section),
+            need: elements().map(index_need).max().unwrap_or(0),
             flags: 0,
-            need: 0,
-            slots: false,
             matched,
             waiting,
         };
-        let mut busy = Vec::new();
-        for id in &state.matched {
-            let Some(place) = program.place(*id) else {
-                continue;
-            };
-            let listens =
-                !place.element.is_empty() || !place.attributes.is_empty() || place.anchor.is_some();
-            if listens || !place.texts.is_empty() || !place.comments.is_empty() {
-                busy.push(*id);
-            }
-            state.texts |= !place.texts.is_empty();
-            state.comments |= !place.comments.is_empty();
-            state.attributes |= !place.attributes.is_empty();
-            state.anchors |= place.anchor.is_some();
-            state.counted |= !place.positions.is_empty();
-            state.section = state.section.or(place.section);
-            for listener in &place.element {
-                let need = listener
-                    .index
-                    .and_then(|index| program.indexes.get(index as usize))
-                    .map_or(0, |i| i.need);
-                state.need = state.need.max(need);
-                state.slots |= !listener.slots.is_empty();
-            }
-        }
-        busy.sort_by_key(|id| program.trie.node(*id).map_or(0, |node| node.depth));
-        state.busy = busy.into_boxed_slice();
-        let live = state
-            .matched
-            .iter()
-            .any(|id| has_useful_child(program, *id));
-        state.dead = !live && state.waiting.is_empty() && !state.texts && !state.comments;
-        state.flags = (u8::from(!state.busy.is_empty()) * flags::BUSY)
-            | (u8::from(state.dead) * flags::DEAD)
-            | (u8::from(state.texts) * flags::TEXTS)
-            | (u8::from(state.section.is_some()) * flags::SECTION);
+        let named = elements().any(|listener| listener.wants_name(program));
+        state.flags = state.flags_now(program, named);
         state
     }
+
+    fn flags_now(&self, program: &Program, named: bool) -> u8 {
+        let live = self.matched.iter().any(|id| has_useful_child(program, *id));
+        let dead =
+            !live && self.waiting.is_empty() && self.texts.is_empty() && self.comments.is_empty();
+        let slots = self.starts.iter().chain(&self.ends).any(|&(node, number)| {
+            program
+                .listener(node, number)
+                .is_some_and(|l| !l.slots.is_empty())
+        });
+        let opens = !self.anchors.is_empty()
+            || !self.counted.is_empty()
+            || !self.starts.is_empty()
+            || !self.attributes.is_empty();
+        [
+            (opens, flags::OPENS),
+            (dead, flags::DEAD),
+            (!self.texts.is_empty(), flags::TEXTS),
+            (self.section.is_some(), flags::SECTION),
+            (self.need > 0, flags::CAPTURES),
+            (slots || !self.anchors.is_empty(), flags::CLOSES),
+            (!self.attributes.is_empty(), flags::ATTRIBUTES),
+            (named, flags::NAMES),
+        ]
+        .iter()
+        .filter(|(is, _)| *is)
+        .fold(0, |bits, (_, flag)| bits | flag)
+    }
+}
+
+/// The attribute tests of all places, if looking at each is quicker than looking names up.
+fn few_attributes(places: &[(NodeId, &Place)]) -> Option<Box<[(SymbolTest, NodeId, u32)]>> {
+    let all = places.iter().flat_map(|(id, place)| {
+        (0_u32..)
+            .zip(&place.attributes)
+            .map(|(number, (test, _))| (test.clone(), *id, number))
+    });
+    let all: Box<[_]> = all.collect();
+    (all.len() <= FEW).then_some(all)
 }
 
 #[inline]

@@ -4,16 +4,15 @@
 //! more is done. Text is copied only where a value is wanted, and only as far as its tests need.
 //! What no live state wants is skipped by the scanner. No allocation once the buffers have grown.
 
-use crate::xml::{EndTag, Flow, Observer, Sink, Tag};
+use crate::xml::Tag;
 
-use super::facts::{DOCUMENT, Facts, Frame, NONE, Progress, is_cut};
-use super::index::{Found, VALUE_BYTES_MAX};
-use super::program::{Listener, PHASE_ROOT, Phase, Program, SlotKind};
+use super::facts::{DOCUMENT, Facts, Frame, NONE, is_cut};
+use super::index::VALUE_BYTES_MAX;
+use super::listen;
+use super::program::{PHASE_ROOT, Phase, Program};
 use super::run::Pause;
-use super::states::{States, flags};
+use super::states::{StateId, States, flags};
 use super::tally::Tally;
-use super::trie::NodeId;
-use super::value;
 
 /// The state of a message.
 #[derive(Debug, Default)]
@@ -22,19 +21,19 @@ pub(super) struct Stream {
     pub(super) states: States,
     pub(super) tally: Tally,
     /// Text of open elements whose value is wanted.
-    kept: String,
+    pub(super) kept: String,
     /// `kept` grows up to here.
-    wanted: usize,
+    pub(super) wanted: usize,
     /// The text node in hand, where text nodes are wanted.
     node_text: String,
-    takes_nodes: bool,
+    pub(super) takes_nodes: bool,
     comment_open: bool,
     /// Offset behind the event in hand, and of the last decision.
     here: u64,
     pub(super) decided_at: u64,
     pub(super) pause: Pause,
     program: u64,
-    over: bool,
+    pub(super) over: bool,
 }
 
 impl Stream {
@@ -110,14 +109,38 @@ impl Stream {
 
     // --- elements ---------------------------------------------------------------------------------
 
+    /// An element inside the root starts whose tag nobody needs to see and that was met before in this
+    /// place; nothing has happened when the answer is nothing. Else it is whether nothing below matters.
+    #[inline(always)]
+    pub(super) fn enter_known(
+        &mut self,
+        program: &Program,
+        (symbol, note): (u64, &mut u64),
+        attributes: bool,
+        end: u64,
+    ) -> Option<bool> {
+        let from = self.facts.frames.last()?.state;
+        let (state, flags) = self.states.noted(from, symbol, note)?;
+        let refused = flags::NAMES | flags::SECTION | flags::ATTRIBUTES * u8::from(attributes);
+        let depth = self.facts.frames.len() as u32;
+        if flags & refused != 0 || depth < 2 || !self.node_text.is_empty() {
+            return None;
+        }
+        self.here = end;
+        self.push(state, flags);
+        if flags & (flags::OPENS | flags::CAPTURES) != 0 {
+            self.listen(program, depth, None);
+        }
+        Some(flags & flags::DEAD != 0 && self.kept.len() >= self.wanted)
+    }
+
     /// An element starts; the answer is whether nothing below it can matter.
     #[inline]
-    fn enter(&mut self, program: &Program, tag: &Tag<'_>) -> bool {
+    pub(super) fn enter(&mut self, program: &Program, tag: &Tag<'_>) -> bool {
         if !self.node_text.is_empty() {
             self.end_text_node(program);
         }
         self.here = tag.end();
-        self.facts.element += 1;
         if self.states.full {
             self.states.compact(
                 program,
@@ -127,21 +150,12 @@ impl Stream {
         let from = self.facts.frames.last().map_or(0, |frame| frame.state);
         let (state, flags) = self.states.step(program, from, tag.symbol());
         let depth = self.facts.frames.len() as u32;
-        self.facts.frames.push(Frame {
-            state,
-            flags,
-            insts: self.facts.insts.len() as u32,
-            counters: self.facts.counters.len() as u32,
-            capture: NONE,
-            need: 0,
-            wanted_before: 0,
-        });
-        self.takes_nodes = flags & flags::TEXTS != 0;
+        self.push(state, flags);
         if flags & flags::SECTION != 0 {
             self.near_root(program, depth, true);
         }
-        if flags & flags::BUSY != 0 {
-            self.listen(program, tag, depth);
+        if flags & (flags::OPENS | flags::CAPTURES) != 0 {
+            self.listen(program, depth, Some(tag));
         }
         let dead = flags & flags::DEAD != 0 && self.kept.len() >= self.wanted;
         if depth == 1 {
@@ -157,6 +171,21 @@ impl Stream {
         dead
     }
 
+    #[inline(always)]
+    fn push(&mut self, state: StateId, flags: u8) {
+        self.facts.element += 1;
+        self.facts.frames.push(Frame {
+            state,
+            flags,
+            insts: self.facts.insts.len() as u32,
+            counters: self.facts.counters.len() as u32,
+            capture: NONE,
+            need: 0,
+            wanted_before: 0,
+        });
+        self.takes_nodes = flags & flags::TEXTS != 0;
+    }
+
     /// Sections begin and end at depth 2.
     fn near_root(&mut self, program: &Program, depth: u32, begins: bool) {
         if depth != 2 {
@@ -169,43 +198,40 @@ impl Stream {
         }
     }
 
-    /// Does what the element's state asks for.
-    fn listen(&mut self, program: &Program, tag: &Tag<'_>, depth: u32) {
+    /// Does what the element's state asks for; the tag is there where its state may need it.
+    fn listen(&mut self, program: &Program, depth: u32, tag: Option<&Tag<'_>>) {
         let Self { facts, states, .. } = self;
-        let Some(frame) = facts.frames.last().copied() else {
+        let Some(frame) = facts.frames.last() else {
             return;
         };
+        let (first, flags) = (frame.insts, frame.flags);
         let Some(state) = states.get(frame.state) else {
             return;
         };
         let mut need = state.need;
-        if state.anchors {
-            for &node in &state.busy {
-                if program.anchor(node).is_some() {
-                    facts.open(program, node, depth);
-                }
+        if flags & flags::OPENS != 0 {
+            for &node in &state.anchors {
+                facts.open(program, node, depth);
             }
-        }
-        for &node in &state.busy {
-            let Some(place) = program.place(node) else {
-                continue;
-            };
-            if state.counted && !place.positions.is_empty() {
-                position(facts, program, states, node, depth);
+            for &node in &state.counted {
+                listen::position(facts, program, states, node, depth);
             }
-            for listener in &place.element {
-                need = need.max(element_starts(
+            for &(node, listener) in &state.starts {
+                let Some(listener) = program.listener(node, listener) else {
+                    continue;
+                };
+                need = need.max(listen::element_starts(
                     facts, program, states, node, listener, depth, tag,
                 ));
             }
-        }
-        if state.attributes && tag.has_attributes() {
-            attributes(facts, program, states, &state.busy, depth, tag);
-        }
-        let mut inst = frame.insts;
-        while (inst as usize) < facts.insts.len() {
-            facts.started(program, states, inst);
-            inst += 1;
+            if let Some(tag) =
+                tag.filter(|tag| flags & flags::ATTRIBUTES != 0 && tag.has_attributes())
+            {
+                listen::attributes(facts, program, states, state, depth, tag);
+            }
+            for inst in first..facts.insts.len() as u32 {
+                facts.started(program, states, inst);
+            }
         }
         if need > 0 {
             self.capture(need);
@@ -223,19 +249,46 @@ impl Stream {
         self.wanted = self.wanted.max(start + need);
     }
 
+    /// An element inside the root ends; nothing has happened when the answer is false.
+    #[inline(always)]
+    pub(super) fn leave_known(&mut self, program: &Program, end: u64) -> bool {
+        let Some(frame) = self.facts.frames.last() else {
+            return false;
+        };
+        let busy = frame.flags & flags::CLOSES != 0 || frame.capture != NONE;
+        let counters = frame.counters as usize;
+        if frame.flags & flags::SECTION != 0
+            || self.facts.frames.len() <= 2
+            || !self.node_text.is_empty()
+        {
+            return false;
+        }
+        self.here = end;
+        if busy {
+            self.leave_busy(program);
+        }
+        self.facts.counters.truncate(counters);
+        self.facts.frames.pop();
+        let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
+        self.takes_nodes = above & flags::TEXTS != 0;
+        true
+    }
+
     #[inline]
-    fn leave(&mut self, program: &Program, end: u64) {
+    pub(super) fn leave(&mut self, program: &Program, end: u64) {
         if !self.node_text.is_empty() {
             self.end_text_node(program);
         }
         self.here = end;
-        let Some(frame) = self.facts.frames.last().copied() else {
+        let Some(frame) = self.facts.frames.last() else {
             return;
         };
-        if frame.flags & (flags::BUSY | flags::SECTION) != 0 {
-            self.leave_busy(program, &frame);
+        let (flags, counters) = (frame.flags, frame.counters as usize);
+        self.leave_busy(program);
+        if flags & flags::SECTION != 0 {
+            self.near_root(program, self.facts.frames.len() as u32 - 1, false);
         }
-        self.facts.counters.truncate(frame.counters as usize);
+        self.facts.counters.truncate(counters);
         self.facts.frames.pop();
         let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
         self.takes_nodes = above & flags::TEXTS != 0;
@@ -244,17 +297,19 @@ impl Stream {
         }
     }
 
-    fn leave_busy(&mut self, program: &Program, frame: &Frame) {
-        let depth = self.facts.frames.len() as u32 - 1;
+    /// What depends on the end of the innermost element.
+    fn leave_busy(&mut self, program: &Program) {
+        let Some(frame) = self.facts.frames.last() else {
+            return;
+        };
+        let first = frame.insts as usize;
         if frame.capture != NONE {
-            self.element_value(program, frame, depth);
+            let frame = *frame;
+            self.element_value(program, &frame, self.facts.frames.len() as u32 - 1);
         }
-        while self.facts.insts.len() as u32 > frame.insts {
+        while self.facts.insts.len() > first {
             let last = self.facts.insts.len() as u32 - 1;
             self.facts.finish_instance(program, &self.states, last);
-        }
-        if frame.flags & flags::SECTION != 0 {
-            self.near_root(program, depth, false);
         }
     }
 
@@ -264,7 +319,7 @@ impl Stream {
         if !self
             .states
             .get(document)
-            .is_some_and(|state| state.comments)
+            .is_some_and(|state| !state.comments.is_empty())
         {
             self.finish(program);
         }
@@ -283,12 +338,9 @@ impl Stream {
         let Some(state) = states.get(frame.state) else {
             return;
         };
-        for &node in &state.busy {
-            let Some(place) = program.place(node) else {
-                continue;
-            };
-            for listener in &place.element {
-                element_ends(facts, program, states, node, listener, depth, text);
+        for &(node, listener) in &state.ends {
+            if let Some(listener) = program.listener(node, listener) {
+                listen::element_ends(facts, program, states, node, listener, depth, text);
             }
         }
         let before = frame.wanted_before as usize;
@@ -308,7 +360,7 @@ impl Stream {
     // --- text -------------------------------------------------------------------------------------
 
     #[inline]
-    fn take_text(&mut self, text: &str) {
+    pub(super) fn take_text(&mut self, text: &str) {
         if self.kept.len() < self.wanted {
             keep(&mut self.kept, text, self.wanted);
         }
@@ -329,12 +381,12 @@ impl Stream {
             .last()
             .and_then(|frame| states.get(frame.state))
         {
-            for &node in &state.busy {
+            for &node in &state.texts {
                 let Some(place) = program.place(node) else {
                     continue;
                 };
                 for listener in &place.texts {
-                    leaf(
+                    listen::leaf(
                         facts, program, states, node, listener, depth, &text, cut, None,
                     );
                 }
@@ -344,7 +396,7 @@ impl Stream {
         self.node_text.clear();
     }
 
-    fn take_comment(&mut self, program: &Program, text: &str, last: bool) {
+    pub(super) fn take_comment(&mut self, program: &Program, text: &str, last: bool) {
         if !self.node_text.is_empty() && !self.comment_open {
             self.end_text_node(program);
         }
@@ -353,7 +405,7 @@ impl Stream {
             .frames
             .last()
             .and_then(|frame| self.states.get(frame.state))
-            .is_some_and(|s| s.comments);
+            .is_some_and(|s| !s.comments.is_empty());
         self.comment_open = !last;
         if !wanted {
             return;
@@ -372,12 +424,12 @@ impl Stream {
             .last()
             .and_then(|frame| states.get(frame.state))
         {
-            for &node in &state.busy {
+            for &node in &state.comments {
                 let Some(place) = program.place(node) else {
                     continue;
                 };
                 for listener in &place.comments {
-                    leaf(
+                    listen::leaf(
                         facts, program, states, node, listener, depth, &text, cut, None,
                     );
                 }
@@ -399,450 +451,4 @@ fn keep(kept: &mut String, text: &str, wanted: usize) {
         .find(|at| text.is_char_boundary(*at))
         .unwrap_or(text.len());
     kept.push_str(text.get(..end).unwrap_or(text));
-}
-
-/// Counts an element among its siblings and tells its instance.
-fn position(facts: &mut Facts, program: &Program, states: &States, node: NodeId, depth: u32) {
-    let Some(parent) = facts
-        .frames
-        .len()
-        .checked_sub(2)
-        .and_then(|at| facts.frames.get(at))
-        .copied()
-    else {
-        return;
-    };
-    let own = facts.frames.last().map_or(0, |frame| frame.counters);
-    let mut counters = facts
-        .counters
-        .iter_mut()
-        .enumerate()
-        .skip(parent.counters as usize);
-    let known = counters.find(|(at, (of, _))| *of == node && (*at as u32) < own);
-    let position = match known {
-        Some((_, (_, count))) => {
-            *count += 1;
-            *count
-        }
-        None => {
-            // The element's own counters begin behind the one added for its parent.
-            facts.counters.push((node, 1));
-            if let Some(frame) = facts.frames.last_mut() {
-                frame.counters += 1;
-            }
-            1
-        }
-    };
-    let Some(place) = program.place(node) else {
-        return;
-    };
-    let inst = facts.instances(program, states, node, node, Some(0), depth);
-    for &(op, number, cond) in &place.positions {
-        if op.numbers(f64::from(position), number) {
-            inst.iter()
-                .for_each(|inst| facts.fire(program, states, cond, *inst));
-        }
-    }
-}
-
-/// Does something for each instance that a listener's place belongs to; mostly there is one.
-#[inline(always)]
-fn each_instance(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    node: NodeId,
-    listener: &Listener,
-    depth: u32,
-    mut act: impl FnMut(&mut Facts, u32),
-) {
-    match listener.up {
-        _ if listener.anchor == 0 => act(facts, DOCUMENT),
-        Some(up) => {
-            if let Some(inst) = facts.instance_at(listener.anchor, depth.wrapping_sub(up)) {
-                act(facts, inst);
-            }
-        }
-        None => {
-            for inst in facts.instances(program, states, node, listener.anchor, None, depth) {
-                act(facts, inst);
-            }
-        }
-    }
-}
-
-/// Tells what is known at a start tag; the answer is how much text is wanted beyond the state's own need.
-fn element_starts(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    node: NodeId,
-    listener: &Listener,
-    depth: u32,
-    tag: &Tag<'_>,
-) -> usize {
-    if listener.exists.is_empty() && listener.slots.is_empty() {
-        return 0;
-    }
-    let mut need = 0;
-    each_instance(
-        facts,
-        program,
-        states,
-        node,
-        listener,
-        depth,
-        |facts, inst| {
-            for &cond in &listener.exists {
-                facts.fire(program, states, cond, inst);
-            }
-            for &slot in &listener.slots {
-                need = need.max(slot_starts(
-                    facts,
-                    program,
-                    states,
-                    listener.anchor,
-                    slot,
-                    inst,
-                    depth,
-                    tag,
-                ));
-            }
-        },
-    );
-    need
-}
-
-#[expect(clippy::too_many_arguments)]
-fn slot_starts(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    anchor: NodeId,
-    slot: u32,
-    inst: u32,
-    depth: u32,
-    tag: &Tag<'_>,
-) -> usize {
-    let Some(info) = program.slots(anchor).get(slot as usize) else {
-        return 0;
-    };
-    let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-    let element = facts.element;
-    let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
-        return 0;
-    };
-    match info.kind {
-        SlotKind::Count => {
-            if std::mem::replace(&mut state.last, element) != element {
-                facts.count(program, states, slot, inst, 1.0);
-            }
-            0
-        }
-        SlotKind::Sum => VALUE_BYTES_MAX,
-        _ if state.progress != Progress::Empty => 0,
-        SlotKind::Text => {
-            state.progress = Progress::Taking(depth);
-            info.need.max(1)
-        }
-        kind => {
-            let name = tag.name();
-            let text = match kind {
-                SlotKind::LocalName => name.local,
-                SlotKind::NamespaceUri => name.namespace,
-                _ => tag.qualified(),
-            };
-            facts.fill(program, states, slot, inst, text, false);
-            0
-        }
-    }
-}
-
-fn element_ends(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    node: NodeId,
-    listener: &Listener,
-    depth: u32,
-    text: &str,
-) {
-    if listener.index.is_none() && listener.slots.is_empty() {
-        return;
-    }
-    each_instance(
-        facts,
-        program,
-        states,
-        node,
-        listener,
-        depth,
-        |facts, inst| {
-            if let Some(index) = listener.index {
-                let need = program
-                    .indexes
-                    .get(index as usize)
-                    .map_or(0, |index| index.need);
-                facts.test(
-                    program,
-                    states,
-                    index,
-                    Found::Text(text, is_cut(text.len(), need)),
-                    inst,
-                );
-            }
-            for &slot in &listener.slots {
-                let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
-                    continue;
-                };
-                let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-                let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
-                    continue;
-                };
-                match info.kind {
-                    SlotKind::Text if state.progress == Progress::Taking(depth) => {
-                        let cut = is_cut(text.len(), info.need.max(1));
-                        facts.fill(program, states, slot, inst, text, cut);
-                    }
-                    SlotKind::Sum => {
-                        if is_cut(text.len(), VALUE_BYTES_MAX) {
-                            facts.spilled = true;
-                        }
-                        facts.count(program, states, slot, inst, value::number(text));
-                    }
-                    _ => {}
-                }
-            }
-        },
-    );
-}
-
-fn attributes(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    busy: &[NodeId],
-    depth: u32,
-    tag: &Tag<'_>,
-) {
-    for (symbol, value, place_in_tag) in tag.values() {
-        let attribute = OwnAttribute {
-            tag,
-            place: place_in_tag,
-            value,
-        };
-        facts.element += 1;
-        for &node in busy {
-            let Some(place) = program
-                .place(node)
-                .filter(|place| !place.attributes.is_empty())
-            else {
-                continue;
-            };
-            if place.attributes.len() <= FEW {
-                for (test, listeners) in &place.attributes {
-                    if test.matches(symbol) {
-                        attribute_found(facts, program, states, node, listeners, depth, &attribute);
-                    }
-                }
-                continue;
-            }
-            let named = place.attributes_by_name.get(&Some(symbol as u32));
-            let wild = place.attributes_by_name.get(&None);
-            for &at in named.into_iter().chain(wild).flatten() {
-                let found = place
-                    .attributes
-                    .get(at as usize)
-                    .filter(|(test, _)| test.matches(symbol));
-                if let Some((_, listeners)) = found {
-                    attribute_found(facts, program, states, node, listeners, depth, &attribute);
-                }
-            }
-        }
-    }
-}
-
-/// An attribute in its tag; its name is only made where it is asked for.
-struct OwnAttribute<'t> {
-    tag: &'t Tag<'t>,
-    place: usize,
-    value: &'t str,
-}
-
-impl OwnAttribute<'_> {
-    /// The text of a slot that keeps some part of the name.
-    fn name(&self, kind: SlotKind) -> String {
-        let Some(attribute) = self.tag.attribute(self.place) else {
-            return String::new();
-        };
-        let name = attribute.name;
-        match kind {
-            SlotKind::LocalName => name.local.to_owned(),
-            SlotKind::NamespaceUri => name.namespace.to_owned(),
-            _ if name.prefix.is_empty() => name.local.to_owned(),
-            _ => format!("{}:{}", name.prefix, name.local),
-        }
-    }
-}
-
-/// Up to so many attribute tests of a place are tried one by one.
-const FEW: usize = 4;
-
-fn attribute_found(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    node: NodeId,
-    listeners: &[Listener],
-    depth: u32,
-    attribute: &OwnAttribute<'_>,
-) {
-    let cut = is_cut(attribute.value.len(), VALUE_BYTES_MAX);
-    for listener in listeners {
-        leaf(
-            facts,
-            program,
-            states,
-            node,
-            listener,
-            depth,
-            attribute.value,
-            cut,
-            Some(attribute),
-        );
-    }
-}
-
-/// An attribute, text or comment: a node that is complete at once.
-#[expect(clippy::too_many_arguments)]
-fn leaf(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    node: NodeId,
-    listener: &Listener,
-    depth: u32,
-    text: &str,
-    cut: bool,
-    attribute: Option<&OwnAttribute<'_>>,
-) {
-    each_instance(
-        facts,
-        program,
-        states,
-        node,
-        listener,
-        depth,
-        |facts, inst| {
-            for &cond in &listener.exists {
-                facts.fire(program, states, cond, inst);
-            }
-            if let Some(index) = listener.index {
-                facts.test(program, states, index, Found::Text(text, cut), inst);
-            }
-            for &slot in &listener.slots {
-                let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
-                    continue;
-                };
-                let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-                let Some(state) = facts.slots.get((base + slot) as usize) else {
-                    continue;
-                };
-                let empty = state.progress == Progress::Empty;
-                match (info.kind, attribute) {
-                    (SlotKind::Count, _) => facts.count(program, states, slot, inst, 1.0),
-                    (SlotKind::Sum, _) => {
-                        facts.spilled |= cut;
-                        facts.count(program, states, slot, inst, value::number(text));
-                    }
-                    (_, _) if !empty => {}
-                    (SlotKind::Text, _) => facts.fill(program, states, slot, inst, text, cut),
-                    (kind, Some(attribute)) => {
-                        facts.fill(program, states, slot, inst, &attribute.name(kind), false);
-                    }
-                    // Texts and comments have no name.
-                    (_, None) => facts.fill(program, states, slot, inst, "", false),
-                }
-            }
-        },
-    );
-}
-
-/// The scanner's sink: a stream, its program, and somebody who reads along.
-pub(super) struct Pass<'p, O> {
-    pub(super) stream: &'p mut Stream,
-    pub(super) program: &'p Program,
-    pub(super) tally: &'p super::tally::Plan,
-    pub(super) observer: &'p mut O,
-    pub(super) observes: u32,
-    pub(super) depth: u32,
-    pub(super) check_all: bool,
-}
-
-impl<O: Observer> Sink for Pass<'_, O> {
-    fn symbol(&mut self, namespace: &str, local: &str) -> u64 {
-        self.program.symbols.of(namespace, local)
-    }
-
-    #[inline]
-    fn start(&mut self, tag: &Tag<'_>) -> Flow {
-        self.depth = tag.depth();
-        let idle = if self.stream.over {
-            true
-        } else {
-            self.stream.enter(self.program, tag)
-        };
-        let pause = self.stream.news(self.tally);
-        let mut flow = Flow::Continue;
-        if self.depth <= self.observes {
-            flow = self.observer.start(tag);
-        }
-        if pause {
-            return Flow::Stop;
-        }
-        let skip = (idle || self.stream.over) && self.depth >= self.observes && !self.check_all;
-        match flow {
-            Flow::Stop => Flow::Stop,
-            _ if skip => Flow::Skip,
-            _ => Flow::Continue,
-        }
-    }
-
-    #[inline]
-    fn wants_text(&self) -> bool {
-        self.stream.kept.len() < self.stream.wanted
-            || self.stream.takes_nodes
-            || self.depth <= self.observes
-    }
-
-    #[inline]
-    fn text(&mut self, text: &str) {
-        if !self.stream.over {
-            self.stream.take_text(text);
-        }
-        if self.depth <= self.observes {
-            self.observer.text(self.depth, text);
-        }
-    }
-
-    fn comment(&mut self, text: &str, last: bool) {
-        if !self.stream.over {
-            self.stream.take_comment(self.program, text, last);
-            // Told with the next tag: a comment alone is no place to stop at.
-        }
-    }
-
-    #[inline]
-    fn end(&mut self, tag: &EndTag<'_>) -> Flow {
-        self.depth = tag.depth - 1;
-        if !self.stream.over {
-            self.stream.leave(self.program, tag.end);
-        }
-        let pause = self.stream.news(self.tally);
-        let mut flow = Flow::Continue;
-        if tag.depth <= self.observes {
-            flow = self.observer.end(tag);
-        }
-        if pause { Flow::Stop } else { flow }
-    }
 }

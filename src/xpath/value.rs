@@ -12,6 +12,9 @@ pub(super) fn is_space(c: char) -> bool {
 
 /// `number(string)`: optional white space and minus around a plain decimal, otherwise NaN.
 pub(super) fn number(text: &str) -> f64 {
+    if let Some(number) = short_number(text) {
+        return number;
+    }
     let text = text.trim_matches(is_space);
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_decimal = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
@@ -22,6 +25,31 @@ pub(super) fn number(text: &str) -> f64 {
     } else {
         f64::NAN
     }
+}
+
+/// A number of few digits: both its digits and the power of ten are exact, so one division rounds right.
+fn short_number(text: &str) -> Option<f64> {
+    const POWERS: [f64; 16] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+    ];
+    let bytes = text.as_bytes();
+    if bytes.len() > POWERS.len() {
+        return None;
+    }
+    let (mut digits, mut point) = (0_u64, None);
+    for (&byte, at) in bytes.iter().zip(1..) {
+        match byte {
+            b'0'..=b'9' => digits = digits * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let behind = bytes.len() - point.unwrap_or(bytes.len());
+    let digits_seen = bytes.len() - usize::from(point.is_some());
+    if digits_seen == 0 || digits_seen >= POWERS.len() {
+        return None;
+    }
+    Some(digits as f64 / POWERS.get(behind)?)
 }
 
 /// `string(number)`: plain decimal without exponent, `0` for both zeros.

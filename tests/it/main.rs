@@ -36,6 +36,8 @@ mod http;
 mod http2;
 /// Every limit of the configuration.
 mod limits;
+/// Multipart messages: found by their root part, passed on to the byte.
+mod multipart;
 /// The session of the README.
 mod readme;
 /// Hot reload.

@@ -22,6 +22,7 @@ pub struct Answer {
     pub head: Head,
     pub framing: Framing,
     pub body: Vec<u8>,
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Client {
@@ -101,6 +102,7 @@ impl Client {
             head,
             framing,
             body,
+            trailers: self.wire.trailers(),
         })
     }
 

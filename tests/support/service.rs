@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::messages::{SOAP11, SOAP12, media_type_of};
 use super::wire::{Framing, Head, Wire, chunked, find};
-use super::{tls, until};
+use super::{PATIENCE, tls, until};
 
 /// A request as a service got it.
 #[derive(Debug, Clone)]
@@ -329,10 +329,16 @@ pub fn fault(status: &str, code: &str) -> Reply {
 
 impl Gate {
     /// Waits until the gate is open.
+    ///
+    /// # Panics
+    /// When nobody opens it in time.
+    #[track_caller]
     pub fn pass(&self) {
         let (open, changed) = &*self.0;
         let guard = open.lock().unwrap();
-        drop(changed.wait_while(guard, |open| !*open).unwrap());
+        let waited = changed.wait_timeout_while(guard, PATIENCE, |open| !*open);
+        let in_vain = waited.unwrap().1.timed_out();
+        assert!(!in_vain, "the gate was never opened");
     }
 
     /// Opens the gate for good.

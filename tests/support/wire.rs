@@ -38,6 +38,8 @@ pub struct Wire {
     /// TLS over the stream, where it is spoken.
     tls: Option<Box<dyn Secured>>,
     ahead: Vec<u8>,
+    /// Fields behind the last chunk of the body that was read last.
+    trailers: Vec<(String, String)>,
 }
 
 /// TLS over a stream, of either side.
@@ -59,8 +61,7 @@ impl Head {
         let start = lines.next().unwrap_or_default().to_owned();
         let fields = lines
             .take_while(|line| !line.is_empty())
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+            .filter_map(field)
             .collect();
         Self { raw, start, fields }
     }
@@ -129,6 +130,7 @@ impl Wire {
             stream,
             tls: None,
             ahead: Vec::new(),
+            trailers: Vec::new(),
         }
     }
 
@@ -186,6 +188,29 @@ impl Wire {
         }
     }
 
+    /// Waits for at least one byte, and takes none.
+    pub fn begins(&mut self) -> io::Result<()> {
+        if self.ahead.is_empty() && !self.fill()? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+
+    /// Waits for these bytes, and takes none.
+    pub fn comes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        while find(&self.ahead, bytes).is_none() {
+            if !self.fill()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The fields behind the last chunk of the body that was read last.
+    pub fn trailers(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.trailers)
+    }
+
     /// The body behind a head, taken out of its framing.
     pub fn body(&mut self, framing: Framing) -> io::Result<Vec<u8>> {
         match framing {
@@ -202,8 +227,7 @@ impl Wire {
                     let size = line.split(';').next().unwrap_or_default().trim();
                     let size = usize::from_str_radix(size, 16).map_err(io::Error::other)?;
                     if size == 0 {
-                        while !self.line()?.is_empty() {}
-                        return Ok(body);
+                        return self.read_trailers().map(|()| body);
                     }
                     body.extend(self.exactly(size)?);
                     if !self.line()?.is_empty() {
@@ -211,6 +235,16 @@ impl Wire {
                     }
                 }
             }
+        }
+    }
+
+    fn read_trailers(&mut self) -> io::Result<()> {
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            self.trailers.extend(field(&line));
         }
     }
 
@@ -242,6 +276,12 @@ impl Wire {
             }
         }
     }
+}
+
+/// A field line taken apart.
+fn field(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once(':')?;
+    Some((name.to_owned(), value.trim().to_owned()))
 }
 
 /// Where `needle` begins in `bytes`.

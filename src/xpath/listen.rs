@@ -1,0 +1,385 @@
+//! What an element, attribute, text or comment tells to those who listen at its place.
+//!
+//! Functions of the facts and the program; which places an element is at, the state says (`states.rs`),
+//! and when something is told, the stream does (`stream.rs`).
+
+use crate::xml::Tag;
+
+use super::facts::{DOCUMENT, Facts, Progress, is_cut};
+use super::index::{Found, VALUE_BYTES_MAX};
+use super::program::{Listener, Program, SlotKind};
+use super::states::{State, States};
+use super::trie::NodeId;
+use super::value;
+
+/// Counts an element among its siblings and tells its instance.
+pub(super) fn position(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    depth: u32,
+) {
+    let Some(parent) = facts
+        .frames
+        .len()
+        .checked_sub(2)
+        .and_then(|at| facts.frames.get(at))
+        .copied()
+    else {
+        return;
+    };
+    let own = facts.frames.last().map_or(0, |frame| frame.counters);
+    let mut counters = facts
+        .counters
+        .iter_mut()
+        .enumerate()
+        .skip(parent.counters as usize);
+    let known = counters.find(|(at, (of, _))| *of == node && (*at as u32) < own);
+    let position = match known {
+        Some((_, (_, count))) => {
+            *count += 1;
+            *count
+        }
+        None => {
+            // The element's own counters begin behind the one added for its parent.
+            facts.counters.push((node, 1));
+            if let Some(frame) = facts.frames.last_mut() {
+                frame.counters += 1;
+            }
+            1
+        }
+    };
+    let Some(place) = program.place(node) else {
+        return;
+    };
+    let inst = facts.instances(program, states, node, node, Some(0), depth);
+    for &(op, number, cond) in &place.positions {
+        if op.numbers(f64::from(position), number) {
+            inst.iter()
+                .for_each(|inst| facts.fire(program, states, cond, *inst));
+        }
+    }
+}
+
+/// Does something for each instance that a listener's place belongs to; mostly there is one.
+#[inline(always)]
+fn each_instance(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    listener: &Listener,
+    depth: u32,
+    mut act: impl FnMut(&mut Facts, u32),
+) {
+    match listener.up {
+        _ if listener.anchor == 0 => act(facts, DOCUMENT),
+        Some(up) => {
+            if let Some(inst) = facts.instance_at(listener.anchor, depth.wrapping_sub(up)) {
+                act(facts, inst);
+            }
+        }
+        None => {
+            for inst in facts.instances(program, states, node, listener.anchor, None, depth) {
+                act(facts, inst);
+            }
+        }
+    }
+}
+
+/// Tells what is known at a start tag; the answer is how much text is wanted beyond the state's own need.
+pub(super) fn element_starts(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    listener: &Listener,
+    depth: u32,
+    tag: Option<&Tag<'_>>,
+) -> usize {
+    if listener.exists.is_empty() && listener.slots.is_empty() {
+        return 0;
+    }
+    let mut need = 0;
+    each_instance(
+        facts,
+        program,
+        states,
+        node,
+        listener,
+        depth,
+        |facts, inst| {
+            for &cond in &listener.exists {
+                facts.fire(program, states, cond, inst);
+            }
+            for &slot in &listener.slots {
+                need = need.max(slot_starts(
+                    facts,
+                    program,
+                    states,
+                    listener.anchor,
+                    slot,
+                    inst,
+                    depth,
+                    tag,
+                ));
+            }
+        },
+    );
+    need
+}
+
+#[expect(clippy::too_many_arguments)]
+fn slot_starts(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    anchor: NodeId,
+    slot: u32,
+    inst: u32,
+    depth: u32,
+    tag: Option<&Tag<'_>>,
+) -> usize {
+    let Some(info) = program.slots(anchor).get(slot as usize) else {
+        return 0;
+    };
+    let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
+    let element = facts.element;
+    let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
+        return 0;
+    };
+    match info.kind {
+        SlotKind::Count => {
+            if std::mem::replace(&mut state.last, element) != element {
+                facts.count(program, states, slot, inst, 1.0);
+            }
+            0
+        }
+        SlotKind::Sum => VALUE_BYTES_MAX,
+        _ if state.progress != Progress::Empty => 0,
+        SlotKind::Text => {
+            state.progress = Progress::Taking(depth);
+            info.need.max(1)
+        }
+        kind => {
+            // A state whose listeners want names is always shown the tag.
+            let Some(tag) = tag else { return 0 };
+            let name = tag.name();
+            let text = match kind {
+                SlotKind::LocalName => name.local,
+                SlotKind::NamespaceUri => name.namespace,
+                _ => tag.qualified(),
+            };
+            facts.fill(program, states, slot, inst, text, false);
+            0
+        }
+    }
+}
+
+pub(super) fn element_ends(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    listener: &Listener,
+    depth: u32,
+    text: &str,
+) {
+    if listener.index.is_none() && listener.slots.is_empty() {
+        return;
+    }
+    each_instance(
+        facts,
+        program,
+        states,
+        node,
+        listener,
+        depth,
+        |facts, inst| {
+            if let Some(index) = listener.index {
+                let need = program
+                    .indexes
+                    .get(index as usize)
+                    .map_or(0, |index| index.need);
+                facts.test(
+                    program,
+                    states,
+                    index,
+                    Found::Text(text, is_cut(text.len(), need)),
+                    inst,
+                );
+            }
+            for &slot in &listener.slots {
+                let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
+                    continue;
+                };
+                let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
+                let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
+                    continue;
+                };
+                match info.kind {
+                    SlotKind::Text if state.progress == Progress::Taking(depth) => {
+                        let cut = is_cut(text.len(), info.need.max(1));
+                        facts.fill(program, states, slot, inst, text, cut);
+                    }
+                    SlotKind::Sum => {
+                        if is_cut(text.len(), VALUE_BYTES_MAX) {
+                            facts.spilled = true;
+                        }
+                        facts.count(program, states, slot, inst, value::number(text));
+                    }
+                    _ => {}
+                }
+            }
+        },
+    );
+}
+
+pub(super) fn attributes(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    state: &State,
+    depth: u32,
+    tag: &Tag<'_>,
+) {
+    for (symbol, value, place_in_tag) in tag.values() {
+        let attribute = OwnAttribute {
+            tag,
+            place: place_in_tag,
+            value,
+        };
+        facts.element += 1;
+        let mut found = |node: NodeId, number: u32| {
+            let place = program.place(node);
+            if let Some((_, all)) = place.and_then(|place| place.attributes.get(number as usize)) {
+                attribute_found(facts, program, states, node, all, depth, &attribute);
+            }
+        };
+        if let Some(few) = &state.few_attributes {
+            for (test, node, number) in few {
+                if test.matches(symbol) {
+                    found(*node, *number);
+                }
+            }
+            continue;
+        }
+        for &node in &state.attributes {
+            let Some(place) = program.place(node) else {
+                continue;
+            };
+            let named = place.attributes_by_name.get(&Some(symbol as u32));
+            let wild = place.attributes_by_name.get(&None);
+            for &at in named.into_iter().chain(wild).flatten() {
+                let test = place.attributes.get(at as usize);
+                if test.is_some_and(|(test, _)| test.matches(symbol)) {
+                    found(node, at);
+                }
+            }
+        }
+    }
+}
+
+/// An attribute in its tag; its name is only made where it is asked for.
+pub(super) struct OwnAttribute<'t> {
+    tag: &'t Tag<'t>,
+    place: usize,
+    value: &'t str,
+}
+
+impl OwnAttribute<'_> {
+    /// The text of a slot that keeps some part of the name.
+    fn name(&self, kind: SlotKind) -> String {
+        let Some(attribute) = self.tag.attribute(self.place) else {
+            return String::new();
+        };
+        let name = attribute.name;
+        match kind {
+            SlotKind::LocalName => name.local.to_owned(),
+            SlotKind::NamespaceUri => name.namespace.to_owned(),
+            _ if name.prefix.is_empty() => name.local.to_owned(),
+            _ => format!("{}:{}", name.prefix, name.local),
+        }
+    }
+}
+
+fn attribute_found(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    listeners: &[Listener],
+    depth: u32,
+    attribute: &OwnAttribute<'_>,
+) {
+    let cut = is_cut(attribute.value.len(), VALUE_BYTES_MAX);
+    for listener in listeners {
+        leaf(
+            facts,
+            program,
+            states,
+            node,
+            listener,
+            depth,
+            attribute.value,
+            cut,
+            Some(attribute),
+        );
+    }
+}
+
+/// An attribute, text or comment: a node that is complete at once.
+#[expect(clippy::too_many_arguments)]
+pub(super) fn leaf(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    node: NodeId,
+    listener: &Listener,
+    depth: u32,
+    text: &str,
+    cut: bool,
+    attribute: Option<&OwnAttribute<'_>>,
+) {
+    each_instance(
+        facts,
+        program,
+        states,
+        node,
+        listener,
+        depth,
+        |facts, inst| {
+            for &cond in &listener.exists {
+                facts.fire(program, states, cond, inst);
+            }
+            if let Some(index) = listener.index {
+                facts.test(program, states, index, Found::Text(text, cut), inst);
+            }
+            for &slot in &listener.slots {
+                let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
+                    continue;
+                };
+                let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
+                let Some(state) = facts.slots.get((base + slot) as usize) else {
+                    continue;
+                };
+                let empty = state.progress == Progress::Empty;
+                match (info.kind, attribute) {
+                    (SlotKind::Count, _) => facts.count(program, states, slot, inst, 1.0),
+                    (SlotKind::Sum, _) => {
+                        facts.spilled |= cut;
+                        facts.count(program, states, slot, inst, value::number(text));
+                    }
+                    (_, _) if !empty => {}
+                    (SlotKind::Text, _) => facts.fill(program, states, slot, inst, text, cut),
+                    (kind, Some(attribute)) => {
+                        facts.fill(program, states, slot, inst, &attribute.name(kind), false);
+                    }
+                    // Texts and comments have no name.
+                    (_, None) => facts.fill(program, states, slot, inst, "", false),
+                }
+            }
+        },
+    );
+}

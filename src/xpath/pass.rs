@@ -1,0 +1,124 @@
+//! The scanner's sink: a stream, its program, and somebody who reads along.
+
+use crate::xml::{EndTag, Flow, Observer, Sink, Tag};
+
+use super::program::Program;
+use super::stream::Stream;
+
+/// All of it for the time of one feed.
+pub(super) struct Pass<'p, O> {
+    pub(super) stream: &'p mut Stream,
+    pub(super) program: &'p Program,
+    pub(super) tally: &'p super::tally::Plan,
+    pub(super) observer: &'p mut O,
+    pub(super) observes: u32,
+    pub(super) depth: u32,
+    pub(super) check_all: bool,
+}
+
+impl<O: Observer> Sink for Pass<'_, O> {
+    fn symbol(&mut self, namespace: &str, local: &str) -> u64 {
+        self.program.symbols.of(namespace, local)
+    }
+
+    #[inline]
+    fn start(&mut self, tag: &Tag<'_>) -> Flow {
+        self.depth = tag.depth();
+        let idle = if self.stream.over {
+            true
+        } else {
+            self.stream.enter(self.program, tag)
+        };
+        let pause = self.stream.news(self.tally);
+        let mut flow = Flow::Continue;
+        if self.depth <= self.observes {
+            flow = self.observer.start(tag);
+        }
+        if pause {
+            return Flow::Stop;
+        }
+        let skip = (idle || self.stream.over) && self.depth >= self.observes && !self.check_all;
+        match flow {
+            Flow::Stop => Flow::Stop,
+            _ if skip => Flow::Skip,
+            _ => Flow::Continue,
+        }
+    }
+
+    #[inline]
+    fn wants_text(&self) -> bool {
+        self.stream.kept.len() < self.stream.wanted
+            || self.stream.takes_nodes
+            || self.depth <= self.observes
+    }
+
+    #[inline]
+    fn text(&mut self, text: &str) {
+        if !self.stream.over {
+            self.stream.take_text(text);
+        }
+        if self.depth <= self.observes {
+            self.observer.text(self.depth, text);
+        }
+    }
+
+    #[inline(always)]
+    fn start_known(
+        &mut self,
+        (symbol, note): (u64, &mut u64),
+        attributes: bool,
+        depth: u32,
+        end: u64,
+    ) -> Option<Flow> {
+        if depth <= self.observes || self.stream.over {
+            return None;
+        }
+        let dead = self
+            .stream
+            .enter_known(self.program, (symbol, note), attributes, end)?;
+        self.depth = depth;
+        if self.stream.news(self.tally) {
+            return Some(Flow::Stop);
+        }
+        Some(if dead && !self.check_all {
+            Flow::Skip
+        } else {
+            Flow::Continue
+        })
+    }
+
+    #[inline(always)]
+    fn end_known(&mut self, depth: u32, end: u64) -> Option<Flow> {
+        if depth <= self.observes || self.stream.over || !self.stream.leave_known(self.program, end)
+        {
+            return None;
+        }
+        self.depth = depth - 1;
+        Some(if self.stream.news(self.tally) {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        })
+    }
+
+    fn comment(&mut self, text: &str, last: bool) {
+        if !self.stream.over {
+            self.stream.take_comment(self.program, text, last);
+            // Told with the next tag: a comment alone is no place to stop at.
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, tag: &EndTag<'_>) -> Flow {
+        self.depth = tag.depth - 1;
+        if !self.stream.over {
+            self.stream.leave(self.program, tag.end);
+        }
+        let pause = self.stream.news(self.tally);
+        let mut flow = Flow::Continue;
+        if tag.depth <= self.observes {
+            flow = self.observer.end(tag);
+        }
+        if pause { Flow::Stop } else { flow }
+    }
+}
