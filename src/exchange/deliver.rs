@@ -141,6 +141,14 @@ impl Cargo {
         }
     }
 
+    /// The message, while some endpoint still takes it.
+    pub(super) fn under_way(&self) -> Option<Replay> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Stream(replay) => replay.is_under_way().then(|| replay.clone()),
+        }
+    }
+
     fn progress(&self) -> Progress {
         match self {
             Self::Whole(_) => Progress::default(),

@@ -193,9 +193,10 @@ impl Error {
             SourceError::TooLarge { max } => Self::SenderTooLarge { max: *max },
             SourceError::Malformed(what) => Self::SenderTail(what.clone()),
             SourceError::Spool(_) => Self::RouterInternal("the message could not be spooled"),
-            SourceError::Broken(_) | SourceError::Superseded | SourceError::TooSlow(_) => {
-                Self::SenderBroke { bytes }
-            }
+            SourceError::Broken(_)
+            | SourceError::Superseded
+            | SourceError::Abandoned
+            | SourceError::TooSlow(_) => Self::SenderBroke { bytes },
         }
     }
 }

@@ -16,6 +16,7 @@ mod record;
 mod reply;
 mod road;
 mod root_part;
+mod settle;
 mod verify;
 mod worker;
 

@@ -42,12 +42,13 @@ pub(super) async fn pass(
     let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let mut outbound = Outbound::new(arrival.head, &arrival.origin);
-    let body = if has_body {
+    let cargo = has_body.then(|| {
         let parcel = Parcel::new(arrival.body, length, service.limits);
-        let replay = parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone());
-        replay.reader(0).map_or(Body::Empty, Body::Replay)
-    } else {
-        Body::Full(Bytes::new())
+        parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone())
+    });
+    let body = match &cargo {
+        Some(replay) => replay.reader(0).map_or(Body::Empty, Body::Replay),
+        None => Body::Full(Bytes::new()),
     };
     let Some(request) = outbound.request(&endpoint.spec, body, true) else {
         return reply::refuse(
@@ -70,7 +71,7 @@ pub(super) async fn pass(
             reply::answer(
                 super::deliver::Answer::Stream(answer),
                 endpoint.spec.idle_timeout,
-                None,
+                cargo.map(super::deliver::Cargo::Stream),
                 record,
             )
         }

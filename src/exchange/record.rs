@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::deliver::Cargo;
 use super::drain::drain;
+use super::settle::settle;
 use super::worker::{ExchangeId, Place};
 use crate::net::{BodyError, OnEnd};
 use crate::soap::{Reason, Version};
@@ -276,18 +277,21 @@ impl CloseAtEnd {
 
 impl OnEnd for CloseAtEnd {
     fn ended(&mut self, bytes: u64, complete: bool, error: Option<&BodyError>) {
-        drain(self.cargo.as_ref().and_then(Cargo::take_rest));
         let Some(mut record) = self.record.take() else {
             return;
         };
-        if let Some(cargo) = self.cargo.take() {
+        let cargo = self.cargo.take();
+        if complete {
+            return settle(record, cargo, bytes);
+        }
+        if let Some(cargo) = cargo {
+            drain(cargo.take_rest());
             record.request_bytes = cargo.bytes();
         }
-        let broken = match (complete, error) {
-            (true, _) => None,
-            (false, Some(error)) => Some(error.to_string()),
-            (false, None) => Some("the caller went away before the end of the answer".into()),
+        let broken = match error {
+            Some(error) => error.to_string(),
+            None => "the caller went away before the end of the answer".into(),
         };
-        record.close(bytes, broken.as_deref());
+        record.close(bytes, Some(&broken));
     }
 }

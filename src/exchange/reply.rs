@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use super::deliver::{Answer, Cargo};
 use super::error::Error;
 use super::record::{CloseAtEnd, Outcome, Record};
+use super::settle::settle;
 use crate::net::{Body, Relay, strip_hop_by_hop};
 use crate::soap::{Addressing, Fault, Reason, Version};
 use crate::upstream::Reply;
@@ -39,19 +40,19 @@ pub(super) fn answer(
             head.headers.remove(CONTENT_LENGTH);
             record.status = head.status.as_u16();
             record.outcome = Outcome::of_reply(head.status);
-            record.close(body.len() as u64, None);
+            settle(record, cargo, body.len() as u64);
             Response::from_parts(head, Body::Full(body))
         }
         // An empty answer is 202 for the caller, whatever success it was (BP R1112; H40).
-        Answer::Accepted => accepted(record),
+        Answer::Accepted => accepted(cargo, record),
     }
 }
 
 /// 202 without a body: a one-way message was taken.
-pub(super) fn accepted(mut record: Record) -> Response<Body> {
+pub(super) fn accepted(cargo: Option<Cargo>, mut record: Record) -> Response<Body> {
     record.status = StatusCode::ACCEPTED.as_u16();
     record.outcome = Outcome::Accepted;
-    record.close(0, None);
+    settle(record, cargo, 0);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::ACCEPTED;
     response

@@ -199,7 +199,7 @@ impl Journey<'_> {
         };
         if one_way {
             answer.let_go();
-            return reply::accepted(self.record);
+            return reply::accepted(Some(cargo), self.record);
         }
         let mut idle = self.service.limits.body_idle_timeout;
         if let Some(endpoint) = self.active.snapshot.endpoint(endpoint) {

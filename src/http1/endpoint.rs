@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body::{Body, Frame};
+use tokio::time::Instant;
 
 use super::buffers::{Inbox, Outbox, Stream};
 use super::decode::{Decoded, Decoder};
@@ -20,6 +21,11 @@ use super::encode::{self, Coder};
 use super::error::{BoxError, Error, Malformed};
 use super::framing::Framing;
 use super::head::{Limits, ResponseHead, read_response};
+use super::timer::Timer;
+
+/// Longest time that an endpoint which has answered may take nothing of what is there for it;
+/// then its connection is closed, and the request's rest is for nobody.
+const STALL_MAX: Duration = Duration::from_secs(2);
 
 /// Interim answers (100, 102, 103) before the one that counts.
 const INTERIM_MAX: u32 = 64;
@@ -110,7 +116,7 @@ impl EndpointConnection {
 
 impl<B> Sending<B>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     /// Begins a request. Nothing is written before the first poll.
@@ -253,13 +259,53 @@ where
         self.body.is_none() && self.outbox.is_empty()
     }
 
-    /// Both messages are over, or nobody wants the rest of them.
+    const fn is_broken(&self) -> bool {
+        self.spoilt || self.failed.is_some()
+    }
+
+    /// The answer is over, or nobody wants the rest of it. What is left of the request still
+    /// arrives, for as long as the endpoint takes it.
     fn let_go(self, keep: bool) {
-        let clean =
-            self.is_sent() && !self.spoilt && self.failed.is_none() && self.connection.is_clean();
+        if !self.is_sent() && !self.is_broken() {
+            tokio::spawn(self.finish(keep));
+            return;
+        }
+        let clean = self.is_sent() && !self.is_broken() && self.connection.is_clean();
         if keep && clean && !self.terms.idle.is_zero() && self.terms.idle_max > 0 {
             let keeper = Arc::clone(&self.connection.keeper);
             keeper.keep(self.connection, self.terms);
+        }
+    }
+}
+
+impl<B> Sending<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Sends the request to its end. A wait for its body is bounded by the body itself.
+    async fn finish(mut self, keep: bool) {
+        let mut timer = Timer::default();
+        let mut waiting = None;
+        std::future::poll_fn(|cx| {
+            if self.drive(cx).is_err() || self.is_broken() || self.is_sent() {
+                return Poll::Ready(());
+            }
+            if self.outbox.is_empty() {
+                waiting = None;
+                return Poll::Pending;
+            }
+            let sent = self.outbox.sent();
+            let until = match waiting {
+                Some((known, until)) if known == sent => until,
+                _ => Instant::now() + STALL_MAX,
+            };
+            waiting = Some((sent, until));
+            timer.poll(cx, until)
+        })
+        .await;
+        if self.is_sent() {
+            self.let_go(keep);
         }
     }
 }
@@ -276,7 +322,7 @@ impl EndpointConnection {
 
 impl<B> ComingAnswer<B>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     /// Whether the body was read to its end.
@@ -299,8 +345,10 @@ where
         let polled = ready!(self.poll_next(cx));
         if self.decoder.is_done() || polled.is_err() {
             let whole = polled.is_ok();
-            if let Some(sending) = self.sending.take() {
-                sending.let_go(whole && self.keep_alive);
+            if let Some(sending) = self.sending.take()
+                && whole
+            {
+                sending.let_go(self.keep_alive);
             }
         }
         Poll::Ready(polled.transpose())
@@ -328,18 +376,10 @@ where
         }
     }
 
-    /// Nobody wants the answer, but what is left of the request must arrive: sends it to its
-    /// end. What it takes in time is bounded by its body.
-    pub async fn finish(mut self) {
-        std::future::poll_fn(|cx| {
-            let Some(sending) = &mut self.sending else {
-                return Poll::Ready(());
-            };
-            if sending.drive(cx).is_err() || sending.failed.is_some() || sending.is_sent() {
-                return Poll::Ready(());
-            }
-            Poll::Pending
-        })
-        .await;
+    /// Nobody wants the answer, but what is left of the request must arrive.
+    pub fn let_go(self) {
+        if let Some(sending) = self.sending {
+            sending.let_go(self.keep_alive && self.decoder.is_done());
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Reply {
     /// Nobody wants the answer. What is left of the request still arrives.
     pub fn let_go(self) {
         if let Incoming::Endpoint(answer) = self.response.into_body() {
-            tokio::spawn(answer.finish());
+            answer.let_go();
         }
     }
 }

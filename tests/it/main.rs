@@ -48,6 +48,8 @@ mod road;
 mod route;
 /// The life of the process.
 mod serve;
+/// Messages that flow before they are whole.
+mod streaming;
 /// TLS on both sides.
 mod tls;
 /// Reloads and deaths while traffic flows.

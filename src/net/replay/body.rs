@@ -47,6 +47,9 @@ pub enum SourceError {
     /// A newer attempt reads the body now.
     #[error("the attempt was given up")]
     Superseded,
+    /// The endpoint had answered, and took no more of what was there for it.
+    #[error("the endpoint answered before it had the whole message")]
+    Abandoned,
     /// This endpoint was so slow that it held the others up.
     #[error("the endpoint took nothing for {0:?} while others waited")]
     TooSlow(Duration),
@@ -132,6 +135,8 @@ struct Shared {
     length: Option<u64>,
     timer: Option<Pin<Box<Sleep>>>,
     stall: Option<Pin<Box<Sleep>>>,
+    /// Waits for [`Replay::settled`].
+    watcher: Option<Waker>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -177,6 +182,7 @@ impl Replay {
             length,
             timer: None,
             stall: None,
+            watcher: None,
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
@@ -264,7 +270,30 @@ impl Replay {
     /// What has not been read of the caller's body, taken away: nobody wants it any more.
     #[must_use]
     pub fn take_rest(&self) -> Option<Incoming> {
-        lock(&self.shared).source.take()
+        let mut shared = lock(&self.shared);
+        let rest = shared.source.take()?;
+        // Whoever reads on must not take this for the message's end.
+        shared.fail(SourceError::Abandoned);
+        Some(rest)
+    }
+
+    /// Whether some reader has not taken all of it yet.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        lock(&self.shared).is_under_way()
+    }
+
+    /// Waits until no reader is under way.
+    pub async fn settled(&self) {
+        std::future::poll_fn(|cx| {
+            let mut shared = lock(&self.shared);
+            if shared.is_under_way() {
+                shared.watcher = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await
     }
 }
 
@@ -297,6 +326,7 @@ impl Drop for ReplayReader {
         shared.forget();
         // The source may hold this reader's waker: somebody else must ask it now.
         shared.wake_others(self.lane);
+        shared.wake_watcher();
     }
 }
 
@@ -335,6 +365,9 @@ impl Shared {
             own.position += bytes;
         }
         self.forget();
+        if self.watcher.is_some() && !self.is_under_way() {
+            self.wake_watcher();
+        }
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
@@ -490,6 +523,7 @@ impl Shared {
         }
         self.trailers.clone_from(&trailers);
         self.wake_others(lane);
+        self.wake_watcher();
         Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
@@ -497,7 +531,23 @@ impl Shared {
         self.source = None;
         self.error = Some(error.clone());
         self.wake_others(usize::MAX);
+        self.wake_watcher();
         error
+    }
+
+    fn is_under_way(&self) -> bool {
+        let (ended, end) = (self.source.is_none(), self.window.end());
+        self.error.is_none()
+            && self
+                .lanes
+                .iter()
+                .any(|lane| lane.is_reading() && !(ended && lane.position >= end))
+    }
+
+    fn wake_watcher(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
     }
 
     fn wake_others(&mut self, lane: usize) {
@@ -527,6 +577,11 @@ impl Lane {
     /// Whether its reader will want more.
     const fn is_wanted(&self) -> bool {
         !self.cut && (!self.closed || self.replayable)
+    }
+
+    /// Whether a reader of it is under way.
+    const fn is_reading(&self) -> bool {
+        self.generation > 0 && !self.closed && !self.cut
     }
 
     /// The first byte that it may still want.
