@@ -22,7 +22,7 @@ use crate::exchange::{self, Places};
 use crate::front::{self, Accepting, BindError, Room};
 use crate::net::Budget;
 use crate::snapshot::{self, Listener, Live, Snapshot};
-use crate::telemetry::{AccessLog, AccessLogFormat, Metrics, Writer};
+use crate::telemetry::{AccessLog, AccessLogFormat, Metrics, Writer, names};
 
 /// Sockets that may wait for a worker to take them: a reload hands over one a listener.
 const MAILBOX_MAX: usize = 1024;
@@ -62,6 +62,7 @@ pub struct Router {
 
 #[derive(Debug)]
 struct WorkerThread {
+    runtime: runtime::Handle,
     mailbox: mpsc::Sender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -112,6 +113,7 @@ impl Router {
                 &connections,
             )?);
         }
+        watch(&metrics, budget, &workers);
         let room = Arc::new(Room::new(Arc::clone(&live)));
         let router = Self {
             live,
@@ -340,6 +342,22 @@ fn open_access_log(log: &snapshot::AccessLog) -> Result<(AccessLog, Option<Write
     Ok((log, Some(writer)))
 }
 
+/// Numbers that are looked up when somebody asks for them.
+fn watch(metrics: &Metrics, budget: Budget, workers: &[WorkerThread]) {
+    let held = budget.clone();
+    metrics.watch(names::REPLAY_HELD, "Bytes of messages held", move || {
+        held.held()
+    });
+    metrics.watch(names::SPOOL_FILES, "Temporary files", move || {
+        budget.files()
+    });
+    let runtimes: Vec<_> = workers.iter().map(|w| w.runtime.clone()).collect();
+    metrics.watch(names::TASKS, "Tasks of all workers", move || {
+        let alive = |runtime: &runtime::Handle| runtime.metrics().num_alive_tasks() as u64;
+        runtimes.iter().map(alive).sum()
+    });
+}
+
 fn start_worker(
     number: usize,
     live: &Arc<Live>,
@@ -355,6 +373,7 @@ fn start_worker(
         .enable_all()
         .build()
         .map_err(system("cannot start a runtime"))?;
+    let handle = runtime.handle().clone();
     let (live, metrics) = (Arc::clone(live), Arc::clone(metrics));
     let (access, budget, places) = (access.clone(), budget.clone(), places.clone());
     let connections = connections.clone();
@@ -373,6 +392,7 @@ fn start_worker(
         })
         .map_err(system("cannot start a worker"))?;
     Ok(WorkerThread {
+        runtime: handle,
         mailbox,
         thread: Mutex::new(Some(thread)),
     })

@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout_at};
 use super::error::Error;
 use super::judge::{Bounds, Failure, Verdict, judge};
 use super::outbound::Outbound;
-use super::record::Attempt;
+use super::record::{Attempt, Record};
 use super::worker::Worker;
-use crate::net::{Body, Incoming, Replay};
+use crate::net::{Body, Incoming, OnOverflow, Replay};
 use crate::routing::{Decision, Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
 use crate::upstream::{Progress, Reply, SendError};
@@ -125,11 +125,12 @@ impl Cargo {
         }
     }
 
-    /// Bytes that went through a temporary file.
-    pub(super) fn spooled(&self) -> u64 {
-        match self {
-            Self::Whole(_) => 0,
-            Self::Stream(replay) => replay.spooled(),
+    /// Notes what is known of the message now.
+    pub(super) fn note(&self, record: &mut Record) {
+        record.request_bytes = self.bytes();
+        if let Self::Stream(replay) = self {
+            record.spooled = replay.spooled();
+            record.overflow = replay.overflowed().map(OnOverflow::name);
         }
     }
 
@@ -149,10 +150,10 @@ impl Cargo {
         }
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self, lane: usize) -> Progress {
         match self {
             Self::Whole(_) => Progress::default(),
-            Self::Stream(replay) => Progress::of(replay.clone()),
+            Self::Stream(replay) => Progress::of(replay.clone(), lane),
         }
     }
 
@@ -249,7 +250,7 @@ impl Trip<'_> {
         let sent = self
             .worker
             .client
-            .send(&endpoint.spec, request, &self.cargo.progress())
+            .send(&endpoint.spec, request, &self.cargo.progress(self.lane))
             .await;
         let reply = sent.map_err(Failure::send)?;
         let bounds = Bounds {

@@ -59,11 +59,10 @@ pub(super) async fn pass(
     };
     record.endpoints.push(endpoint.spec.name.as_str().into());
     let start = tokio::time::Instant::now();
-    match worker
-        .client
-        .send(&endpoint.spec, request, &Progress::default())
-        .await
-    {
+    let progress = cargo
+        .as_ref()
+        .map_or_else(Progress::default, |replay| Progress::of(replay.clone(), 0));
+    match worker.client.send(&endpoint.spec, request, &progress).await {
         Ok(answer) => {
             if let Some(meter) = active.endpoint_meter(id) {
                 meter.attempt("ok");

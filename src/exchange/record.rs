@@ -67,6 +67,8 @@ pub(super) struct Record {
     pub(super) decided_after: Option<u64>,
     pub(super) request_bytes: u64,
     pub(super) spooled: u64,
+    /// What was done when the message outgrew `replay_buffer`.
+    pub(super) overflow: Option<&'static str>,
     pub(super) committed: bool,
     pub(super) status: u16,
     pub(super) outcome: Outcome,
@@ -105,6 +107,7 @@ impl Record {
             decided_after: None,
             request_bytes: 0,
             spooled: 0,
+            overflow: None,
             committed: false,
             status: 0,
             outcome: Outcome::Refused,
@@ -139,6 +142,9 @@ impl Record {
             meter.request_bytes.inc_by(self.request_bytes);
             meter.response_bytes.inc_by(response_bytes);
             meter.spooled_bytes.inc_by(self.spooled);
+            if let Some(action) = self.overflow {
+                meter.overflow(action);
+            }
             if let Some(bytes) = self.decided_after {
                 meter.decided_bytes.inc_by(bytes);
             }
@@ -200,6 +206,7 @@ impl Record {
             .field("error", self.error.as_deref())
             .field("broken", broken)
             .field("decided_after_bytes", self.decided_after)
+            .field("overflow", self.overflow)
             .field("committed", self.committed.then_some(true))
             .field("spooled_bytes", (self.spooled > 0).then_some(self.spooled))
             .field("request_bytes", self.request_bytes)
@@ -286,7 +293,7 @@ impl OnEnd for CloseAtEnd {
         }
         if let Some(cargo) = cargo {
             drain(cargo.take_rest());
-            record.request_bytes = cargo.bytes();
+            cargo.note(&mut record);
         }
         let broken = match error {
             Some(error) => error.to_string(),

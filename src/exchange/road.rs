@@ -138,7 +138,11 @@ impl Journey<'_> {
         read?;
         let decision = routing::decide(&service.table, probe.matched())?;
         if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {
-            parcel.until_held().await?;
+            let held = parcel.until_held().await;
+            if let Err(Error::SenderReplay { .. }) = held {
+                self.record.overflow = Some("refuse");
+            }
+            held?;
         }
         if !service.verify_full {
             return Ok((decision, None));
@@ -174,8 +178,7 @@ impl Journey<'_> {
             &cargo,
         )
         .await;
-        self.record.request_bytes = cargo.bytes();
-        self.record.spooled = cargo.spooled();
+        cargo.note(&mut self.record);
         let mut chosen = None;
         let mut error = None;
         for Delivered {

@@ -17,13 +17,13 @@ pub(super) fn settle(mut record: Record, cargo: Option<Cargo>, bytes: u64) {
     };
     let Some(replay) = cargo.under_way() else {
         drain(cargo.take_rest());
-        record.request_bytes = cargo.bytes();
+        cargo.note(&mut record);
         return record.close(bytes, None);
     };
     tokio::spawn(async move {
         replay.settled().await;
         drain(cargo.take_rest());
-        record.request_bytes = cargo.bytes();
+        cargo.note(&mut record);
         record.close(bytes, None);
     });
 }

@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -65,9 +67,33 @@ struct Families {
     decided_bytes: Family<Labels, Counter>,
     held_bytes: Family<Labels, Counter>,
     spooled_bytes: Family<Labels, Counter>,
+    overflows: Family<Labels, Counter>,
     modes: Family<Labels, Counter>,
     reloads: Family<Labels, Counter>,
     tolerated: Family<Labels, Counter>,
+}
+
+/// A gauge that belongs to somebody else.
+struct Watched {
+    name: &'static str,
+    help: &'static str,
+    look: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Collector for Watched {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let now = ConstGauge::new((self.look)());
+        let place = encoder.encode_descriptor(self.name, self.help, None, now.metric_type())?;
+        now.encode(place)
+    }
 }
 
 /// The numbers of one service.
@@ -77,6 +103,7 @@ pub struct ServiceMeter {
     exchanges: Family<Labels, Counter>,
     faults: Family<Labels, Counter>,
     entries: Family<Labels, Counter>,
+    overflows: Family<Labels, Counter>,
     modes: Family<Labels, Counter>,
     tolerated: Family<Labels, Counter>,
     /// `reply` outcomes of SOAP 1.1 and 1.2, the two that nearly every message ends in.
@@ -208,6 +235,18 @@ impl Metrics {
             .inc();
     }
 
+    /// Adds a number that is looked up whenever somebody asks.
+    pub fn watch(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        look: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let look = Box::new(look);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(Watched { name, help, look }));
+    }
+
     /// Everything in the Prometheus text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -233,6 +272,7 @@ impl Families {
             decided_bytes: Family::default(),
             held_bytes: Family::default(),
             spooled_bytes: Family::default(),
+            overflows: Family::default(),
             modes: Family::default(),
             reloads: Family::default(),
             tolerated: Family::default(),
@@ -270,6 +310,11 @@ impl Families {
                 names::SPOOLED_BYTES,
                 "Body bytes in temporary files",
                 &families.spooled_bytes,
+            ),
+            (
+                names::OVERFLOWS,
+                "Messages that outgrew the replay buffer",
+                &families.overflows,
             ),
             (names::MODES, "Messages by reading mode", &families.modes),
             (
@@ -320,6 +365,7 @@ impl ServiceMeter {
             exchanges: families.exchanges.clone(),
             faults: families.faults.clone(),
             entries: families.entries.clone(),
+            overflows: families.overflows.clone(),
             modes: families.modes.clone(),
             tolerated: families.tolerated.clone(),
             replies: [reply("1.1"), reply("1.2")],
@@ -385,6 +431,13 @@ impl ServiceMeter {
     pub fn mode(&self, mode: &'static str) {
         self.modes
             .get_or_create(&labels([("service", &self.service), ("mode", mode)]))
+            .inc();
+    }
+
+    /// Counts a message that outgrew the replay buffer, by what was done.
+    pub fn overflow(&self, action: &'static str) {
+        self.overflows
+            .get_or_create(&labels([("service", &self.service), ("action", action)]))
             .inc();
     }
 

@@ -33,6 +33,15 @@ pub const DECIDED_BYTES: &str = "decided_after_bytes";
 pub const HELD_BYTES: &str = "held_bytes";
 /// Body bytes that went through a temporary file (`on_overflow: spool`), by `service`.
 pub const SPOOLED_BYTES: &str = "spooled_bytes";
+/// Messages that outgrew `replay_buffer`, by `service` and `action`: `commit`, `spool`,
+/// `refuse`.
+pub const OVERFLOWS: &str = "replay_overflows";
+/// Bytes of messages held in memory now, for sending or for another attempt.
+pub const REPLAY_HELD: &str = "replay_held_bytes";
+/// Temporary files of messages now (`on_overflow: spool`).
+pub const SPOOL_FILES: &str = "spool_files";
+/// Tasks of all workers now: connections, and what outlives its exchange.
+pub const TASKS: &str = "tasks";
 /// Messages by `service` and `mode`: `headers` (body never looked at), `streaming` (decided
 /// before the end), `buffered` (read whole before the decision).
 pub const MODES: &str = "messages";

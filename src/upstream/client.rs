@@ -21,7 +21,7 @@ use super::error::{Phase, SendError};
 use super::pool::Pool;
 use crate::http1::{self, EndpointConnection, Sending, Terms};
 use crate::net::tls::HandshakeError;
-use crate::net::{Body, Incoming, Replay};
+use crate::net::{Body, Incoming, Replay, SourceError};
 use crate::telemetry::Metrics;
 
 /// The largest response head accepted.
@@ -80,17 +80,30 @@ impl Reply {
 
 /// Says whether an attempt still moves: the body that it sends, if that can be watched.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Option<Replay>);
+pub struct Progress(Option<(Replay, usize)>);
 
 impl Progress {
-    /// Watches a body that is still arriving.
+    /// Watches a body that is still arriving, and this lane of it.
     #[must_use]
-    pub const fn of(replay: Replay) -> Self {
-        Self(Some(replay))
+    pub const fn of(replay: Replay, lane: usize) -> Self {
+        Self(Some((replay, lane)))
     }
 
     fn now(&self) -> u64 {
-        self.0.as_ref().map_or(0, Replay::taken)
+        self.0.as_ref().map_or(0, |(replay, _)| replay.taken())
+    }
+
+    /// Why the caller's side failed, if it did.
+    fn error(&self) -> Option<SourceError> {
+        self.0.as_ref().and_then(|(replay, _)| replay.error())
+    }
+
+    /// Ready when the lane was cut off, because it held others up for so long.
+    fn poll_cut(&self, cx: &Context<'_>) -> Poll<Duration> {
+        match &self.0 {
+            Some((replay, lane)) => replay.poll_cut(*lane, cx),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -219,7 +232,13 @@ impl<'a> Attempt<'a> {
         match self.sending.poll_head(cx) {
             Poll::Ready(result) => Poll::Ready(result.map_err(|error| self.classify(error))),
             Poll::Pending => {
-                let late = ready!(self.poll_time(cx));
+                let late = match self.progress.poll_cut(cx) {
+                    Poll::Ready(after) => SendError::Timeout {
+                        phase: Phase::Response,
+                        after,
+                    },
+                    Poll::Pending => ready!(self.poll_time(cx)),
+                };
                 self.late = true;
                 Poll::Ready(Err(late))
             }
@@ -256,7 +275,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn classify(&self, error: http1::Error) -> SendError {
-        if let Some(source) = self.progress.0.as_ref().and_then(Replay::error) {
+        if let Some(source) = self.progress.error() {
             return SendError::Caller(source);
         }
         // With TLS 1.3 an endpoint refuses our certificate only after the handshake.

@@ -42,6 +42,8 @@ mod multipart;
 mod readme;
 /// Hot reload.
 mod reload;
+/// What is held for another attempt.
+mod replay;
 /// The road: which service, how early, one-way to many, filters that count or are brought along.
 mod road;
 /// Golden cases: which message goes where, through every door.

@@ -64,6 +64,17 @@ pub enum OnOverflow {
     Spool,
 }
 
+impl OnOverflow {
+    /// The word in the log, in metrics and in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Spool => "spool",
+        }
+    }
+}
+
 /// What a body may cost.
 #[derive(Debug, Clone)]
 pub struct Bounds {
@@ -119,6 +130,8 @@ struct Lane {
     closed: bool,
     cut: bool,
     waker: Option<Waker>,
+    /// Waits for [`Replay::poll_cut`].
+    writer: Option<Waker>,
 }
 
 struct Shared {
@@ -129,6 +142,8 @@ struct Shared {
     inspect: Option<Box<dyn Inspect>>,
     trailers: Option<HeaderMap>,
     error: Option<SourceError>,
+    /// A lane that might have been read again cannot be any more, for want of room.
+    committed: bool,
     received: u64,
     /// Bytes that readers took, all together: says whether an attempt makes progress.
     taken: u64,
@@ -177,6 +192,7 @@ impl Replay {
             inspect: None,
             trailers,
             error: None,
+            committed: false,
             received,
             taken: 0,
             length,
@@ -237,10 +253,17 @@ impl Replay {
         shared.window.whole()
     }
 
-    /// Whether the first bytes are gone, so that no other attempt is possible.
-    #[must_use]
-    pub fn is_committed(&self) -> bool {
-        lock(&self.shared).window.start() > 0
+    /// Ready when this lane was cut off, because it held others up for so long. Its reader may
+    /// not be asked for more while nothing can be written, so that it cannot say so itself.
+    pub fn poll_cut(&self, lane: usize, cx: &Context<'_>) -> Poll<Duration> {
+        let mut shared = lock(&self.shared);
+        let (idle, several) = (shared.bounds.idle, shared.lanes.len() > 1);
+        match shared.lanes.get_mut(lane) {
+            Some(own) if own.cut => return Poll::Ready(idle),
+            Some(own) if several => own.writer = Some(cx.waker().clone()),
+            _ => {}
+        }
+        Poll::Pending
     }
 
     /// Why the caller's side failed, if it did.
@@ -255,10 +278,21 @@ impl Replay {
         lock(&self.shared).received
     }
 
-    /// Bytes in the temporary file.
+    /// Bytes that went to a temporary file.
     #[must_use]
     pub fn spooled(&self) -> u64 {
-        lock(&self.shared).window.spooled()
+        lock(&self.shared).window.spilled()
+    }
+
+    /// What was done when more would have had to be held than may be, if that happened.
+    #[must_use]
+    pub fn overflowed(&self) -> Option<OnOverflow> {
+        let shared = lock(&self.shared);
+        match (shared.committed, shared.window.spilled()) {
+            (true, _) => Some(OnOverflow::Commit),
+            (false, 1..) => Some(OnOverflow::Spool),
+            (false, 0) => None,
+        }
     }
 
     /// Bytes that attempts have taken so far, all together.
@@ -293,7 +327,7 @@ impl Replay {
             }
             Poll::Ready(())
         })
-        .await
+        .await;
     }
 }
 
@@ -444,10 +478,7 @@ impl Shared {
         }
         // Committed: nothing is held for another attempt any more. Lanes side by side have
         // room for one chunk more than the bound, since a full window stops them before.
-        for own in &mut self.lanes {
-            own.replayable = false;
-        }
-        self.forget();
+        self.commit();
         if others {
             self.window.overfill(data.clone());
         } else if self.window.is_empty() {
@@ -461,13 +492,19 @@ impl Shared {
         self.bounds.on_overflow == OnOverflow::Commit
             && self.window.is_full()
             && {
-                for own in &mut self.lanes {
-                    own.replayable = false;
-                }
-                self.forget();
+                self.commit();
                 self.window.is_full()
             }
             && self.others_reading(lane)
+    }
+
+    /// No lane can be read again from here on.
+    fn commit(&mut self) {
+        for own in &mut self.lanes {
+            self.committed |= own.replayable;
+            own.replayable = false;
+        }
+        self.forget();
     }
 
     fn others_reading(&self, lane: usize) -> bool {
@@ -488,6 +525,11 @@ impl Shared {
             let start = self.window.start();
             for own in self.lanes.iter_mut().filter(|own| own.is_wanted()) {
                 own.cut |= own.position <= start;
+                if own.cut
+                    && let Some(writer) = own.writer.take()
+                {
+                    writer.wake();
+                }
             }
             self.forget();
             cx.waker().wake_by_ref();

@@ -9,6 +9,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 
 use bytes::Bytes;
 
+use super::budget::{CountedFile, Share};
+
 /// Bytes read back at a time.
 const READ_BYTES: u64 = 64 * 1024;
 
@@ -18,15 +20,17 @@ pub(super) struct Spool {
     file: File,
     start: u64,
     end: u64,
+    _counted: CountedFile,
 }
 
 impl Spool {
     /// A spool for the bytes from `start` on.
-    pub(super) fn create(start: u64) -> io::Result<Self> {
+    pub(super) fn create(start: u64, share: &Share) -> io::Result<Self> {
         Ok(Self {
             file: tempfile::tempfile()?,
             start,
             end: start,
+            _counted: share.file(),
         })
     }
 

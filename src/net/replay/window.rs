@@ -22,6 +22,8 @@ pub(super) struct Window {
     held_max: u64,
     share: Share,
     spool: Option<Spool>,
+    /// Bytes that ever went to the spool.
+    spilled: u64,
 }
 
 /// The window is full; the chunk was not taken.
@@ -32,13 +34,16 @@ impl Window {
     /// What was read before: held in any case, because it must be sent at least once.
     pub(super) fn new(read: Vec<Bytes>, held_max: u64, budget: Budget) -> Self {
         let held = read.iter().map(|chunk| chunk.len() as u64).sum();
+        let mut share = budget.share();
+        share.count(held);
         Self {
             chunks: read.into(),
             start: 0,
             held,
             held_max: held_max.max(held),
-            share: budget.share(),
+            share,
             spool: None,
+            spilled: 0,
         }
     }
 
@@ -50,9 +55,14 @@ impl Window {
         self.start + self.held + self.spooled()
     }
 
-    /// Bytes in the spool.
-    pub(super) fn spooled(&self) -> u64 {
+    /// Bytes in the spool now.
+    fn spooled(&self) -> u64 {
         self.spool.as_ref().map_or(0, Spool::len)
+    }
+
+    /// Bytes that ever went to the spool.
+    pub(super) const fn spilled(&self) -> u64 {
+        self.spilled
     }
 
     /// The bytes from this offset on, as many as lie together.
@@ -79,6 +89,7 @@ impl Window {
             return Err(Full);
         }
         self.held += bytes;
+        self.share.count(self.held);
         self.chunks.push_back(chunk);
         Ok(())
     }
@@ -95,6 +106,7 @@ impl Window {
     /// Holds a chunk although the window is full: its reader has it, others do not.
     pub(super) fn overfill(&mut self, chunk: Bytes) {
         self.held += chunk.len() as u64;
+        self.share.count(self.held);
         self.chunks.push_back(chunk);
     }
 
@@ -112,22 +124,28 @@ impl Window {
         let start = self.end();
         let spool = match &mut self.spool {
             Some(spool) => spool,
-            None => self.spool.insert(Spool::create(start)?),
+            None => self.spool.insert(Spool::create(start, &self.share)?),
         };
-        spool.append(chunk)
+        spool.append(chunk)?;
+        self.spilled += chunk.len() as u64;
+        Ok(())
     }
 
     /// Lets go of what lies before this offset, by whole chunks.
     pub(super) fn forget(&mut self, before: u64) {
+        let held = self.held;
         while let Some(first) = self.chunks.front() {
             let bytes = first.len() as u64;
             if self.start + bytes > before {
-                return;
+                break;
             }
             self.start += bytes;
             self.held -= bytes;
             self.share.give(bytes);
             self.chunks.pop_front();
+        }
+        if self.held < held {
+            self.share.count(self.held);
         }
         if before >= self.end() {
             self.start = self.end();
@@ -199,5 +217,22 @@ mod tests {
         assert_eq!(two.push(chunk("de")), Ok(()));
         drop(two);
         assert_eq!(one.push(chunk("wxyz")), Ok(()));
+    }
+
+    #[test]
+    fn what_is_held_and_spooled_is_counted_until_it_is_let_go() {
+        let budget = Budget::new(100);
+        let mut one = Window::new(vec![chunk("abc")], 6, budget.clone());
+        let mut two = Window::new(vec![chunk("wxyz")], 6, budget.clone());
+        one.push(chunk("def")).unwrap();
+        one.spill(b"ghi").unwrap();
+        two.overfill(chunk("12345"));
+        assert_eq!((budget.held(), budget.files()), (15, 1));
+        one.forget(9);
+        assert_eq!((budget.held(), budget.files()), (9, 0));
+        assert_eq!((one.spooled(), one.spilled()), (0, 3));
+        two.spill(b"6").unwrap();
+        drop((one, two));
+        assert_eq!((budget.held(), budget.files()), (0, 0));
     }
 }
