@@ -26,6 +26,8 @@ pub(super) enum Verb {
     Explain(Explain),
     /// Evaluate an XPath on a message as a filter would
     Xpath(Xpath),
+    /// Write a message in another version of SOAP or WS-Addressing
+    Bridge(BridgeArgs),
     /// Run a SOAP service for tries and tests
     Stub(Stub),
     /// Run golden routing tests
@@ -126,6 +128,38 @@ pub(super) struct Xpath {
     /// A prefix for the expression, `p=uri`; repeatable
     #[arg(long = "ns")]
     pub(super) namespaces: Vec<String>,
+    #[arg(long, value_enum, default_value = "human")]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct BridgeArgs {
+    /// The message; `-` reads it from stdin
+    pub(super) message: PathBuf,
+    /// The SOAP version to write; as it is if left out
+    #[arg(long, value_parser = ["1.1", "1.2"])]
+    pub(super) to: Option<String>,
+    /// The WS-Addressing version to write; as it is if left out
+    #[arg(long, value_parser = ["none", "2004/08", "1.0"])]
+    pub(super) addressing: Option<String>,
+    /// An HTTP header that came with it, `Name: value`; repeatable
+    #[arg(long = "header", short = 'H')]
+    pub(super) headers: Vec<String>,
+    /// The endpoint's URL, for a `To` that must be written
+    #[arg(long, default_value = "http://localhost/")]
+    pub(super) url: String,
+    /// Nobody waits for an answer
+    #[arg(long)]
+    pub(super) one_way: bool,
+    /// A role that the router plays beside `next`; repeatable
+    #[arg(long = "role")]
+    pub(super) roles: Vec<String>,
+    /// Forward header blocks for `next` as they are
+    #[arg(long)]
+    pub(super) transparent_headers: bool,
+    /// For a signed message that would have to change
+    #[arg(long, default_value = "fault", value_parser = ["fault", "forward_unchanged", "bridge_anyway"])]
+    pub(super) on_signed: String,
     #[arg(long, value_enum, default_value = "human")]
     pub(super) format: Format,
 }

@@ -135,7 +135,11 @@ fn human(explanation: &Explanation) -> String {
             let _ = write!(out, ", then {}", send.backups.join(", "));
         }
         if let Some(bridge) = &send.bridge {
-            let _ = write!(out, "; bridged {bridge}");
+            let _ = write!(out, "; bridged from {} to {}", bridge.from, bridge.to);
+            let lost: Vec<&str> = bridge.losses.iter().map(crate::soap::Loss::name).collect();
+            if !lost.is_empty() {
+                let _ = write!(out, ", without {}", lost.join(", "));
+            }
         }
         out.push('\n');
     }

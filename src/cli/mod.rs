@@ -4,6 +4,7 @@
 //! were found, 2 could not run or bad usage.
 
 mod args;
+mod bridge;
 mod check;
 mod completions;
 mod demo;
@@ -48,6 +49,7 @@ fn dispatch(verb: args::Verb, registry: Registry) -> anyhow::Result<Verdict> {
         Verb::Check(args) => check::run(&args, &registry),
         Verb::Explain(args) => explain::run(&args, &registry),
         Verb::Xpath(args) => xpath::run(&args),
+        Verb::Bridge(args) => bridge::run(&args),
         Verb::Stub(args) => stub::run(&args),
         Verb::Test(args) => test::run(&args, &registry),
         Verb::Schema(args) => schema::run(&args),

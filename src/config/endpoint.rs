@@ -36,6 +36,8 @@ written! {
         pub idle_connection_timeout: Time [0..=86_400_000] = Time::secs(4),
         /// What happens to a signed message that would have to be bridged.
         pub on_signed: OnSigned = OnSigned::Fault,
+        /// How messages are brought into the endpoint's versions, beyond what `soap` and `addressing` say.
+        pub bridge: Bridge = Bridge::default(),
         /// When it has failed and a backup is tried.
         pub failover: Failover = Failover::default(),
         /// Whether a message may be sent again that may have been delivered; along a declared backup list
@@ -43,6 +45,52 @@ written! {
         pub resend: Option<Resend> = None,
         /// Trust and client certificate, for `https://`.
         pub tls: Option<Spanned<EndpointTls>> = None,
+    }
+}
+
+written! {
+    /// How messages are brought into an endpoint's versions.
+    pub struct Bridge as "bridge" {
+        /// The endpoint's logical address: WS-Addressing `To` always says it. Left out, `To` stays as it is, and
+        /// where it is missing and needed it is the endpoint's URL.
+        pub to: Option<Spanned<String>> = None,
+        /// The action of messages that state none, where the endpoint wants WS-Addressing.
+        pub default_action: Option<Spanned<String>> = None,
+        /// Roles that the router plays beside `next`: header blocks for them are not forwarded.
+        pub roles: Vec<Spanned<String>> = Vec::new(),
+        /// Whether header blocks for `next` are forwarded, as a transport proxy does; otherwise the router is a SOAP
+        /// node, which forwards only relayable ones and refuses mandatory ones.
+        pub transparent_headers: bool = false,
+        /// Whether header blocks for the role `none` go to SOAP 1.1, with that URI as actor; otherwise they are left out.
+        pub keep_none_headers: bool = false,
+        /// Elements after Body, which SOAP 1.2 does not allow.
+        pub trailers: Dropped = Dropped::Fault,
+        /// Header blocks without a namespace, which SOAP 1.2 does not allow.
+        pub unqualified_headers: Dropped = Dropped::Fault,
+    }
+}
+
+words! {
+    /// What happens to a part that the endpoint's version does not allow.
+    pub enum Dropped as "a way to take what is not allowed" {
+        /// The fault `CannotBridge`.
+        Fault = "fault",
+        /// It is left out.
+        Drop = "drop",
+    }
+}
+
+impl Default for Bridge {
+    fn default() -> Self {
+        Self {
+            to: None,
+            default_action: None,
+            roles: Vec::new(),
+            transparent_headers: false,
+            keep_none_headers: false,
+            trailers: Dropped::Fault,
+            unqualified_headers: Dropped::Fault,
+        }
     }
 }
 

@@ -121,6 +121,9 @@ limits! {
         body_idle_timeout: Time [100..=DAY_MS] = Time::secs(60),
     }
     router only {
+        /// Bytes of a message up to the first child of Body, held while it is bridged. 64 KiB by default: headers
+        /// with tokens and assertions stay below 32 KiB.
+        bridge_head: Size [KIB..=16 * MIB] = Size(64 * KIB),
         /// Bytes of a request's head. 64 KiB by default: Kerberos tickets in `Authorization` reach 48 KiB.
         header_block: Size [KIB..=16 * MIB] = Size(64 * KIB),
         /// Header fields of a request. 100 by default: browsers and gateways send below 40.

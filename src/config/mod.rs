@@ -38,7 +38,8 @@ mod yaml;
 pub use address::{AbsoluteUri, EndpointUrl};
 pub use amounts::{Size, SizeOrNone, Time};
 pub use endpoint::{
-    Addressing, Endpoint, Failover, FailoverOn, FaultBlame, OnSigned, Resend, SoapVersion,
+    Addressing, Bridge, Dropped, Endpoint, Failover, FailoverOn, FaultBlame, OnSigned, Resend,
+    SoapVersion,
 };
 pub use files::Files;
 pub use filter::{
@@ -53,7 +54,9 @@ pub use names::{Named, Namespaces};
 pub use request::{HeaderName, HostPattern, OperationName, ServicePath};
 pub use router::{AccessFormat, AccessLog, Admin, BackupList, Listener, Reload, Router};
 pub use schema::{router_schema, table_schema};
-pub use service::{OnOverflow, Pattern, RouteOn, Service, SeveralMatches, TableRef, Verify};
+pub use service::{
+    OnOverflow, Pattern, RouteOn, SenderFaultStatus, Service, SeveralMatches, TableRef, Verify,
+};
 pub use table::{Backups, Entry, Table};
 pub use tls::{CertificatePair, ClientAuth, EndpointTls, ListenerTls, TlsVerify, TlsVersion};
 pub use values::{Anything, Empty, FormatVersion, OneOrMany, Share};

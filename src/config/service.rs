@@ -36,6 +36,9 @@ written! {
         pub limits: ServiceLimits = ServiceLimits::default(),
         /// Whether every rule of the protocols is insisted on, or common slips of old clients are let pass.
         pub strict: bool = false,
+        /// HTTP status of bridged SOAP 1.2 faults that blame the sender: 400 as SOAP 1.2 has it, or 500 for clients
+        /// that do not read the body of a 400, as those of WCF and CXF.
+        pub sender_fault_status: SenderFaultStatus = SenderFaultStatus::S400,
         /// Whether what lies behind the deciding byte is checked too.
         pub verify: Verify = Verify::None,
         /// Bytes kept to send a message again to a backup; left out: as `limits.replay_buffer`.
@@ -86,6 +89,16 @@ words! {
         Fault = "fault",
         /// The first entry in the table wins.
         First = "first",
+    }
+}
+
+words! {
+    /// The status of a fault that blames the sender.
+    pub enum SenderFaultStatus as "a status for faults of the sender" {
+        /// As SOAP 1.2 says.
+        S400 = "400",
+        /// As WCF does.
+        S500 = "500",
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 use super::error::Error;
 use crate::filter::Certificate;
@@ -49,6 +50,55 @@ pub struct HeadFacts {
     pub media: Result<MediaType, MediaError>,
     /// The action of `SOAPAction` or of the `action` parameter.
     pub action: Option<String>,
+    /// What is not quite as it should be.
+    pub slips: SmallVec<[Slip; 2]>,
+}
+
+/// A slip of old clients that is let pass unless the service is strict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slip {
+    /// `SOAPAction` without quotes (H14).
+    UnquotedAction,
+    /// `SOAPAction` in single quotes (H15).
+    SingleQuotedAction,
+    /// `action` without quotes, with a character that needs them (H22).
+    UnquotedParameter,
+    /// The media type of one version with the envelope of the other (H5).
+    MediaType,
+    /// HTTP states another action than `wsa:Action` (H30).
+    OtherAction,
+}
+
+impl Slip {
+    /// Its `kind` in the metric `soap_router_tolerated_deviations`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnquotedAction => "soapaction-unquoted",
+            Self::SingleQuotedAction => "soapaction-single-quoted",
+            Self::UnquotedParameter => "action-parameter-unquoted",
+            Self::MediaType => "media-type-of-other-version",
+            Self::OtherAction => "action-differs",
+        }
+    }
+
+    /// What a strict service tells the caller.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::UnquotedAction | Self::SingleQuotedAction => {
+                "the value of SOAPAction must stand in double quotes"
+            }
+            Self::UnquotedParameter => {
+                "the `action` parameter of Content-Type must stand in double quotes"
+            }
+            Self::MediaType => "Content-Type names another version of SOAP than the envelope",
+            Self::OtherAction => {
+                "SOAPAction or the `action` parameter differs from wsa:Action \
+                 (wsa:InvalidAddressingHeader, wsa:ActionMismatch)"
+            }
+        }
+    }
 }
 
 impl Origin {
@@ -139,8 +189,46 @@ impl HeadFacts {
         } else {
             header.or(parameter)
         };
-        Ok(Self { media, action })
+        let slips = slips(headers);
+        Ok(Self {
+            media,
+            action,
+            slips,
+        })
     }
+}
+
+fn slips(headers: &HeaderMap) -> SmallVec<[Slip; 2]> {
+    let mut slips = SmallVec::new();
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let action = text(SOAP_ACTION).map(str::trim).unwrap_or_default();
+    if action.starts_with('\'') {
+        slips.push(Slip::SingleQuotedAction);
+    } else if !action.is_empty() && !action.starts_with('"') {
+        slips.push(Slip::UnquotedAction);
+    }
+    if text(CONTENT_TYPE).is_some_and(has_bare_action) {
+        slips.push(Slip::UnquotedParameter);
+    }
+    slips
+}
+
+/// An `action` parameter that is no token, without quotes (RFC 2045 §5.1).
+fn has_bare_action(media: &str) -> bool {
+    let mut parameters = media
+        .split(';')
+        .skip(1)
+        .filter_map(|one| one.split_once('='));
+    parameters.any(|(name, value)| {
+        let value = value.trim();
+        name.trim().eq_ignore_ascii_case("action")
+            && !value.starts_with('"')
+            && value.contains([':', '/'])
+    })
 }
 
 fn media_type(headers: &HeaderMap) -> Result<MediaType, MediaError> {

@@ -8,14 +8,16 @@ use futures_util::future::join_all;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
+use super::bridging::{Back, Caller};
 use super::error::Error;
 use super::judge::{Bounds, Failure, Verdict, judge};
 use super::outbound::Outbound;
 use super::record::{Attempt, Record};
 use super::worker::Worker;
-use crate::net::{Body, Incoming, OnOverflow, Replay};
+use crate::net::{Body, Change, Incoming, OnOverflow, Replay};
 use crate::routing::{Decision, Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
+use crate::soap::Outcome;
 use crate::upstream::{Progress, Reply, SendError};
 
 /// The message's bytes, as often as they are wanted.
@@ -28,7 +30,6 @@ pub(super) enum Cargo {
 }
 
 /// What came of one delivery.
-#[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) attempts: Vec<Attempt>,
     /// A backup was due but the message could not be sent again.
@@ -38,7 +39,6 @@ pub(super) struct Delivered {
 }
 
 /// An answer worth handing on.
-#[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "one an exchange, nearly always the large one: an allocation would cost more"
@@ -48,6 +48,14 @@ pub(super) enum Answer {
     Stream(Reply),
     /// Read whole, to see what it is.
     Whole(http::Response<Bytes>),
+    /// Still arriving, and changed while it passes.
+    Changed {
+        head: Box<http::response::Parts>,
+        /// Changed already.
+        first: Bytes,
+        inner: Incoming,
+        change: Box<dyn Change>,
+    },
     /// Taken without a word.
     Accepted,
 }
@@ -59,6 +67,8 @@ struct Trip<'a> {
     outbound: Outbound,
     cargo: &'a Cargo,
     service: &'a Service,
+    /// For endpoints that speak versions of their own.
+    caller: Option<&'a Caller>,
     /// When all attempts together must be over, and how long that was from the start.
     time: Option<(Instant, Duration)>,
     lane: usize,
@@ -75,6 +85,7 @@ pub(super) async fn all(
     outbound: Outbound,
     service: &Service,
     cargo: &Cargo,
+    caller: Option<&Caller>,
 ) -> Vec<Delivered> {
     let time = service.timeout.map(|after| (Instant::now() + after, after));
     let trip = |outbound, lane| {
@@ -85,6 +96,7 @@ pub(super) async fn all(
             outbound,
             cargo,
             service,
+            caller,
             time,
             lane,
             attempts,
@@ -210,8 +222,8 @@ impl Trip<'_> {
     ) -> Result<Answer, Failure> {
         let start = Instant::now();
         let verdict = match self.time {
-            None => self.send(endpoint, body, is_last).await,
-            Some((until, after)) => timeout_at(until, self.send(endpoint, body, is_last))
+            None => self.send(id, endpoint, body, is_last).await,
+            Some((until, after)) => timeout_at(until, self.send(id, endpoint, body, is_last))
                 .await
                 .unwrap_or_else(|_elapsed| Err(Failure::out_of_time(after))),
         };
@@ -241,12 +253,30 @@ impl Trip<'_> {
         verdict
     }
 
-    async fn send(&mut self, endpoint: &Endpoint, body: Body, is_last: bool) -> Verdict {
-        let Some(request) = self.outbound.request(&endpoint.spec, body, is_last) else {
+    async fn send(
+        &mut self,
+        id: EndpointId,
+        endpoint: &Endpoint,
+        body: Body,
+        is_last: bool,
+    ) -> Verdict {
+        let (body, bridged) = match (&endpoint.bridge, self.caller) {
+            (Some(plan), Some(caller)) => {
+                let mut prepared = caller.prepare(plan, body).await?;
+                let body = std::mem::take(&mut prepared.body);
+                self.count(id, "request", prepared.trip.outcome.as_ref());
+                (body, Some((plan, prepared)))
+            }
+            _ => (body, None),
+        };
+        let Some(mut request) = self.outbound.request(&endpoint.spec, body, is_last) else {
             return Err(Failure::router(
                 "the endpoint's address cannot be used with this query",
             ));
         };
+        if let Some((_, prepared)) = &bridged {
+            prepared.dress(request.headers_mut());
+        }
         let sent = self
             .worker
             .client
@@ -258,13 +288,44 @@ impl Trip<'_> {
             idle: endpoint.spec.idle_timeout,
         };
         let one_way = self.service.table.pattern == Pattern::OneWay;
-        match judge(reply, &endpoint.failover, one_way, bounds).await? {
+        let answer = judge(reply, &endpoint.failover, one_way, bounds).await?;
+        let answer = match bridged.filter(|_| !one_way) {
+            Some((plan, prepared)) => {
+                let settings = Back {
+                    idle: endpoint.spec.idle_timeout,
+                    sender_fault: self.service.sender_fault_status,
+                };
+                let (answer, outcome) = prepared.trip.back(plan, answer, settings).await?;
+                self.count(id, "reply", outcome.as_ref());
+                answer
+            }
+            None => answer,
+        };
+        match answer {
             // Once the caller has the head, no backup can answer any more.
             Answer::Stream(reply) if !is_last => {
                 let begun = reply.begun(endpoint.spec.response_timeout).await;
                 begun.map(Answer::Stream).map_err(Failure::send)
             }
             answer => Ok(answer),
+        }
+    }
+
+    /// Counts a message that was bridged, and what it lost.
+    fn count(&self, id: EndpointId, direction: &'static str, outcome: Option<&Outcome>) {
+        let (Some(outcome), Some(meter)) = (outcome, self.active.endpoint_meter(id)) else {
+            return;
+        };
+        if !outcome.changed {
+            return;
+        }
+        meter.bridged(
+            direction,
+            &outcome.from.to_string(),
+            &outcome.to.to_string(),
+        );
+        for loss in outcome.losses.iter() {
+            meter.lost(loss.name());
         }
     }
 
@@ -275,6 +336,9 @@ impl Trip<'_> {
         if let Some(SendError::Caller(source)) = &last.error {
             return Error::from_source(source, self.cargo.bytes());
         }
+        if let Some(error) = last.bridge {
+            return Error::SenderBridge(error);
+        }
         if last.out_of_time {
             return Error::EndpointTimeout;
         }
@@ -282,6 +346,7 @@ impl Trip<'_> {
         match (self.attempts.len(), last.name.as_str()) {
             (1, "timeout") => Error::EndpointTimeout,
             (1, "not-soap") => Error::EndpointReply,
+            (_, "cannot-bridge-back") => Error::EndpointBridge,
             _ => Error::EndpointsUnavailable {
                 retry_after: last.retry_after,
             },
@@ -325,6 +390,7 @@ impl Answer {
         match self {
             Self::Stream(reply) => Some(reply.response.status().as_u16()),
             Self::Whole(response) => Some(response.status().as_u16()),
+            Self::Changed { head, .. } => Some(head.status.as_u16()),
             Self::Accepted => None,
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::filter::ReadError;
 use crate::net::SourceError;
 use crate::routing::Undecidable;
-use crate::soap::{ActionError, MediaError, MultipartError, Reason};
+use crate::soap::{ActionError, BridgeError, MediaError, MultipartError, QName, Reason, Version};
 
 /// Whose doing a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,20 @@ pub enum Error {
     /// No service at this path.
     #[error("no service at this address")]
     SenderUnknownService,
+    /// The message cannot be brought into its endpoint's versions.
+    #[error(transparent)]
+    SenderBridge(BridgeError),
+    /// The media type names one version, the envelope another (`strict`).
+    #[error("Content-Type says SOAP {said}, and the envelope is SOAP {found}")]
+    SenderVersion {
+        /// What HTTP says.
+        said: Version,
+        /// What came.
+        found: Version,
+    },
+    /// A slip of old clients that this service does not let pass (`strict`).
+    #[error("{0}")]
+    SenderStrict(String),
     /// No row matched, or too many did.
     #[error(transparent)]
     Undecidable(#[from] Undecidable),
@@ -96,6 +110,9 @@ pub enum Error {
     /// The only endpoint answered something that is not SOAP.
     #[error("the endpoint for this message gave an answer that is not SOAP")]
     EndpointReply,
+    /// The answer came, and cannot be brought into the caller's versions.
+    #[error("the endpoint's answer cannot be bridged into the version of the request")]
+    EndpointBridge,
     /// Too much at once.
     #[error("the router is busy; try again shortly")]
     RouterOverloaded,
@@ -114,6 +131,9 @@ impl Error {
                 Reason::MalformedMessage
             }
             Self::SenderMessage(error) => error.reason(),
+            Self::SenderBridge(error) => error.reason(),
+            Self::SenderVersion { .. } => Reason::VersionMismatch,
+            Self::SenderStrict(_) => Reason::MalformedMessage,
             Self::SenderMultipart(MultipartError::Headers { .. }) => Reason::LimitExceeded,
             Self::SenderMultipart(_) => Reason::MalformedMessage,
             Self::SenderBuffer { .. } | Self::SenderReplay { .. } | Self::SenderIdle { .. } => {
@@ -125,7 +145,7 @@ impl Error {
             Self::Undecidable(Undecidable::Several(_)) => Reason::SeveralFiltersMatched,
             Self::EndpointsUnavailable { .. } => Reason::EndpointsUnavailable,
             Self::EndpointTimeout => Reason::EndpointTimeout,
-            Self::EndpointReply => Reason::BadEndpointReply,
+            Self::EndpointReply | Self::EndpointBridge => Reason::BadEndpointReply,
             Self::RouterOverloaded => Reason::Overloaded,
             Self::RouterInternal(_) => Reason::InternalError,
         }
@@ -140,6 +160,9 @@ impl Error {
             | Self::SenderCoding(_)
             | Self::SenderMultipart(_)
             | Self::SenderMessage(_)
+            | Self::SenderBridge(_)
+            | Self::SenderVersion { .. }
+            | Self::SenderStrict(_)
             | Self::SenderBuffer { .. }
             | Self::SenderReplay { .. }
             | Self::SenderTail(_)
@@ -148,12 +171,22 @@ impl Error {
             | Self::SenderBroke { .. }
             | Self::SenderUnknownService
             | Self::Undecidable(Undecidable::NoMatch) => Blame::Sender,
-            Self::EndpointsUnavailable { .. } | Self::EndpointTimeout | Self::EndpointReply => {
-                Blame::Endpoint
-            }
+            Self::EndpointsUnavailable { .. }
+            | Self::EndpointTimeout
+            | Self::EndpointReply
+            | Self::EndpointBridge => Blame::Endpoint,
             Self::Undecidable(Undecidable::Several(_))
             | Self::RouterOverloaded
             | Self::RouterInternal(_) => Blame::Router,
+        }
+    }
+
+    /// Mandatory header blocks that this node does not understand.
+    #[must_use]
+    pub fn not_understood(&self) -> &[QName] {
+        match self {
+            Self::SenderBridge(BridgeError::MustUnderstand(names)) => names,
+            _ => &[],
         }
     }
 
@@ -204,7 +237,6 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soap::Version;
 
     #[test]
     fn every_error_has_a_place_in_the_table() {
@@ -312,6 +344,31 @@ mod tests {
             ),
             (Error::EndpointTimeout, "EndpointTimeout", 500, 500, true),
             (Error::EndpointReply, "BadEndpointReply", 500, 500, true),
+            (Error::EndpointBridge, "BadEndpointReply", 500, 500, true),
+            (
+                Error::SenderBridge(BridgeError::Cannot("x".into())),
+                "CannotBridge",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderVersion {
+                    said: Version::Soap11,
+                    found: Version::Soap12,
+                },
+                "VersionMismatch",
+                500,
+                500,
+                false,
+            ),
+            (
+                Error::SenderStrict("x".into()),
+                "MalformedMessage",
+                500,
+                400,
+                false,
+            ),
             (Error::RouterOverloaded, "Overloaded", 503, 503, true),
             (Error::RouterInternal("x"), "InternalError", 500, 500, false),
         ];

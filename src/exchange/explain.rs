@@ -10,14 +10,15 @@ use http::request::Parts;
 use serde::Serialize;
 
 use super::arrival::{self, HeadFacts, Origin};
+use super::bridging::Caller;
 use super::error::Error;
 use super::road::is_wanted_again;
 use super::root_part::RootPart;
 use super::verify::Verifier;
 use crate::filter::{self, Considered, Probe};
-use crate::routing::{self, Decision};
+use crate::routing::{self, Decision, Pattern};
 use crate::snapshot::{OnOverflow, Service, ServiceId, Snapshot};
-use crate::soap::{Facts, MediaKind, MediaType};
+use crate::soap::{Facts, Losses, MediaKind, MediaType};
 
 /// The answer, shaped as the contract says.
 #[derive(Debug, Serialize)]
@@ -71,7 +72,22 @@ pub struct Send {
     /// Asked next.
     pub backups: Vec<String>,
     /// What would be bridged.
-    pub bridge: Option<String>,
+    pub bridge: Option<BridgeText>,
+}
+
+/// A bridging.
+#[derive(Debug, Serialize)]
+pub struct BridgeText {
+    /// The versions that came.
+    pub from: String,
+    /// Those that leave.
+    pub to: String,
+    /// `Content-Type` that leaves.
+    pub content_type: String,
+    /// `SOAPAction` that leaves.
+    pub soap_action: Option<String>,
+    /// What cannot be kept.
+    pub losses: Losses,
 }
 
 /// A fault.
@@ -185,7 +201,20 @@ pub fn explain(
         .and_then(|()| routing::decide(&service.table, probe.matched()).map_err(Error::from))
         .and_then(|decision| check_rest(service, &media, &decision, message).map(|()| decision));
     match decided {
-        Ok(decision) => explanation.sends = sends(snapshot, service, &decision),
+        Ok(decision) => {
+            explanation.sends = sends(snapshot, service, &decision);
+            let caller = Caller::new(
+                &head.headers,
+                probe.facts(),
+                false,
+                &media,
+                is_one_way(service),
+                0,
+            );
+            if let Err(error) = explanation.bridge(snapshot, &decision, &caller, message) {
+                return explanation.fault(&error);
+            }
+        }
         Err(error) => return explanation.fault(&error),
     }
     explanation
@@ -242,7 +271,37 @@ fn read(
     Ok(())
 }
 
+fn is_one_way(service: &Service) -> bool {
+    service.table.pattern == Pattern::OneWay
+}
+
 impl Explanation {
+    /// Bridges the message to each endpoint that is asked first, as the road would.
+    fn bridge(
+        &mut self,
+        snapshot: &Snapshot,
+        decision: &Decision,
+        caller: &Caller,
+        message: &[u8],
+    ) -> Result<(), Error> {
+        for (send, delivery) in self.sends.iter_mut().zip(&decision.deliveries) {
+            let endpoint = snapshot.endpoint(delivery.endpoint);
+            let Some(plan) = endpoint.and_then(|endpoint| endpoint.bridge.as_ref()) else {
+                continue;
+            };
+            let outcome = caller.trial(plan, message).map_err(Error::SenderBridge)?;
+            let head = outcome.request_head();
+            send.bridge = outcome.changed.then(|| BridgeText {
+                from: outcome.from.to_string(),
+                to: outcome.to.to_string(),
+                content_type: head.content_type,
+                soap_action: head.soap_action,
+                losses: outcome.losses,
+            });
+        }
+        Ok(())
+    }
+
     fn note(&mut self, facts: &Facts, url: &str) {
         self.soap = facts.version.map(crate::soap::Version::as_str);
         self.action = facts.action().map(str::to_owned);

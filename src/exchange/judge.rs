@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::deliver::Answer;
 use crate::net::Incoming;
 use crate::snapshot::Failover;
-use crate::soap::{FaultClass, MediaType, read_fault};
+use crate::soap::{BridgeError, FaultClass, MediaType, read_fault};
 use crate::upstream::{Reply, SendError};
 
 /// What reading an answer may cost, to see whether it is a fault.
@@ -42,6 +42,8 @@ pub(super) struct Failure {
     pub(super) error: Option<SendError>,
     /// The service's own time was over: no other endpoint is asked.
     pub(super) out_of_time: bool,
+    /// The message, or the answer to it, cannot be bridged.
+    pub(super) bridge: Option<BridgeError>,
 }
 
 impl Failure {
@@ -53,6 +55,7 @@ impl Failure {
             retry_after: None,
             error: Some(error),
             out_of_time: false,
+            bridge: None,
         }
     }
 
@@ -64,6 +67,7 @@ impl Failure {
             retry_after: None,
             error: None,
             out_of_time: false,
+            bridge: None,
         }
     }
 
@@ -77,7 +81,47 @@ impl Failure {
         }
     }
 
-    fn reply(name: String, why: String, status: StatusCode, headers: &HeaderMap) -> Self {
+    /// The message cannot be brought into the endpoint's versions.
+    pub(super) fn bridge(error: BridgeError) -> Self {
+        Self {
+            name: "cannot-bridge".into(),
+            why: error.to_string(),
+            bridge: Some(error),
+            ..Self::router("")
+        }
+    }
+
+    /// The answer cannot be brought into the caller's versions: it is none of SOAP's, or it may
+    /// not change.
+    pub(super) fn back(error: &BridgeError, status: StatusCode) -> Self {
+        let name = match error {
+            BridgeError::Cannot(_) => "cannot-bridge-back",
+            _ => "not-soap",
+        };
+        Self {
+            name: name.into(),
+            why: format!("status {}: {error}", status.as_u16()),
+            status: Some(status.as_u16()),
+            ..Self::router("")
+        }
+    }
+
+    /// The answer began and did not go on.
+    pub(super) fn silent(after: Duration, status: StatusCode) -> Self {
+        Self {
+            name: "timeout".into(),
+            why: format!("no byte of the answer for {after:?}"),
+            status: Some(status.as_u16()),
+            ..Self::router("")
+        }
+    }
+
+    pub(super) fn reply(
+        name: String,
+        why: String,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Self {
         let retry_after = headers
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
@@ -89,6 +133,7 @@ impl Failure {
             retry_after,
             error: None,
             out_of_time: false,
+            bridge: None,
         }
     }
 
@@ -99,6 +144,8 @@ impl Failure {
             Some(status) if failover.statuses.contains(&status) => true,
             Some(_) => match self.name.as_str() {
                 "receiver-fault" => failover.receiver_fault,
+                "cannot-bridge-back" => false,
+                "timeout" => listed("timeout"),
                 _ => listed("not-soap"),
             },
             None => listed(&self.name),

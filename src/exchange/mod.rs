@@ -4,6 +4,7 @@
 //! gives `http` types, so it can be driven without a socket.
 
 mod arrival;
+mod bridging;
 mod deliver;
 mod drain;
 mod error;
@@ -20,8 +21,8 @@ mod settle;
 mod verify;
 mod worker;
 
-pub use arrival::{Arrival, HeadFacts, Origin};
+pub use arrival::{Arrival, HeadFacts, Origin, Slip};
 pub use error::{Blame, Error};
-pub use explain::{ConsideredFilter, Explanation, FaultText, Send, explain};
+pub use explain::{BridgeText, ConsideredFilter, Explanation, FaultText, Send, explain};
 pub use road::handle;
 pub use worker::{Connected, Places, Worker};

@@ -43,6 +43,19 @@ pub(super) fn answer(
             settle(record, cargo, body.len() as u64);
             Response::from_parts(head, Body::Full(body))
         }
+        Answer::Changed {
+            mut head,
+            first,
+            inner,
+            change,
+        } => {
+            strip_hop_by_hop(&mut head.headers);
+            record.status = head.status.as_u16();
+            record.outcome = Outcome::of_reply(head.status);
+            let on_end = Box::new(CloseAtEnd::new(record, cargo));
+            let relay = Relay::changed(first, inner, change, idle, on_end);
+            Response::from_parts(*head, Body::Relay(Box::new(relay)))
+        }
         // An empty answer is 202 for the caller, whatever success it was (BP R1112; H40).
         Answer::Accepted => accepted(cargo, record),
     }
@@ -86,10 +99,11 @@ pub(super) fn fault(error: &Error, dialect: &Dialect, mut record: Record) -> Res
         relates_to: dialect
             .addressing
             .map(|version| (version, dialect.message_id.as_deref())),
+        not_understood: error.not_understood(),
     };
     let body = Bytes::from(fault.write());
     let content_type = fault.content_type();
-    let status = reason.http_status(version);
+    let status = fault.http_status();
     record.reason = Some(reason);
     record.error = Some(error.detail().map_or_else(|| text.clone(), str::to_owned));
     record.outcome = Outcome::RouterFault;

@@ -12,7 +12,8 @@ use http::Response;
 use http::request::Parts;
 use smallvec::SmallVec;
 
-use super::arrival::{self, Arrival, HeadFacts, Origin};
+use super::arrival::{self, Arrival, HeadFacts, Origin, Slip};
+use super::bridging::Caller;
 use super::deliver::{self, Cargo, Delivered};
 use super::drain::drain;
 use super::error::Error;
@@ -26,9 +27,9 @@ use super::verify::Verifier;
 use super::worker::Worker;
 use crate::filter::{self, Probe};
 use crate::net::{self, Body};
-use crate::routing::{self, Decision, Pattern};
+use crate::routing::{self, Decision, EndpointId, Pattern};
 use crate::snapshot::{Active, OnOverflow, Service, ServiceId};
-use crate::soap::MediaKind;
+use crate::soap::{MediaKind, MediaType, Stage};
 
 /// Takes one request and gives its answer; never fails, since every failure is an answer.
 pub async fn handle(worker: &Worker, arrival: Arrival) -> Response<Body> {
@@ -62,6 +63,7 @@ pub async fn handle(worker: &Worker, arrival: Arrival) -> Response<Body> {
         service,
         dialect,
         record,
+        caller: None,
     }
     .run(arrival)
     .await
@@ -75,6 +77,8 @@ struct Journey<'a> {
     service: &'a Service,
     dialect: Dialect,
     record: Record,
+    /// For endpoints that speak versions of their own.
+    caller: Option<Caller>,
 }
 
 impl Journey<'_> {
@@ -105,6 +109,7 @@ impl Journey<'_> {
     ) -> Result<(Decision, Option<Verifier>), Error> {
         let facts = HeadFacts::read(&head.headers)?;
         let media = facts.media?;
+        self.tolerate(&facts.slips)?;
         if let Some(coding) = arrival::coding(&head.headers) {
             return Err(Error::SenderCoding(coding));
         }
@@ -136,7 +141,16 @@ impl Journey<'_> {
             None => probe.decided_after(),
         });
         read?;
+        self.compare(&media, &probe)?;
         let decision = routing::decide(&service.table, probe.matched())?;
+        if self.bridges(&decision) {
+            let head_known = probe.stage() >= Stage::Body;
+            let one_way = service.table.pattern == Pattern::OneWay;
+            let unique = u128::from(self.worker.draw()) << 64 | u128::from(self.worker.draw_more());
+            let headers = &head.headers;
+            let caller = Caller::new(headers, probe.facts(), head_known, &media, one_way, unique);
+            self.caller = Some(caller);
+        }
         if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {
             let held = parcel.until_held().await;
             if let Err(Error::SenderReplay { .. }) = held {
@@ -176,6 +190,7 @@ impl Journey<'_> {
             outbound,
             self.service,
             &cargo,
+            self.caller.as_ref(),
         )
         .await;
         cargo.note(&mut self.record);
@@ -210,6 +225,50 @@ impl Journey<'_> {
             idle = endpoint.spec.idle_timeout;
         }
         reply::answer(answer, idle, Some(cargo), self.record)
+    }
+
+    /// Slips that are let pass are counted, so that one knows whom to talk to before being strict.
+    fn tolerate(&self, slips: &[Slip]) -> Result<(), Error> {
+        for slip in slips {
+            if self.service.strict {
+                return Err(Error::SenderStrict(slip.text().to_owned()));
+            }
+            if let Some(meter) = &self.record.meter {
+                meter.tolerated(slip.name());
+            }
+        }
+        Ok(())
+    }
+
+    /// HTTP and the envelope may say different things; the envelope decides (H5, H30), unless the
+    /// service is strict.
+    fn compare(&self, media: &MediaType, probe: &Probe<'_>) -> Result<(), Error> {
+        let facts = probe.facts();
+        if let (Some(said), Some(found)) = (media.version(), facts.version)
+            && said != found
+        {
+            if self.service.strict {
+                return Err(Error::SenderVersion { said, found });
+            }
+            self.tolerate(&[Slip::MediaType])?;
+        }
+        if let (Some(stated), Some(action)) = (&facts.http_action, &facts.wsa_action)
+            && stated != action
+        {
+            self.tolerate(&[Slip::OtherAction])?;
+        }
+        Ok(())
+    }
+
+    /// Whether an endpoint that may be asked speaks versions of its own.
+    fn bridges(&self, decision: &Decision) -> bool {
+        let speaks = |id: &EndpointId| {
+            let endpoint = self.active.snapshot.endpoint(*id);
+            endpoint.is_some_and(|endpoint| endpoint.bridge.is_some())
+        };
+        let all = decision.deliveries.iter();
+        all.flat_map(|delivery| std::iter::once(&delivery.endpoint).chain(&delivery.backups))
+            .any(speaks)
     }
 
     /// The message made ready for sending: whole, or with a lane for each delivery.

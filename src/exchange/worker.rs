@@ -105,6 +105,13 @@ impl Worker {
         self.ids.draw()
     }
 
+    /// Another one.
+    pub(super) fn draw_more(&self) -> u64 {
+        self.ids
+            .random
+            .hash_one(!self.ids.next.load(Ordering::Relaxed))
+    }
+
     /// Time since the Unix epoch.
     pub(super) fn now(&self) -> Duration {
         SystemTime::now()

@@ -189,6 +189,12 @@ impl<'a> Probe<'a> {
         Ok(())
     }
 
+    /// How far the envelope was read.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        self.head.stage()
+    }
+
     /// Whether [`Probe::finish`] will need all bytes of the message.
     #[must_use]
     pub fn needs_whole(&self) -> bool {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::change::{Change, Changed};
 use super::incoming::{Incoming, WireError};
 use super::replay::{ReplayReader, SourceError};
 
@@ -22,6 +23,8 @@ pub enum Body {
     Full(Bytes),
     /// A request body that may be sent again.
     Replay(ReplayReader),
+    /// A request body that is changed while it passes.
+    Changed(Box<Changed>),
     /// An answer handed on as it comes.
     Relay(Box<Relay>),
 }
@@ -39,6 +42,9 @@ pub enum BodyError {
     /// Nothing came for too long.
     #[error("no byte of the answer for {0:?}")]
     Idle(Duration),
+    /// The answer cannot be changed as it must be.
+    #[error("the answer cannot be handed on: {0}")]
+    Change(String),
 }
 
 impl From<Infallible> for BodyError {
@@ -59,6 +65,7 @@ pub struct Relay {
     /// Read already, and not handed on yet.
     first: Option<Frame<Bytes>>,
     inner: Option<Incoming>,
+    change: Option<Box<dyn Change>>,
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     bytes: u64,
@@ -86,6 +93,7 @@ impl Relay {
         let mut relay = Self {
             first,
             inner: Some(inner),
+            change: None,
             idle,
             timer: None,
             bytes: 0,
@@ -95,6 +103,26 @@ impl Relay {
             relay.end_with_inner();
         }
         relay
+    }
+
+    /// Relays `first` and then what `change` makes of what `inner` still has.
+    #[must_use]
+    pub fn changed(
+        first: Bytes,
+        inner: Incoming,
+        change: Box<dyn Change>,
+        idle: Duration,
+        on_end: Box<dyn OnEnd>,
+    ) -> Self {
+        Self {
+            first: Some(Frame::data(first)),
+            inner: Some(inner),
+            change: Some(change),
+            idle,
+            timer: None,
+            bytes: 0,
+            on_end: Some(on_end),
+        }
     }
 
     /// The receiver may not poll again after the last byte of a known length.
@@ -120,11 +148,17 @@ impl Relay {
             return Poll::Ready(None);
         };
         let polled = match self.first.take() {
+            Some(frame) if self.change.is_some() => {
+                // It was changed already.
+                self.bytes += length(&frame);
+                return Poll::Ready(Some(Ok(frame)));
+            }
             Some(frame) => Poll::Ready(Some(Ok(frame))),
             None => Pin::new(&mut *inner).poll_frame(cx),
         };
         let result = match polled {
             Poll::Pending => return self.poll_idle(cx),
+            Poll::Ready(None) if self.change.is_some() => return self.end_changed(),
             Poll::Ready(None) => {
                 self.end(true, None);
                 return Poll::Ready(None);
@@ -133,6 +167,11 @@ impl Relay {
         };
         self.timer = None;
         match result {
+            Ok(frame) if self.change.is_some() => match self.change(frame) {
+                Some(changed) => Poll::Ready(Some(changed)),
+                // Nothing is certain yet.
+                None => self.poll(cx),
+            },
             Ok(frame) => {
                 self.bytes += length(&frame);
                 self.end_with_inner();
@@ -140,6 +179,38 @@ impl Relay {
             }
             Err(error) => Poll::Ready(Some(Err(self.broke(BodyError::Reply(error))))),
         }
+    }
+
+    fn change(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let change = self.change.as_mut()?;
+        // Trailers speak about the bytes that came.
+        let data = frame.into_data().ok()?;
+        let mut out = Vec::new();
+        let changed = if change.passes() {
+            data
+        } else {
+            out.reserve(data.len() + 64);
+            if let Err(what) = change.next(&data, &mut out) {
+                return Some(Err(self.broke(BodyError::Change(what))));
+            }
+            out.into()
+        };
+        self.bytes += changed.len() as u64;
+        (!changed.is_empty()).then(|| Ok(Frame::data(changed)))
+    }
+
+    fn end_changed(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut out = Vec::new();
+        let ended = self
+            .change
+            .as_mut()
+            .map_or(Ok(()), |change| change.end(&mut out));
+        if let Err(what) = ended {
+            return Poll::Ready(Some(Err(self.broke(BodyError::Change(what)))));
+        }
+        self.bytes += out.len() as u64;
+        self.end(true, None);
+        Poll::Ready((!out.is_empty()).then(|| Ok(Frame::data(out.into()))))
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -152,6 +223,9 @@ impl Relay {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.change.is_some() {
+            return SizeHint::default();
+        }
         let mut hint = self
             .inner
             .as_ref()
@@ -200,6 +274,9 @@ impl http_body::Body for Body {
             Self::Replay(reader) => reader
                 .poll_frame(cx)
                 .map(|frame| Some(frame?.map_err(BodyError::Source))),
+            Self::Changed(changed) => changed
+                .poll(cx)
+                .map(|frame| Some(frame?.map_err(BodyError::Source))),
             Self::Relay(relay) => relay.poll(cx),
         }
     }
@@ -208,7 +285,7 @@ impl http_body::Body for Body {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
-            Self::Replay(_) => false,
+            Self::Replay(_) | Self::Changed(_) => false,
             Self::Relay(relay) => relay.inner.is_none(),
         }
     }
@@ -220,6 +297,7 @@ impl http_body::Body for Body {
             Self::Replay(reader) => reader
                 .length()
                 .map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Changed(_) => SizeHint::default(),
             Self::Relay(relay) => relay.size_hint(),
         }
     }

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod body;
+mod change;
 mod headers;
 mod incoming;
 mod replay;
@@ -11,6 +12,7 @@ pub mod tls;
 
 pub use ahead::Ahead;
 pub use body::{Body, BodyError, OnEnd, Relay};
+pub use change::{Change, Changed};
 pub use headers::strip_hop_by_hop;
 pub use incoming::{Incoming, WireError};
 pub use replay::{Bounds, Budget, Inspect, OnOverflow, Replay, ReplayReader, SourceError};

@@ -73,7 +73,7 @@ fn service_settings(snapshot: &Snapshot, service: &Service) -> String {
         .default_endpoint
         .and_then(|id| snapshot.endpoint(id));
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {} {} {} {:?} {:?} {:?} {:?}",
         service.path,
         service.hosts,
         service.listeners,
@@ -81,6 +81,7 @@ fn service_settings(snapshot: &Snapshot, service: &Service) -> String {
         service.table.pattern,
         service.table.several,
         service.strict,
+        service.sender_fault_status,
         service.verify_full,
         service.on_overflow,
         service.timeout,

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::bridge;
 use super::mode::Mode;
 use super::model::{
-    AccessLog, Admin, BridgeAddressing, CertificateExpiry, Endpoint, Failover, Http2, Limits,
-    Listener, OnOverflow, PathPattern, Resend, RouteOn, Service, Snapshot,
+    AccessLog, Admin, CertificateExpiry, Endpoint, Failover, Http2, Limits, Listener, OnOverflow,
+    PathPattern, Resend, RouteOn, Service, Snapshot,
 };
 use super::specs::Specs;
 use super::tls::TlsCompiler;
@@ -23,7 +24,6 @@ use crate::config::{self, Config, FailoverOn, Loaded};
 use crate::diag::{Diagnostic, Report};
 use crate::filter::{self, Reading, Registry, Row};
 use crate::routing::{self, EndpointId, Pattern, SeveralMatches};
-use crate::soap::{Addressing, Version};
 use crate::upstream::{self, Host};
 use crate::xml;
 
@@ -161,19 +161,11 @@ impl Compiler<'_> {
             idle_max: written.max_idle as usize,
             tls,
         };
+        let in_force = self.config.router_limits();
+        let (limits, head) = (limits(&in_force), in_force.bridge_head.0);
         Endpoint {
             spec,
-            soap: match written.soap {
-                config::SoapVersion::Keep => None,
-                config::SoapVersion::V11 => Some(Version::Soap11),
-                config::SoapVersion::V12 => Some(Version::Soap12),
-            },
-            addressing: match written.addressing {
-                config::Addressing::Keep => BridgeAddressing::Keep,
-                config::Addressing::None => BridgeAddressing::None,
-                config::Addressing::August2004 => BridgeAddressing::To(Addressing::August2004),
-                config::Addressing::V10 => BridgeAddressing::To(Addressing::V10),
-            },
+            bridge: bridge::plan(written, &limits, bytes(head)),
             failover: failover(&written.failover),
             resend: match written.resend {
                 // Along a declared backup list WCF resends whatever happened.
@@ -236,6 +228,10 @@ impl Compiler<'_> {
                 .and_then(|endpoint| ids.get(endpoint.value.as_str()).copied()),
             route_on,
             strict: written.strict,
+            sender_fault_status: match written.sender_fault_status {
+                config::SenderFaultStatus::S400 => 400,
+                config::SenderFaultStatus::S500 => 500,
+            },
             timeout: written.timeout.map(|time| time.0),
             verify_full: matches!(written.verify, config::Verify::Full),
             on_overflow: match written.on_overflow {

@@ -3,6 +3,7 @@
 //! [`compile`] is the only way from what was written to what runs; `serve`, `check`, `reload`
 //! and `explain` all take it. [`Live`] holds the one in force.
 
+mod bridge;
 mod changes;
 mod compile;
 mod live;
@@ -16,6 +17,6 @@ pub use compile::compile;
 pub use live::{Active, Live};
 pub use mode::{Mode, ModeKind};
 pub use model::{
-    AccessLog, Admin, BridgeAddressing, CertificateExpiry, Endpoint, Failover, Http2, Limits,
-    Listener, OnOverflow, PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot,
+    AccessLog, Admin, CertificateExpiry, Endpoint, Failover, Http2, Limits, Listener, OnOverflow,
+    PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot,
 };

@@ -10,7 +10,7 @@ use super::mode::Mode;
 use crate::filter;
 use crate::net::tls::ServerTls;
 use crate::routing::{EndpointId, Table};
-use crate::soap::{Addressing, Version};
+use crate::soap::Plan;
 use crate::upstream;
 use crate::xml;
 
@@ -169,6 +169,8 @@ pub struct Service {
     pub route_on: RouteOn,
     /// Whether deviations that are otherwise tolerated are refused.
     pub strict: bool,
+    /// HTTP status of a SOAP 1.2 fault that blames the sender, in bridged answers (H36).
+    pub sender_fault_status: u16,
     /// How long sending may take in all, backups included.
     pub timeout: Option<Duration>,
     /// Whether a message is checked to its end.
@@ -203,25 +205,12 @@ pub struct Limits {
 pub struct Endpoint {
     /// How to reach it.
     pub spec: upstream::Endpoint,
-    /// The SOAP version that it speaks, if that is fixed.
-    pub soap: Option<Version>,
-    /// The addressing that it speaks, if that is fixed.
-    pub addressing: BridgeAddressing,
+    /// The versions that it speaks, if they are fixed, and how messages get there.
+    pub bridge: Option<Arc<Plan>>,
     /// What makes the next backup be asked.
     pub failover: Failover,
     /// Whether a message may be sent to the next one although this one may have got it.
     pub resend: Resend,
-}
-
-/// The addressing that an endpoint speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BridgeAddressing {
-    /// Whatever the caller used.
-    Keep,
-    /// None.
-    None,
-    /// This one.
-    To(Addressing),
 }
 
 /// When a message may be sent again.

@@ -27,6 +27,8 @@ pub struct Facts {
     pub to: Option<String>,
     /// `wsa:MessageID`.
     pub message_id: Option<String>,
+    /// A header block is for the next node, which is this one (`actor/next`, `role/next`).
+    pub for_next: bool,
     /// The first child of Body.
     pub operation: Option<QName>,
 }

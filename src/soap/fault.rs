@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::addressing::Addressing;
+use super::facts::QName;
 use super::version::{SOAP12, Version};
 
 /// Namespace of the fault's detail element.
@@ -150,6 +151,8 @@ pub struct Fault<'a> {
     pub exchange: &'a str,
     /// The caller's addressing version and its `MessageID`, where it used addressing.
     pub relates_to: Option<(Addressing, Option<&'a str>)>,
+    /// Mandatory header blocks that were not understood: the fault is then `MustUnderstand`.
+    pub not_understood: &'a [QName],
 }
 
 impl Fault<'_> {
@@ -168,6 +171,16 @@ impl Fault<'_> {
         out.into_bytes()
     }
 
+    /// HTTP status: as the reason has it, 500 for `MustUnderstand` (Part 2 Table 20).
+    #[must_use]
+    pub const fn http_status(&self) -> u16 {
+        if self.not_understood.is_empty() {
+            self.reason.http_status(self.version)
+        } else {
+            500
+        }
+    }
+
     /// `Content-Type` that goes with it.
     #[must_use]
     pub const fn content_type(&self) -> &'static str {
@@ -179,12 +192,26 @@ impl Fault<'_> {
 
     fn header(&self, out: &mut String) {
         let upgrade = self.reason == Reason::VersionMismatch;
-        if !upgrade && self.relates_to.is_none() {
+        let not_understood = match self.version {
+            Version::Soap11 => &[],
+            Version::Soap12 => self.not_understood,
+        };
+        if !upgrade && self.relates_to.is_none() && not_understood.is_empty() {
             return;
         }
         out.push_str("<s:Header>");
         if upgrade {
             push_upgrade(out);
+        }
+        // SOAP 1.2 Part 1 §5.4.8: one for each, its attribute in no namespace.
+        for name in not_understood {
+            let _ = write!(
+                out,
+                "<s:NotUnderstood qname=\"n:{}\" xmlns:n=\"",
+                name.local
+            );
+            push_escaped(out, &name.namespace);
+            out.push_str("\"/>");
         }
         if let Some((addressing, message_id)) = self.relates_to {
             let _ = write!(
@@ -204,6 +231,7 @@ impl Fault<'_> {
 
     fn body11(&self, out: &mut String) {
         let code = match self.reason.code() {
+            _ if !self.not_understood.is_empty() => "MustUnderstand",
             Code::Sender => "Client",
             Code::Receiver => "Server",
             Code::VersionMismatch => "VersionMismatch",
@@ -223,6 +251,7 @@ impl Fault<'_> {
 
     fn body12(&self, out: &mut String) {
         let code = match self.reason.code() {
+            _ if !self.not_understood.is_empty() => "MustUnderstand",
             Code::Sender => "Sender",
             Code::Receiver => "Receiver",
             Code::VersionMismatch => "VersionMismatch",

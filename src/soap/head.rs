@@ -203,6 +203,7 @@ impl Head {
     /// or the ultimate receiver's. The first of a name counts.
     fn header_block(&mut self, tag: &Tag<'_>, version: Version) {
         let name = tag.name();
+        self.facts.for_next |= is_for_next(tag, version);
         let Some(addressing) = Addressing::from_namespace(name.namespace) else {
             return;
         };
@@ -251,6 +252,18 @@ fn is_for_others(tag: &Tag<'_>, version: Version) -> bool {
             found.name.is(version.namespace(), attribute)
                 && !found.value.is_empty()
                 && found.value.strip_prefix(SOAP12) != Some("/role/ultimateReceiver")
+        })
+}
+
+/// S11 §4.2.2; SOAP 1.2 Part 1 §2.2.
+fn is_for_next(tag: &Tag<'_>, version: Version) -> bool {
+    let (attribute, next) = match version {
+        Version::Soap11 => ("actor", "http://schemas.xmlsoap.org/soap/actor/next"),
+        Version::Soap12 => ("role", "http://www.w3.org/2003/05/soap-envelope/role/next"),
+    };
+    tag.has_attributes()
+        && tag.attributes().any(|found| {
+            found.value.trim() == next && found.name.is(version.namespace(), attribute)
         })
 }
 

@@ -4,6 +4,7 @@
 //! connections.
 
 mod addressing;
+mod bridge;
 mod facts;
 mod fault;
 mod head;
@@ -14,6 +15,10 @@ mod transfer;
 mod version;
 
 pub use addressing::{Addressing, WSA04, WSA10};
+pub use bridge::{
+    Arriving, Bridge, BridgeError, Context, Dialect, FAULT_BYTES_MAX, FaultKind, HEADER_BYTES_MAX,
+    HttpHead, Loss, Losses, OnSigned, Outcome, Plan, Reference, Target,
+};
 pub use facts::{Facts, QName};
 pub(crate) use fault::push_escaped;
 pub use fault::{Code, FAULT_NAMESPACE, Fault, ROUTER_NODE, Reason};

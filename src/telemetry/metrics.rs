@@ -61,6 +61,8 @@ struct Families {
     in_flight: Family<Labels, Gauge>,
     entries: Family<Labels, Counter>,
     attempts: Family<Labels, Counter>,
+    bridged: Family<Labels, Counter>,
+    losses: Family<Labels, Counter>,
     attempt_seconds: Histograms,
     request_bytes: Family<Labels, Counter>,
     response_bytes: Family<Labels, Counter>,
@@ -130,6 +132,8 @@ pub struct ServiceMeter {
 pub struct EndpointMeter {
     endpoint: String,
     attempts: Family<Labels, Counter>,
+    bridged: Family<Labels, Counter>,
+    losses: Family<Labels, Counter>,
     ok: Counter,
     /// Time to the response head.
     pub seconds: Histogram,
@@ -266,6 +270,8 @@ impl Families {
             in_flight: Family::default(),
             entries: Family::default(),
             attempts: Family::default(),
+            bridged: Family::default(),
+            losses: Family::default(),
             attempt_seconds: Family::new_with_constructor(seconds_histogram),
             request_bytes: Family::default(),
             response_bytes: Family::default(),
@@ -285,6 +291,16 @@ impl Families {
                 names::ATTEMPTS,
                 "Attempts to reach an endpoint",
                 &families.attempts,
+            ),
+            (
+                names::BRIDGED,
+                "Messages brought into other versions",
+                &families.bridged,
+            ),
+            (
+                names::BRIDGE_LOSSES,
+                "What bridged messages could not keep",
+                &families.losses,
             ),
             (
                 names::REQUEST_BYTES,
@@ -454,6 +470,8 @@ impl EndpointMeter {
         Self {
             endpoint: endpoint.to_owned(),
             attempts: families.attempts.clone(),
+            bridged: families.bridged.clone(),
+            losses: families.losses.clone(),
             ok: families
                 .attempts
                 .get_or_create_owned(&labels([("endpoint", endpoint), ("outcome", "ok")])),
@@ -461,6 +479,24 @@ impl EndpointMeter {
                 .attempt_seconds
                 .get_or_create_owned(&labels([("endpoint", endpoint)])),
         }
+    }
+
+    /// Counts a message that was brought into other versions.
+    pub fn bridged(&self, direction: &'static str, from: &str, to: &str) {
+        let endpoint = self.endpoint.as_str();
+        let pairs = [
+            ("endpoint", endpoint),
+            ("direction", direction),
+            ("from", from),
+            ("to", to),
+        ];
+        self.bridged.get_or_create(&labels(pairs)).inc();
+    }
+
+    /// Counts something that a bridged message could not keep.
+    pub fn lost(&self, loss: &'static str) {
+        let pairs = [("endpoint", self.endpoint.as_str()), ("loss", loss)];
+        self.losses.get_or_create(&labels(pairs)).inc();
     }
 
     /// Counts an attempt by how it ended.

@@ -45,6 +45,11 @@ pub const TASKS: &str = "tasks";
 /// Messages by `service` and `mode`: `headers` (body never looked at), `streaming` (decided
 /// before the end), `buffered` (read whole before the decision).
 pub const MODES: &str = "messages";
+/// Messages brought into other versions, by `endpoint`, `direction` (`request`, `reply`), and the
+/// versions `from` which and `to` which.
+pub const BRIDGED: &str = "bridged_messages";
+/// What bridged messages could not keep, by `endpoint` and `loss` (docs/bridging.md names them).
+pub const BRIDGE_LOSSES: &str = "bridge_losses";
 /// Connections open now, by `side` (`caller`, `endpoint`).
 pub const CONNECTIONS: &str = "connections_open";
 /// Connections opened, by `side`.

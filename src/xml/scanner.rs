@@ -203,6 +203,12 @@ impl Scanner {
         self.input.source(self.told)
     }
 
+    /// Bytes at the end of what was fed that belong to a token whose end has not come yet: whoever
+    /// copies a document while it is scanned keeps them back.
+    pub fn held(&self) -> usize {
+        self.carry.len()
+    }
+
     /// Open elements.
     #[inline]
     pub fn depth(&self) -> u32 {

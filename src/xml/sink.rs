@@ -171,6 +171,11 @@ impl<'a> Tag<'a> {
         str_of(self.tag, self.raw)
     }
 
+    /// The tag as written, from `<` to `>`.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.tag
+    }
+
     /// The sink's number for the name.
     #[inline]
     pub fn symbol(&self) -> u64 {

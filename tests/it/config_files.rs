@@ -22,6 +22,7 @@ services:
     default_endpoint: a
     limits: { depth: 100, attributes: 10, attribute_bytes: 1KiB, name_bytes: 100, namespaces: 10, buffered_body: 1MiB, message_bytes: none, fault_bytes: 1MiB, body_idle_timeout: 1s }
     strict: true
+    sender_fault_status: 500
     verify: full
     replay_buffer: 0
     on_overflow: refuse
@@ -31,12 +32,12 @@ services:
     hosts: inline.example.com
     table: [{ filter: { match_all: {} }, endpoint: a }]
 endpoints:
-  a: { url: "http://a:81/x?y", soap: 1.1, addressing: 2004/08, timeout: 1s, connect_timeout: 1s, response_timeout: 1s, idle_timeout: 1s, max_idle: 0, idle_connection_timeout: 0s, on_signed: bridge_anyway, failover: { on: [connect, dns, tls, reset, timeout, not-soap, 404, fault: receiver] }, resend: never }
+  a: { url: "http://a:81/x?y", soap: 1.1, addressing: 2004/08, timeout: 1s, connect_timeout: 1s, response_timeout: 1s, idle_timeout: 1s, max_idle: 0, idle_connection_timeout: 0s, on_signed: bridge_anyway, bridge: { to: "urn:x", default_action: "urn:y", roles: ["urn:r"], transparent_headers: true, keep_none_headers: true, trailers: drop, unqualified_headers: drop }, failover: { on: [connect, dns, tls, reset, timeout, not-soap, 404, fault: receiver] }, resend: never }
   b: { url: "https://[::1]/", tls: { ca: ca.pem, cert: c.pem, key: c.key, server_name: b, verify: none, min_version: 1.2 }, soap: keep, addressing: none, resend: if_not_delivered, on_signed: forward_unchanged }
 backup_lists: { spare: b, other: [b] }
 admin: { bind: "127.0.0.1:9901", token_file: token }
 threads: 2
-limits: { message_bytes: 1GiB, replay_buffer: 2MiB, header_block: 32KiB, header_count: 50, header_read_timeout: 1s, connections: 100, exchanges: 100, xpath_nesting: 10, xpath_length: 1KiB }
+limits: { bridge_head: 128KiB, message_bytes: 1GiB, replay_buffer: 2MiB, header_block: 32KiB, header_count: 50, header_read_timeout: 1s, connections: 100, exchanges: 100, xpath_nesting: 10, xpath_length: 1KiB }
 filters_dir: ../filters
 access_log: { format: logfmt, path: access.log }
 drain: 0s

@@ -11,7 +11,7 @@ use crate::support::service::{html, reply};
 use crate::support::{Gate, Reply, Service, router, service, soap_router, until};
 
 /// Where each limit is held to its word; a new limit needs a test, and then a line here.
-const TESTED: [(&str, &str); 17] = [
+const TESTED: [(&str, &str); 18] = [
     ("depth", "limits_of_the_scanner"),
     ("attributes", "limits_of_the_scanner"),
     ("attribute_bytes", "limits_of_the_scanner"),
@@ -25,6 +25,7 @@ const TESTED: [(&str, &str); 17] = [
     ),
     ("fault_bytes", "bytes_of_a_fault"),
     ("body_idle_timeout", "silence_within_a_body"),
+    ("bridge_head", "bytes_of_a_head_that_is_bridged"),
     ("header_block", "bytes_of_a_head"),
     ("header_count", "fields_of_a_head"),
     ("header_read_timeout", "a_head_that_comes_slowly"),
@@ -543,4 +544,22 @@ fn a_message_of_nothing_is_refused() {
     let router = router_to(&[&a]).start();
     let empty = Message::bare("").with("Content-Type", "text/xml");
     assert_eq!(router.post(&empty).outcome(), "MalformedMessage");
+}
+
+#[test]
+fn bytes_of_a_head_that_is_bridged() {
+    let a = service("a").echoes();
+    let router = router("- { filter: { match_all: {} }, endpoint: a }")
+        .at(&a, "soap: \"1.2\"")
+        .with("limits: { bridge_head: 4KiB }")
+        .start();
+    let header = |bytes: usize| {
+        let filling = "x".repeat(bytes);
+        soap11(&format!("<h:a xmlns:h=\"urn:h\">{filling}</h:a>"), "<x/>")
+    };
+    assert_eq!(router.post(&header(3_000)).by(), "a");
+    let answer = router.post(&header(5_000));
+    assert_eq!(answer.fault().as_deref(), Some("LimitExceeded"));
+    assert!(answer.text().contains("`bridge_head`"), "{}", answer.text());
+    assert_eq!(a.count(), 1);
 }

@@ -20,6 +20,10 @@ mod admin;
 mod bad_input;
 /// Bad HTTP and endless messages.
 mod bad_wire;
+/// Bridging: golden cases, and what holds for every message.
+mod bridge;
+/// Bridging on the road: requests, answers, faults.
+mod bridge_road;
 /// Connections and what streams through them.
 mod connections;
 /// The pages under `docs/`.

@@ -144,6 +144,8 @@ struct Shared {
     error: Option<SourceError>,
     /// A lane that might have been read again cannot be any more, for want of room.
     committed: bool,
+    /// What was wrong with the bytes for one lane, whose attempt broke off for it.
+    noted: Option<SourceError>,
     received: u64,
     /// Bytes that readers took, all together: says whether an attempt makes progress.
     taken: u64,
@@ -193,6 +195,7 @@ impl Replay {
             trailers,
             error: None,
             committed: false,
+            noted: None,
             received,
             taken: 0,
             length,
@@ -269,7 +272,8 @@ impl Replay {
     /// Why the caller's side failed, if it did.
     #[must_use]
     pub fn error(&self) -> Option<SourceError> {
-        lock(&self.shared).error.clone()
+        let shared = lock(&self.shared);
+        shared.error.clone().or_else(|| shared.noted.clone())
     }
 
     /// Bytes received from the caller so far.
@@ -332,6 +336,11 @@ impl Replay {
 }
 
 impl ReplayReader {
+    /// Remembers why an attempt had to break its message off, for whoever asks what went wrong.
+    pub(in super::super) fn note(&self, error: SourceError) {
+        lock(&self.shared).noted = Some(error);
+    }
+
     /// The body's length where the caller announced it.
     #[must_use]
     pub const fn length(&self) -> Option<u64> {

@@ -1,0 +1,147 @@
+//! `bridge`: a message in another version of SOAP or WS-Addressing, by the code that serves.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::json;
+
+use super::args::{BridgeArgs, Format};
+use super::message;
+use super::verdict::Verdict;
+use crate::soap::{
+    Addressing, Arriving, Bridge, BridgeError, MediaType, OnSigned, Outcome, Plan, Target, Version,
+    soap_action,
+};
+
+/// Bytes fed at a time, as they would come from a connection.
+const CHUNK: usize = 64 * 1024;
+
+pub(super) fn run(args: &BridgeArgs) -> anyhow::Result<Verdict> {
+    let bytes = message::read(&args.message)?;
+    let headers = message::headers(&args.headers, &bytes)?;
+    let stated = !args.headers.is_empty();
+    match bridge(args, &headers, stated, &bytes) {
+        Ok((out, outcome)) => print(args, &out, &outcome)?,
+        Err(error) => {
+            refuse(args, &error);
+            return Ok(Verdict::No);
+        }
+    }
+    Ok(Verdict::Fine)
+}
+
+fn bridge(
+    args: &BridgeArgs,
+    headers: &HeaderMap,
+    stated: bool,
+    bytes: &[u8],
+) -> Result<(Vec<u8>, Outcome), BridgeError> {
+    let media = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| MediaType::parse(value).ok())
+        .filter(|_| stated);
+    let header = headers
+        .get("soapaction")
+        .and_then(|value| value.to_str().ok());
+    let header = header.and_then(|value| soap_action(value).ok().flatten());
+    let arriving = Arriving {
+        charset: media.as_ref().and_then(|media| media.charset.clone()),
+        action: media.as_ref().and_then(MediaType::stated_action).or(header),
+        one_way: args.one_way,
+        unique: unique(),
+    };
+    let mut bridge = Bridge::request(Arc::new(plan(args)), arriving)?;
+    let mut out = Vec::with_capacity(bytes.len() + 1024);
+    for chunk in bytes.chunks(CHUNK) {
+        bridge.feed(chunk, &mut out)?;
+    }
+    bridge.finish(&mut out)?;
+    let outcome = bridge.outcome().cloned();
+    // Invariant: a message that was finished has had its head decided.
+    outcome
+        .map(|outcome| (out, outcome))
+        .ok_or_else(|| BridgeError::Cannot("it has no head".into()))
+}
+
+fn plan(args: &BridgeArgs) -> Plan {
+    Plan {
+        soap: args.to.as_deref().map(|to| match to {
+            "1.1" => Version::Soap11,
+            _ => Version::Soap12,
+        }),
+        addressing: match args.addressing.as_deref() {
+            None => Target::Keep,
+            Some("none") => Target::None,
+            Some("2004/08") => Target::To(Addressing::August2004),
+            Some(_) => Target::To(Addressing::V10),
+        },
+        on_signed: match args.on_signed.as_str() {
+            "forward_unchanged" => OnSigned::ForwardUnchanged,
+            "bridge_anyway" => OnSigned::BridgeAnyway,
+            _ => OnSigned::Fault,
+        },
+        url: args.url.as_str().into(),
+        roles: args.roles.clone().into(),
+        transparent_headers: args.transparent_headers,
+        ..Plan::default()
+    }
+}
+
+/// A number that no other run has; the verb's message identifiers need no more.
+fn unique() -> u128 {
+    use std::hash::{BuildHasher as _, RandomState};
+    let half = || u128::from(RandomState::new().hash_one(0));
+    half() << 64 | half()
+}
+
+fn print(args: &BridgeArgs, out: &[u8], outcome: &Outcome) -> anyhow::Result<()> {
+    let head = outcome.request_head();
+    let mut fields = vec![("Content-Type", head.content_type)];
+    fields.extend(head.soap_action.map(|action| ("SOAPAction", action)));
+    let losses: Vec<&str> = outcome.losses.iter().map(crate::soap::Loss::name).collect();
+    let status = outcome.fault.map(|_| outcome.status(500, 400));
+    if args.format == Format::Json {
+        let headers: serde_json::Map<_, _> = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), json!(value)))
+            .collect();
+        let told = json!({
+            "changed": outcome.changed,
+            "from": outcome.from.to_string(),
+            "to": outcome.to.to_string(),
+            "headers": headers,
+            "fault_status": status,
+            "losses": losses,
+            "unchanged_because": outcome.unchanged_because,
+            "message": String::from_utf8_lossy(out),
+        });
+        println!("{}", serde_json::to_string_pretty(&told)?);
+        return Ok(());
+    }
+    for (name, value) in fields {
+        eprintln!("{name}: {value}");
+    }
+    if let Some(status) = status {
+        eprintln!("a fault: an answer with it has status {status}");
+    }
+    if let Some(why) = outcome.unchanged_because {
+        eprintln!("unchanged: {why}");
+    }
+    if !losses.is_empty() {
+        eprintln!("lost: {}", losses.join(", "));
+    }
+    std::io::stdout().write_all(out)?;
+    Ok(())
+}
+
+fn refuse(args: &BridgeArgs, error: &BridgeError) {
+    let (reason, text) = (error.reason().name(), error.to_string());
+    if args.format == Format::Json {
+        println!("{}", json!({ "fault": { "reason": reason, "text": text } }));
+    } else {
+        eprintln!("fault {reason}: {text}");
+    }
+}

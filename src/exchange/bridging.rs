@@ -1,0 +1,425 @@
+//! The message in the versions that an endpoint speaks, and its answer in the caller's.
+//!
+//! Reads a body until its head is decided, which is before anything is sent; the rest is changed
+//! while it passes. How it is changed, `soap` knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+};
+use http::{Response, StatusCode};
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
+
+use super::arrival::{self, SOAP_ACTION};
+use super::deliver::Answer;
+use super::judge::Failure;
+use crate::net::{Body, Change, Changed, Incoming};
+use crate::soap::{
+    Arriving, Bridge, BridgeError, Context, Facts, MediaType, Outcome, Plan, Target, Version,
+};
+use crate::upstream::{Reply, SendError};
+
+/// What bridging must know of the caller's message beside its bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    facts: Facts,
+    /// Whether the facts are those of the whole header.
+    head_known: bool,
+    media: MediaType,
+    languages: Option<String>,
+    one_way: bool,
+    unique: u128,
+}
+
+/// A request ready to be sent to an endpoint.
+pub(super) struct Prepared {
+    pub(super) body: Body,
+    /// What the answer needs, and whether the request was changed.
+    pub(super) trip: Arc<There>,
+    /// The fields to write over the caller's.
+    head: Option<crate::soap::HttpHead>,
+}
+
+/// How the message went, for the way back.
+#[derive(Debug)]
+pub(super) struct There {
+    pub(super) context: Context,
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl Caller {
+    pub(super) fn new(
+        headers: &HeaderMap,
+        facts: &Facts,
+        head_known: bool,
+        media: &MediaType,
+        one_way: bool,
+        unique: u128,
+    ) -> Self {
+        let languages = headers
+            .get(ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok());
+        Self {
+            facts: facts.clone(),
+            head_known,
+            media: media.clone(),
+            languages: languages.map(str::to_owned),
+            one_way,
+            unique,
+        }
+    }
+
+    /// Whether the message may have to change for this endpoint. Known to be the same versions, it
+    /// is not even looked at.
+    fn may_change(&self, plan: &Plan) -> bool {
+        let facts = &self.facts;
+        let same_soap = plan.soap.is_none_or(|wanted| facts.version == Some(wanted));
+        let same_addressing = match plan.addressing {
+            Target::Keep => true,
+            Target::None => facts.addressing.is_none(),
+            Target::To(wanted) => facts.addressing == Some(wanted),
+        };
+        let processed = !plan.transparent_headers && (facts.for_next || !plan.roles.is_empty());
+        !(self.head_known && same_soap && same_addressing && !processed && plan.to.is_none())
+    }
+
+    /// What the answer needs when the request was not looked at.
+    fn context(&self) -> Context {
+        Context {
+            soap: self.facts.version.unwrap_or(Version::Soap11),
+            addressing: self.facts.addressing,
+            message_id: self.facts.message_id.clone(),
+            made_id: None,
+            reply_to: None,
+            fault_to: None,
+            action: self.facts.action().map(str::to_owned),
+            one_way: self.one_way,
+            languages: self.languages.clone(),
+            added_addressing: false,
+        }
+    }
+
+    fn arriving(&self) -> Arriving {
+        Arriving {
+            charset: self.media.charset.clone(),
+            action: self.facts.http_action.clone(),
+            one_way: self.one_way,
+            unique: self.unique,
+        }
+    }
+
+    /// What would become of the message, without sending it.
+    ///
+    /// # Errors
+    /// When it cannot be bridged.
+    pub(super) fn trial(&self, plan: &Arc<Plan>, message: &[u8]) -> Result<Outcome, BridgeError> {
+        let bridge = Bridge::request(Arc::clone(plan), self.arriving())?;
+        whole(bridge, Bytes::copy_from_slice(message)).map(|(_, outcome)| outcome)
+    }
+
+    /// The request in the endpoint's versions.
+    ///
+    /// # Errors
+    /// When it cannot be, or its body breaks off.
+    pub(super) async fn prepare(&self, plan: &Arc<Plan>, body: Body) -> Result<Prepared, Failure> {
+        if !self.may_change(plan) {
+            let trip = There {
+                context: self.context(),
+                outcome: None,
+            };
+            return Ok(Prepared {
+                body,
+                trip: Arc::new(trip),
+                head: None,
+            });
+        }
+        let bridge = Bridge::request(Arc::clone(plan), self.arriving()).map_err(Failure::bridge)?;
+        let (body, outcome) = match body {
+            Body::Full(bytes) => whole(bridge, bytes).map_err(Failure::bridge)?,
+            Body::Replay(reader) => streaming(bridge, reader).await?,
+            other => return Err(Failure::router(&format!("{other:?} cannot be bridged"))),
+        };
+        let mut context = outcome.context.clone();
+        context.languages.clone_from(&self.languages);
+        Ok(Prepared {
+            body,
+            head: outcome.changed.then(|| outcome.request_head()),
+            trip: Arc::new(There {
+                context,
+                outcome: Some(outcome),
+            }),
+        })
+    }
+}
+
+impl Prepared {
+    /// Writes the fields that go with the changed message.
+    pub(super) fn dress(&self, headers: &mut HeaderMap) {
+        let Some(head) = &self.head else { return };
+        if let Ok(value) = HeaderValue::from_str(&head.content_type) {
+            headers.insert(CONTENT_TYPE, value);
+        }
+        headers.remove(CONTENT_LENGTH);
+        // What comes back must be read, to be bridged back (H12).
+        headers.remove(ACCEPT_ENCODING);
+        let action = head
+            .soap_action
+            .as_deref()
+            .and_then(|value| HeaderValue::from_str(value).ok());
+        match action {
+            Some(action) => drop(headers.insert(SOAP_ACTION, action)),
+            None => drop(headers.remove(SOAP_ACTION)),
+        }
+        self.accept(headers);
+    }
+
+    /// H53.
+    fn accept(&self, headers: &mut HeaderMap) {
+        let Some(outcome) = &self.trip.outcome else {
+            return;
+        };
+        let (from, to) = (outcome.from.soap.media_type(), outcome.to.soap.media_type());
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+        if let Some(new) = accept.map(|text| text.replace(from, to))
+            && let Ok(value) = HeaderValue::from_str(&new)
+        {
+            headers.insert(ACCEPT, value);
+        }
+    }
+}
+
+/// A message that is at hand.
+fn whole(mut bridge: Bridge, bytes: Bytes) -> Result<(Body, Outcome), BridgeError> {
+    let mut out = Vec::with_capacity(bytes.len() + 1024);
+    bridge.feed(&bytes, &mut out)?;
+    bridge.finish(&mut out)?;
+    let outcome = outcome(&bridge)?;
+    let out = if outcome.changed {
+        Bytes::from(out)
+    } else {
+        bytes
+    };
+    Ok((Body::Full(out), outcome))
+}
+
+/// A message that still arrives: read until its head is decided.
+async fn streaming(
+    mut bridge: Bridge,
+    mut reader: crate::net::ReplayReader,
+) -> Result<(Body, Outcome), Failure> {
+    let mut out = Vec::new();
+    while bridge.outcome().is_none() {
+        match reader.frame().await {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    bridge.feed(&data, &mut out).map_err(Failure::bridge)?;
+                }
+            }
+            Some(Err(error)) => return Err(Failure::send(SendError::Caller(error))),
+            None => {
+                bridge.finish(&mut out).map_err(Failure::bridge)?;
+                let outcome = outcome(&bridge).map_err(Failure::bridge)?;
+                return Ok((Body::Full(out.into()), outcome));
+            }
+        }
+    }
+    let outcome = outcome(&bridge).map_err(Failure::bridge)?;
+    let changed = Changed::new(out.into(), reader, Box::new(Passing(bridge)));
+    Ok((Body::Changed(Box::new(changed)), outcome))
+}
+
+fn outcome(bridge: &Bridge) -> Result<Outcome, BridgeError> {
+    let found = bridge.outcome().cloned();
+    found.ok_or_else(|| BridgeError::Cannot("its head was not read".into()))
+}
+
+/// A bridge whose head is decided.
+struct Passing(Bridge);
+
+impl Change for Passing {
+    fn next(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        self.0.feed(bytes, out).map_err(|error| error.to_string())
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), String> {
+        self.0.finish(out).map_err(|error| error.to_string())
+    }
+
+    fn passes(&self) -> bool {
+        self.0.passes()
+    }
+}
+
+/// How answers are bridged back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Back {
+    /// Longest silence of the endpoint.
+    pub(super) idle: Duration,
+    /// Status of a SOAP 1.2 fault that blames the sender (H36).
+    pub(super) sender_fault: u16,
+}
+
+impl There {
+    /// The answer in the caller's versions; untouched where the request was and its media type is
+    /// the caller's.
+    ///
+    /// # Errors
+    /// When it is no SOAP, or cannot be expressed.
+    pub(super) async fn back(
+        &self,
+        plan: &Arc<Plan>,
+        answer: Answer,
+        settings: Back,
+    ) -> Result<(Answer, Option<Outcome>), Failure> {
+        let (head, body) = match answer {
+            Answer::Stream(reply) => {
+                let Reply { response, first } = reply;
+                let (head, body) = response.into_parts();
+                (head, Source::Stream { first, body })
+            }
+            Answer::Whole(response) => {
+                let (head, body) = response.into_parts();
+                (head, Source::Whole(body))
+            }
+            other => return Ok((other, None)),
+        };
+        let media = media_of(&head.headers);
+        let Some(media) = media.filter(|media| self.needs_back(media)) else {
+            return Ok((body.untouched(head), None));
+        };
+        if let Some(coding) = arrival::coding(&head.headers) {
+            let why =
+                format!("Content-Encoding `{coding}` cannot be looked into, to bridge the answer");
+            return Err(Failure::reply(
+                "not-soap".into(),
+                why,
+                head.status,
+                &head.headers,
+            ));
+        }
+        let status = head.status;
+        let failed = |error: BridgeError| Failure::back(&error, status);
+        let bridge = Bridge::reply(
+            Arc::clone(plan),
+            self.context.clone(),
+            media.charset.clone(),
+        );
+        let mut bridge = bridge.map_err(failed)?;
+        let mut out = Vec::new();
+        let rest = body
+            .until_decided(&mut bridge, &mut out, settings.idle, status)
+            .await?;
+        let outcome = outcome(&bridge).map_err(failed)?;
+        let mut head = head;
+        dress_back(
+            &mut head,
+            &outcome,
+            media.stated_action().as_deref(),
+            settings.sender_fault,
+        );
+        let answer = match rest {
+            None => Answer::Whole(Response::from_parts(head, out.into())),
+            Some(inner) => Answer::Changed {
+                head: Box::new(head),
+                first: out.into(),
+                inner,
+                change: Box::new(Passing(bridge)),
+            },
+        };
+        Ok((answer, Some(outcome)))
+    }
+
+    fn needs_back(&self, media: &MediaType) -> bool {
+        let changed = self.outcome.as_ref().is_some_and(|outcome| outcome.changed);
+        changed
+            || media
+                .version()
+                .is_some_and(|version| version != self.context.soap)
+    }
+}
+
+/// An answer's body.
+enum Source {
+    Whole(Bytes),
+    Stream {
+        first: Option<http_body::Frame<Bytes>>,
+        body: Incoming,
+    },
+}
+
+impl Source {
+    fn untouched(self, head: http::response::Parts) -> Answer {
+        match self {
+            Self::Whole(body) => Answer::Whole(Response::from_parts(head, body)),
+            Self::Stream { first, body } => Answer::Stream(Reply {
+                response: Response::from_parts(head, body),
+                first,
+            }),
+        }
+    }
+
+    /// Reads until the head is decided; what is left to read, if it is not over.
+    async fn until_decided(
+        self,
+        bridge: &mut Bridge,
+        out: &mut Vec<u8>,
+        idle: Duration,
+        status: StatusCode,
+    ) -> Result<Option<Incoming>, Failure> {
+        let failed = |error: BridgeError| Failure::back(&error, status);
+        let (mut first, mut body) = match self {
+            Self::Whole(bytes) => {
+                bridge.feed(&bytes, out).map_err(failed)?;
+                bridge.finish(out).map_err(failed)?;
+                return Ok(None);
+            }
+            Self::Stream { first, body } => (first, body),
+        };
+        while bridge.outcome().is_none() {
+            let frame = match first.take() {
+                Some(frame) => Some(frame),
+                None => match timeout(idle, body.frame()).await {
+                    Ok(Some(Ok(frame))) => Some(frame),
+                    Ok(Some(Err(error))) => return Err(Failure::send(SendError::Reset(error))),
+                    Ok(None) => None,
+                    Err(_elapsed) => return Err(Failure::silent(idle, status)),
+                },
+            };
+            let Some(frame) = frame else {
+                bridge.finish(out).map_err(failed)?;
+                return Ok(None);
+            };
+            if let Ok(data) = frame.into_data() {
+                bridge.feed(&data, out).map_err(failed)?;
+            }
+        }
+        Ok(Some(body))
+    }
+}
+
+fn media_of(headers: &HeaderMap) -> Option<MediaType> {
+    MediaType::parse(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()
+}
+
+fn dress_back(
+    head: &mut http::response::Parts,
+    outcome: &Outcome,
+    action: Option<&str>,
+    sender_fault: u16,
+) {
+    if !outcome.changed {
+        return;
+    }
+    let fields = outcome.reply_head(action);
+    if let Ok(value) = HeaderValue::from_str(&fields.content_type) {
+        head.headers.insert(CONTENT_TYPE, value);
+    }
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.remove(SOAP_ACTION);
+    let status = outcome.status(head.status.as_u16(), sender_fault);
+    head.status = StatusCode::from_u16(status).unwrap_or(head.status);
+}

@@ -1,0 +1,431 @@
+//! The rest of a message, changed while it passes: no byte of it is held but a tag that is cut.
+//!
+//! Every tag is read and checked, since what leaves must be well-formed to its last byte; what is
+//! changed are the two end tags and `encodingStyle` (rules E28, E34), what is dropped are comments
+//! outside Envelope (E10) and, where that is asked for, trailers (E30).
+
+use smallvec::SmallVec;
+
+use super::doc::escape;
+use super::envelope::style_value;
+use super::error::{BridgeError, structure};
+use super::names::{class, classify, envelope_prefix, envelope_slot, local, of_version};
+use super::raw;
+use super::shape::place;
+use super::work::Tail;
+use crate::soap::version::Version;
+use crate::xml::{EndTag, Flow, Sink, Tag};
+
+/// A change at a place of the document: these bytes go, that text comes.
+#[derive(Debug)]
+struct Edit {
+    start: u64,
+    end: u64,
+    with: String,
+}
+
+/// The rest under way.
+#[derive(Debug)]
+pub(super) struct Rest {
+    tail: Tail,
+    prefix: String,
+    /// `encodingStyle` of the namespace that came.
+    style_class: u64,
+    changes_envelope: bool,
+    /// Depth of the innermost quoted envelope's element.
+    quoted: u32,
+    /// Elements that declare prefixes of our family, with the prefix's place in it.
+    redeclared: SmallVec<[(u32, u8); 4]>,
+    /// Family members that the held part declares.
+    taken: super::names::Taken,
+    depth: u32,
+    body_over: bool,
+    /// Where the trailer that is left out begins.
+    trailer: Option<u64>,
+    edits: Vec<Edit>,
+    pub(super) error: Option<BridgeError>,
+    pub(super) dropped_trailer: bool,
+    /// Behind the Envelope's end tag.
+    root_end: Option<u64>,
+    last_offset: u64,
+    // What was read and not yet passed on.
+    pending: Vec<u8>,
+    spare: Vec<u8>,
+    /// Offset of the first byte not yet passed on.
+    base: u64,
+    epilog: Epilog,
+}
+
+/// Takes comments out of what follows the Envelope (and of what stands before it): nothing but
+/// white space and comments is there, the scanner sees to that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Epilog {
+    /// Bytes of the comment seen, and hyphens at its end.
+    inside: Option<(u64, u8)>,
+}
+
+impl Epilog {
+    /// Appends what is no comment.
+    pub(super) fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        for &byte in bytes {
+            self.inside = match self.inside {
+                None if byte == b'<' => Some((1, 0)),
+                None => {
+                    out.push(byte);
+                    None
+                }
+                Some((seen, hyphens)) if byte == b'>' && seen > 5 && hyphens >= 2 => {
+                    let _ = hyphens;
+                    None
+                }
+                // `<!--` itself is no end.
+                Some((seen, hyphens)) => {
+                    let hyphens = if byte == b'-' && seen >= 4 {
+                        hyphens.saturating_add(1)
+                    } else {
+                        0
+                    };
+                    Some((seen + 1, hyphens))
+                }
+            };
+        }
+    }
+}
+
+impl Rest {
+    /// What follows `base` bytes, of which the Body may be over already.
+    pub(super) fn new(
+        tail: Tail,
+        taken: super::names::Taken,
+        base: usize,
+        body_over: bool,
+    ) -> Self {
+        let changes_envelope = tail.from != tail.to;
+        Self {
+            prefix: envelope_prefix(tail.slot),
+            style_class: of_version(tail.from) | local("encodingStyle"),
+            changes_envelope,
+            quoted: 0,
+            redeclared: SmallVec::new(),
+            taken: taken.with_envelope(tail.slot),
+            depth: if body_over { 1 } else { 3 },
+            tail,
+            body_over,
+            trailer: None,
+            edits: Vec::new(),
+            error: None,
+            dropped_trailer: false,
+            root_end: None,
+            last_offset: base as u64,
+            pending: Vec::new(),
+            spare: Vec::new(),
+            base: base as u64,
+            epilog: Epilog::default(),
+        }
+    }
+
+    /// The first child of Body was a quoted envelope, and is still open.
+    pub(super) const fn begin_quoted(&mut self) {
+        self.quoted = 3;
+    }
+
+    /// Passes on what is certain of these bytes, which the scanner has read but for the last
+    /// `held` of them.
+    pub(super) fn pass(&mut self, bytes: &[u8], held: usize, out: &mut Vec<u8>) {
+        let begun = self.base + self.pending.len() as u64;
+        let upto = (begun + bytes.len() as u64).saturating_sub(held as u64);
+        let pending = std::mem::take(&mut self.pending);
+        let window = Window {
+            first: &pending,
+            second: bytes,
+            base: self.base,
+        };
+        let edits = std::mem::take(&mut self.edits);
+        for edit in &edits {
+            self.copy(&window, edit.start, out);
+            out.extend_from_slice(edit.with.as_bytes());
+            self.base = self.base.max(edit.end);
+        }
+        let until = self.trailer.map_or(upto, |trailer| trailer.min(upto));
+        self.copy(&window, until, out);
+        self.base = self.base.max(upto);
+        let mut kept = std::mem::take(&mut self.spare);
+        kept.clear();
+        window.each(self.base, u64::MAX, |piece| kept.extend_from_slice(piece));
+        (self.pending, self.spare) = (kept, pending);
+        self.edits = edits;
+        self.edits.clear();
+    }
+
+    fn copy(&mut self, window: &Window<'_>, until: u64, out: &mut Vec<u8>) {
+        let root_end = self
+            .root_end
+            .filter(|_| self.drops_comments())
+            .unwrap_or(u64::MAX);
+        window.each(self.base, until.min(root_end), |piece| {
+            out.extend_from_slice(piece)
+        });
+        let epilog = &mut self.epilog;
+        window.each(self.base.max(root_end), until, |piece| {
+            epilog.pass(piece, out)
+        });
+        self.base = self.base.max(until);
+    }
+
+    /// E10: in SOAP 1.2 there are none outside Envelope.
+    fn drops_comments(&self) -> bool {
+        self.tail.to == Version::Soap12 || self.changes_envelope
+    }
+
+    fn edit(&mut self, start: u64, end: u64, with: String) {
+        self.edits.push(Edit { start, end, with });
+    }
+
+    fn fail(&mut self, what: impl Into<String>, at: u64) -> Flow {
+        if self.error.is_none() {
+            self.error = Some(structure(what, place(at)));
+        }
+        Flow::Stop
+    }
+
+    /// Elements after Body: S11 §4.1 allows qualified ones, SOAP 1.2 none.
+    fn after_body(&mut self, tag: &Tag<'_>) -> Flow {
+        let name = tag.name();
+        if self.tail.from == Version::Soap12 || name.namespace.is_empty() {
+            let what = format!("`{}` stands after Body", tag.qualified());
+            return self.fail(what, tag.start());
+        }
+        if name.namespace == self.tail.from.namespace() {
+            let what = format!("a second `{}` stands after Body", tag.qualified());
+            return self.fail(what, tag.start());
+        }
+        if self.changes_envelope && self.tail.to == Version::Soap12 {
+            if !self.tail.drop_trailers {
+                let what = format!(
+                    "`{}` stands after Body, which SOAP 1.2 does not allow",
+                    tag.qualified()
+                );
+                self.error = Some(BridgeError::Cannot(what));
+                return Flow::Stop;
+            }
+            self.dropped_trailer = true;
+            self.trailer = self.trailer.or(Some(tag.start()));
+        }
+        Flow::Continue
+    }
+
+    fn translate(&mut self, tag: &Tag<'_>) {
+        let depth = tag.depth();
+        for (prefix, _) in tag.declarations() {
+            if let Some(slot) = envelope_slot(prefix) {
+                self.redeclared.push((depth, slot));
+            }
+        }
+        if self.quoted == 0
+            && tag.symbol() & class::ENVELOPE != 0
+            && !(depth == 3 && tag.symbol() & !0xFF == local("Fault"))
+        {
+            self.quoted = depth;
+        }
+        if self.quoted != 0 {
+            return;
+        }
+        let style = || {
+            tag.values()
+                .find(|(symbol, ..)| *symbol == self.style_class)
+        };
+        match tag.has_attributes().then(style).flatten() {
+            Some((_, value, place)) => {
+                let written = style_value(
+                    value.trim(),
+                    self.tail.to,
+                    depth > 3 || self.tail.style.is_some(),
+                );
+                let written = written.map(str::to_owned);
+                self.restyle(tag, Some(place), written);
+            }
+            None if depth == 3 => {
+                let style = self.tail.style.clone();
+                if style.is_some() {
+                    self.restyle(tag, None, style);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Writes an `encodingStyle` in the new namespace, in the place of the old one.
+    fn restyle(&mut self, tag: &Tag<'_>, old: Option<usize>, value: Option<String>) {
+        let start = tag.start();
+        let bytes = tag.bytes();
+        let parts = raw::parse(bytes, 0);
+        let name_of = |place: usize| {
+            tag.attribute(place)
+                .map(|found| (found.name.prefix, found.name.local))
+        };
+        let mut goes: SmallVec<[(usize, usize); 2]> = SmallVec::new();
+        for attribute in &parts.attributes {
+            let written = bytes.get(attribute.name.clone()).unwrap_or_default();
+            let (prefix, local) = super::doc::split(std::str::from_utf8(written).unwrap_or(""));
+            let is_old = old.and_then(name_of) == Some((prefix, local));
+            if is_old || self.is_new_style(tag, prefix, local) {
+                goes.push((attribute.whole.start, attribute.whole.end));
+            }
+        }
+        let insert = value.map(|value| self.written(tag, &value));
+        if let Some(text) = insert {
+            let at = start + parts.name.end as u64;
+            self.edit(at, at, text);
+        }
+        for (from, to) in goes {
+            self.edit(start + from as u64, start + to as u64, String::new());
+        }
+    }
+
+    /// Whether an attribute is `encodingStyle` of the new version already (E20): it would be there twice.
+    fn is_new_style(&self, tag: &Tag<'_>, prefix: &str, name: &str) -> bool {
+        name == "encodingStyle"
+            && tag.attributes().any(|found| {
+                found.name.prefix == prefix
+                    && found.name.is(self.tail.to.namespace(), "encodingStyle")
+            })
+    }
+
+    /// The attribute, with a declaration where our prefix means something else by now.
+    fn written(&self, tag: &Tag<'_>, value: &str) -> String {
+        let value = escape(value);
+        let hidden = self
+            .redeclared
+            .iter()
+            .any(|(_, slot)| *slot == self.tail.slot);
+        if !hidden {
+            return format!(" {}:encodingStyle=\"{value}\"", self.prefix);
+        }
+        let mut taken = self.taken;
+        for (_, slot) in &self.redeclared {
+            taken = taken.with_envelope(*slot);
+        }
+        let _ = tag;
+        let prefix = taken
+            .free_envelope()
+            .map_or_else(|| "encoding-style".to_owned(), envelope_prefix);
+        let namespace = self.tail.to.namespace();
+        format!(" xmlns:{prefix}=\"{namespace}\" {prefix}:encodingStyle=\"{value}\"")
+    }
+}
+
+impl Sink for Rest {
+    fn symbol(&mut self, namespace: &str, name: &str) -> u64 {
+        classify(namespace, name)
+    }
+
+    #[inline]
+    fn start(&mut self, tag: &Tag<'_>) -> Flow {
+        let depth = tag.depth();
+        self.depth = depth;
+        if depth <= 2 {
+            self.last_offset = tag.end();
+            return self.after_body(tag);
+        }
+        if self.changes_envelope && !self.body_over {
+            self.translate(tag);
+        }
+        Flow::Continue
+    }
+
+    #[inline]
+    fn wants_text(&self) -> bool {
+        self.depth == 1
+    }
+
+    fn text(&mut self, text: &str) {
+        let blank = text
+            .bytes()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+        if !blank {
+            self.fail("text stands directly in Envelope", self.last_offset);
+        }
+    }
+
+    fn comment(&mut self, _text: &str, _last: bool) {}
+
+    #[inline]
+    fn end(&mut self, tag: &EndTag<'_>) -> Flow {
+        let depth = tag.depth;
+        self.depth = depth - 1;
+        if self.quoted == depth {
+            self.quoted = 0;
+        }
+        while self.redeclared.last().is_some_and(|(at, _)| *at >= depth) {
+            self.redeclared.pop();
+        }
+        if depth <= 2 {
+            self.structural_end(tag);
+        }
+        Flow::Continue
+    }
+}
+
+impl Rest {
+    fn structural_end(&mut self, tag: &EndTag<'_>) {
+        self.last_offset = tag.end;
+        if tag.depth == 1 {
+            self.root_end = Some(tag.end);
+            if self.changes_envelope {
+                self.edit(tag.start, tag.end, format!("</{}:Envelope>", self.prefix));
+            }
+        } else if self.body_over {
+            if let Some(trailer) = self.trailer.take() {
+                self.edit(trailer.max(self.base), tag.end, String::new());
+            }
+        } else {
+            self.body_over = true;
+            if self.changes_envelope {
+                self.edit(tag.start, tag.end, format!("</{}:Body>", self.prefix));
+            }
+        }
+    }
+}
+
+/// Two pieces of the document that follow each other.
+struct Window<'b> {
+    first: &'b [u8],
+    second: &'b [u8],
+    /// Offset of the first byte.
+    base: u64,
+}
+
+impl<'b> Window<'b> {
+    /// The bytes of a range, in at most two pieces.
+    fn each(&self, from: u64, until: u64, mut with: impl FnMut(&'b [u8])) {
+        let border = self.base + self.first.len() as u64;
+        let piece = |bytes: &'b [u8], base: u64| {
+            let start = place(from.saturating_sub(base)).min(bytes.len());
+            let end = place(until.saturating_sub(base)).min(bytes.len());
+            bytes.get(start..end).unwrap_or_default()
+        };
+        for found in [piece(self.first, self.base), piece(self.second, border)] {
+            if !found.is_empty() {
+                with(found);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_go_and_white_space_stays() {
+        let text = "\n<!-- a - b --> <!---->\t<!--x--y-->\n";
+        for cut in 1..text.len() {
+            let mut epilog = Epilog::default();
+            let mut out = Vec::new();
+            for chunk in text.as_bytes().chunks(cut) {
+                epilog.pass(chunk, &mut out);
+            }
+            assert_eq!(String::from_utf8(out).unwrap(), "\n \t\n");
+        }
+    }
+}
