@@ -36,6 +36,8 @@ mod failover;
 mod faults;
 /// HTTP, byte by byte.
 mod http;
+/// Our own HTTP/1, beside hyper's.
+mod http1;
 /// HTTP/2 in front.
 mod http2;
 /// Every limit of the configuration.

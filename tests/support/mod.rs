@@ -10,6 +10,7 @@ pub mod client;
 pub mod messages;
 pub mod process;
 pub mod prometheus;
+pub mod reading;
 pub mod router;
 pub mod service;
 pub mod tls;
