@@ -18,6 +18,7 @@ from pathlib import Path
 TICK = os.sysconf("SC_CLK_TCK")
 PROXY_CORE, LOAD_CORE = "0", "1" if os.cpu_count() > 1 else "0"
 CONNECTIONS = 16
+MANY = 1000
 ACTION = '"urn:example:orders/Place"'
 
 
@@ -29,6 +30,9 @@ def free_port():
 
 def envelope(size):
     item = '<o:Item sku="A-1"><o:Quantity>2</o:Quantity></o:Item>\n'
+    # Long messages are made of long lines, as attachments in base64 are.
+    if size > 100_000:
+        item = f'<o:Data>{"QUJD" * 2000}</o:Data>\n'
     head = (
         '<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Header>'
         '<o:Version xmlns:o="urn:example:orders">2</o:Version></soap:Header><soap:Body>'
@@ -44,7 +48,7 @@ class Bench:
         self.arguments = arguments
         self.folder = Path(tempfile.mkdtemp(prefix="compare-"))
         self.processes = []
-        self.ports = {name: free_port() for name in ("backend", "haproxy", "router", "logged")}
+        self.ports = {name: free_port() for name in ("backend", "haproxy", "search", "router")}
 
     def spawn(self, command, core):
         process = subprocess.Popen(
@@ -84,17 +88,24 @@ frontend front
   bind 127.0.0.1:{self.ports['haproxy']}
   acl place req.hdr(SOAPAction) -m str {ACTION.replace('"', chr(92) + '"')}
   use_backend orders if place
+frontend search
+  bind 127.0.0.1:{self.ports['search']}
+  option http-buffer-request
+  acl gold req.body -m sub <o:Tier>gold</o:Tier>
+  use_backend orders if gold
 backend orders
   http-reuse always
   server nginx 127.0.0.1:{self.ports['backend']}
 """)
-        for name, log in (("router", '"off"'), ("logged", "json")):
-            path = "" if name == "router" else f', path: "{self.folder}/access.log"'
-            self.write(f"{name}.yaml", f"""
+        (self.folder / "filters").mkdir()
+        for count in (1000, 10000):
+            self.write(f"filters/filters-{count}.yaml", table(count))
+        self.write("router.yaml", f"""
 version: 1
 threads: 1
-listeners: {{ front: {{ bind: "127.0.0.1:{self.ports[name]}" }} }}
-access_log: {{ format: {log}{path} }}
+listeners: {{ front: {{ bind: "127.0.0.1:{self.ports['router']}", max_connections: 4096 }} }}
+access_log: {{ format: "off" }}
+filters_dir: filters
 services:
   header:
     path: /header
@@ -104,14 +115,15 @@ services:
     table:
       namespaces: {{ o: "urn:example:orders" }}
       table: [ {{ filter: {{ xpath: "//o:Tier = 'gold'" }}, endpoint: nginx }} ]
+  filters-1000: {{ path: /filters-1000, table: filters-1000 }}
+  filters-10000: {{ path: /filters-10000, table: filters-10000 }}
 endpoints: {{ nginx: {{ url: "http://127.0.0.1:{self.ports['backend']}/" }} }}
 """)
         self.spawn(["nginx", "-p", self.folder, "-c", self.folder / "nginx.conf"], LOAD_CORE)
         haproxy = self.spawn(["haproxy", "-db", "-f", self.folder / "haproxy.cfg"], PROXY_CORE)
         self.pids = {"haproxy": haproxy.pid}
-        for name in ("router", "logged"):
-            command = [self.arguments.binary, "serve", "-c", self.folder / f"{name}.yaml", "--log", "warn"]
-            self.pids[name] = self.spawn(command, PROXY_CORE).pid
+        command = [self.arguments.binary, "serve", "-c", self.folder / "router.yaml", "--log", "warn"]
+        self.pids["router"] = self.spawn(command, PROXY_CORE).pid
         for port in self.ports.values():
             self.wait(port)
 
@@ -137,21 +149,29 @@ endpoints: {{ nginx: {{ url: "http://127.0.0.1:{self.ports['backend']}/" }} }}
         status = Path(f"/proc/{self.pids[name]}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
-    def load(self, name, path, size):
-        script = self.folder / f"load-{size}.lua"
+    def load(self, name, path, size, connections=CONNECTIONS, close=False, seconds=None):
+        """Everything that goes: CPU a message, throughput, latency under saturation, memory."""
+        seconds = seconds or self.arguments.seconds
+        script = self.folder / f"load-{size}-{close}.lua"
         script.write_text(
             f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "text/xml; charset=utf-8"\n'
             f"wrk.headers[\"SOAPAction\"] = '{ACTION}'\nwrk.body = [==[{envelope(size)}]==]\n"
+            + ('wrk.headers["Connection"] = "close"\n' if close else "")
         )
         url = f"http://127.0.0.1:{self.ports[name]}{path}"
-        user, system = self.cpu(name)
-        done = subprocess.run(
-            ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{self.arguments.seconds}s",
-             "--latency", "-s", script, url],
-            capture_output=True, text=True, check=True, timeout=self.arguments.seconds + 30,
-        ).stdout
-        user2, system2 = self.cpu(name)
-        if "Non-2xx" in done or "Socket errors" in done:
+        owner = "haproxy" if name == "search" else name
+        user, system = self.cpu(owner)
+        wrk = subprocess.Popen(
+            ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, url],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        self.processes.append(wrk)
+        time.sleep(seconds / 2)
+        resident = self.resident(owner)
+        done, _ = wrk.communicate(timeout=seconds + 30)
+        self.processes.remove(wrk)
+        user2, system2 = self.cpu(owner)
+        if "Non-2xx" in done or ("Socket errors" in done and not close):
             raise RuntimeError(f"{url}: {done}")
         messages = int(re.search(r"(\d+) requests in", done)[1])
         micros = lambda seconds: seconds * 1e6 / messages
@@ -160,9 +180,41 @@ endpoints: {{ nginx: {{ url: "http://127.0.0.1:{self.ports['backend']}/" }} }}
             "system": micros(system2 - system),
             "cpu": micros(user2 - user + system2 - system),
             "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]),
-            "p50": millis(re.search(r"(?m)^\s+50%\s+(\S+)", done)[1]),
             "p99": millis(re.search(r"(?m)^\s+99%\s+(\S+)", done)[1]),
+            "resident": resident,
         }
+
+    def latency(self, name, path, size, rate, connections=32):
+        """At a fixed rate, most connections idle at any time, so that one that waits delays no other."""
+        body, log = self.folder / f"body-{size}.xml", self.folder / "latency.log"
+        self.write(body.name, envelope(size))
+        log.unlink(missing_ok=True)
+        each = max(1, round(rate / connections))
+        subprocess.run(
+            ["taskset", "-c", LOAD_CORE, "h2load", "--h1", "-t1", f"-c{connections}", f"-n{each * connections * self.arguments.seconds}",
+             f"--rps={each}", f"--log-file={log}", "-d", body, "-H", "Content-Type: text/xml; charset=utf-8",
+             "-H", f"SOAPAction: {ACTION}", f"http://127.0.0.1:{self.ports[name]}{path}"],
+            capture_output=True, check=True, timeout=self.arguments.seconds * 3 + 30,
+        )
+        lines = [line.split("\t") for line in log.read_text().splitlines()]
+        if any(status != "200" for _, status, _ in lines):
+            raise RuntimeError(f"{name}{path}: not every answer was 200")
+        # The first tenth of them opens connections.
+        took = sorted(int(micros) / 1000 for _, _, micros in lines[len(lines) // 10 :])
+        at = lambda share: took[min(len(took) - 1, int(len(took) * share))]
+        return {"at_rate": each * connections, "p50": at(0.5), "p99": at(0.99), "p999": at(0.999)}
+
+    def calls(self, name, path, size):
+        """System calls a message, over a short run under strace."""
+        counts = self.folder / "calls.txt"
+        strace = subprocess.Popen(["strace", "-c", "-f", "-o", counts, "-p", str(self.pids[name])], stderr=subprocess.DEVNULL)
+        time.sleep(0.3)
+        messages = self.load(name, path, size, seconds=1)["rate"]
+        strace.send_signal(signal.SIGINT)
+        strace.wait()
+        found = re.findall(r"(?m)^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", counts.read_text())
+        calls = {call: int(count) / messages for count, call in found if call != "total"}
+        return {call: round(count, 2) for call, count in calls.items() if count >= 0.01}
 
     def stop(self):
         for process in self.processes:
@@ -179,12 +231,32 @@ def millis(text):
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 
+def table(count):
+    """The filter that matches, and others that each message has to be held against to its end."""
+    shapes = [
+        "//o:Customer = 'C-{}'", "/s:Envelope/s:Body/o:Place/o:Region = 'R-{}'", "//o:Item[@sku = 'S-{}']",
+        "/s:Envelope/s:Header/o:Version = 'v{}'", "//o:Item/o:Quantity = '{}00'",
+    ]
+    filters = ["//o:Tier = 'gold'"] + [shapes[n % len(shapes)].format(n) for n in range(1, count)]
+    rows = "".join(f'  - {{ filter: {{ xpath: "{text}" }}, endpoint: nginx }}\n' for text in filters)
+    names = 's: "http://schemas.xmlsoap.org/soap/envelope/", o: "urn:example:orders"'
+    return f"namespaces: {{ {names} }}\ntable:\n{rows}"
+
+
+KIB, MIB = 1024, 1024 * 1024
+HEADER = ("haproxy", "/header")
+# Row, size, keywords for the load, HAProxy's side and the router's. The first is what the ratio is of.
 ROWS = [
-    ("header, 1 KiB", 1024, [("haproxy", "/header"), ("router", "/header")]),
-    ("body XPath, 1 KiB", 1024, [("haproxy", "/body"), ("router", "/body")]),
-    ("header, 10 KiB", 10240, [("haproxy", "/header"), ("router", "/header")]),
-    ("body XPath, 10 KiB", 10240, [("haproxy", "/body"), ("router", "/body")]),
-    ("header, access log, 1 KiB", 1024, [("haproxy", "/header"), ("logged", "/header")]),
+    ("header, 1 KiB", KIB, {}, [HEADER, ("router", "/header")]),
+    ("one body XPath, 1 KiB", KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
+    ("1,000 XPaths, 1 KiB", KIB, {}, [HEADER, ("router", "/filters-1000")]),
+    ("10,000 XPaths, 1 KiB", KIB, {}, [HEADER, ("router", "/filters-10000")]),
+    ("header, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/header")]),
+    ("one body XPath, 10 KiB", 10 * KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
+    ("10,000 XPaths, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/filters-10000")]),
+    ("one body XPath, 1 MiB", MIB, {}, [HEADER, ("router", "/body")]),
+    ("new connections, 1 KiB", KIB, {"close": True}, [HEADER, ("router", "/body")]),
+    ("1,000 connections, 1 KiB", KIB, {"connections": MANY}, [HEADER, ("router", "/body")]),
 ]
 
 
@@ -192,45 +264,89 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rows", default="", help="only rows whose name has this in it")
     bench = Bench(parser.parse_args())
     # Told to end, it still takes its processes along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    results = {}
+    rows = [row for row in ROWS if bench.arguments.rows in row[0]]
+    results = {row: {} for row, *_ in rows}
     try:
         bench.start()
         idle = {name: bench.resident(name) for name in bench.pids}
         for _ in range(bench.arguments.rounds):
-            for row, size, proxies in ROWS:
-                for name, path in proxies:
-                    results.setdefault(row, {}).setdefault(name, []).append(bench.load(name, path, size))
-        loaded = {name: bench.resident(name) for name in bench.pids}
+            for row, size, how, sides in rows:
+                for name, path in sides:
+                    results[row].setdefault(name, []).append(bench.load(name, path, size, **how))
+        latencies = {}
+        for row, size, how, sides in rows:
+            if not how and size < MIB:
+                for name, path in sides:
+                    base = statistics.median(one["rate"] for one in results[row][sides[0][0]])
+                    latencies.setdefault(row, {})[name] = bench.latency(name, path, size, base / 2)
+        calls = {} if bench.arguments.rows else {
+            "haproxy": bench.calls("haproxy", "/header", KIB), "router": bench.calls("router", "/body", KIB)}
     finally:
         bench.stop()
-    report(results, idle, loaded, bench.arguments)
+    middle = {
+        row: {name: {key: statistics.median(one[key] for one in rounds) for key in rounds[0]} for name, rounds in sides.items()}
+        for row, sides in results.items()
+    }
+    report(results, middle, latencies, calls, idle)
+    if not bench.arguments.rows:
+        write(results, middle, latencies, calls, idle, bench.arguments)
 
 
-def report(results, idle, loaded, arguments):
-    print(f"{'row':28} {'proxy':8} {'CPU us/msg':>16} {'user':>6} {'system':>6} {'msg/s':>8} {'p50 ms':>7} {'p99 ms':>7}  ratio")
-    for row, proxies in results.items():
-        base = None
-        for name, rounds in proxies.items():
-            middle = {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
-            costs = [one["cpu"] for one in rounds]
-            base = base or middle["cpu"]
-            spread = f"({min(costs):.1f}-{max(costs):.1f})"
-            print(f"{row:28} {name:8} {middle['cpu']:5.1f} {spread:>10} {middle['user']:6.1f} {middle['system']:6.1f} "
-                  f"{middle['rate']:8.0f} {middle['p50']:7.2f} {middle['p99']:7.2f}  {middle['cpu'] / base:.2f}")
+def report(results, middle, latencies, calls, idle):
+    print("| row | side | CPU µs a message (spread) | user | system | ratio | messages/s | resident MiB | at half of it: p50 / p99 / p99.9 ms |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row, sides in middle.items():
+        base = next(iter(sides.values()))["cpu"]
+        for name, one in sides.items():
+            costs = [each["cpu"] for each in results[row][name]]
+            late = latencies.get(row, {}).get(name)
+            late = f"{late['p50']:.2f} / {late['p99']:.2f} / {late['p999']:.2f}" if late else ""
+            label = {"haproxy": "HAProxy, header", "search": "HAProxy, `req.body`", "router": "router"}[name]
+            print(f"| {row} | {label} | {one['cpu']:.1f} ({min(costs):.1f}-{max(costs):.1f}) | {one['user']:.1f} | {one['system']:.1f} "
+                  f"| {one['cpu'] / base:.2f} | {one['rate']:,.0f} | {one['resident'] / 1024:.1f} | {late} |")
     for name in idle:
-        print(f"memory {name}: {idle[name]} KiB idle, {loaded[name]} KiB after the load")
+        print(f"\n{name}: {idle[name] / 1024:.1f} MiB idle; system calls a message: {calls.get(name, 'not counted')}")
+
+
+def write(results, middle, latencies, calls, idle, arguments):
     version = lambda *command: subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[:1]
-    Path("benches/results").mkdir(exist_ok=True)
-    Path("benches/results/compare.json").write_text(json.dumps({
+    folder = Path("benches/results")
+    folder.mkdir(exist_ok=True)
+    (folder / "compare.json").write_text(json.dumps({
         "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "cpu": cpu_model()},
         "versions": {"haproxy": version("haproxy", "-v"), "router": version(arguments.binary, "--version")},
         "rounds": arguments.rounds, "seconds": arguments.seconds, "connections": CONNECTIONS,
-        "rows": results, "resident_kib": {"idle": idle, "loaded": loaded},
+        "rows": results, "latency_at_half": latencies, "calls": calls, "resident_kib_idle": idle,
     }, indent=1) + "\n")
+    (folder / "compare.svg").write_text(plot(middle))
+
+
+def plot(middle):
+    """Bars: CPU a message, user time in full colour and the kernel's behind it."""
+    rows = {row: sides for row, sides in middle.items() if "MiB" not in row}
+    most = max(one["cpu"] for sides in rows.values() for one in sides.values())
+    colours = {"haproxy": "#6b7280", "search": "#a16207", "router": "#2563eb"}
+    names = {"haproxy": "HAProxy, header", "search": "HAProxy, req.body", "router": "soap-router"}
+    parts, y, scale = [], 40, 460 / most
+    for row, sides in rows.items():
+        parts.append(f'<text x="190" y="{y + 8 * len(sides) + 3}" text-anchor="end">{row}</text>')
+        for name, one in sides.items():
+            width, user = one["cpu"] * scale, one["user"] * scale
+            parts.append(f'<rect x="200" y="{y}" width="{width:.1f}" height="13" fill="{colours[name]}" fill-opacity="0.35"/>'
+                         f'<rect x="200" y="{y}" width="{user:.1f}" height="13" fill="{colours[name]}"/>'
+                         f'<text x="{204 + width:.1f}" y="{y + 11}">{one["cpu"]:.1f}</text>')
+            y += 16
+        y += 10
+    legend = "".join(f'<rect x="{200 + 150 * n}" y="12" width="12" height="12" fill="{colours[name]}"/>'
+                     f'<text x="{216 + 150 * n}" y="22">{names[name]}</text>' for n, name in enumerate(colours))
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{y + 24}" font-family="sans-serif" font-size="12">'
+            f'<rect width="720" height="{y + 24}" fill="white"/>{legend}{"".join(parts)}'
+            f'<text x="200" y="{y + 12}">CPU time of the proxy a message, in microseconds; dark: user, light: kernel</text></svg>\n')
 
 
 def cpu_model():
