@@ -96,7 +96,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("xml", &[]),
     ("config", &["diag"]),
     ("net", &["http1", "telemetry"]),
-    ("http1", &[]),
+    ("http1", &["telemetry"]),
     ("diag", &[]),
     ("telemetry", &[]),
 ];

@@ -1,5 +1,6 @@
 //! A request as it enters the road, and what its head says.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -146,13 +147,16 @@ pub(super) fn host(head: &Parts) -> &str {
         .unwrap_or("")
 }
 
+/// SOAP 1.2's own type (RFC 3902).
+const SOAP12_TYPE: &[u8] = b"application/soap+xml";
+
 /// The URL that the caller used, as far as it can be told.
 pub(super) fn request_url(head: &Parts, origin: &Origin) -> String {
     let path = head
         .uri
         .path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str);
-    format!("{}://{}{path}", origin.scheme(), host(head))
+    [origin.scheme(), "://", host(head), path].concat()
 }
 
 /// The version that the caller seems to speak, for faults before its envelope was read.
@@ -162,7 +166,11 @@ pub(super) fn likely_version(headers: &HeaderMap) -> Version {
         .and_then(|value| value.to_str().ok())
         .unwrap_or("");
     // In a multipart type the version stands in `start-info` or `type`.
-    let soap12 = media.to_ascii_lowercase().contains("application/soap+xml");
+    let soap12 = !media.eq_ignore_ascii_case("text/xml")
+        && media
+            .as_bytes()
+            .windows(SOAP12_TYPE.len())
+            .any(|part| part.eq_ignore_ascii_case(SOAP12_TYPE));
     if soap12 {
         Version::Soap12
     } else {
@@ -237,9 +245,41 @@ fn media_type(headers: &HeaderMap) -> Result<MediaType, MediaError> {
     if values.any(|other| other != first) {
         return Err(MediaError::Ambiguous);
     }
-    let text = String::from_utf8_lossy(first.as_bytes());
-    MediaType::parse(&text)
+    with_media(first, Clone::clone)
 }
+
+/// What a `Content-Type` says. Most messages of a worker say the same, so what was read last is
+/// remembered.
+pub(super) fn with_media<R>(
+    value: &HeaderValue,
+    look: impl FnOnce(&Result<MediaType, MediaError>) -> R,
+) -> R {
+    LAST_MEDIA.with_borrow_mut(|known| {
+        if let Some((_, read)) = known.iter().find(|(known, _)| known == value) {
+            return look(read);
+        }
+        let read = MediaType::parse(&String::from_utf8_lossy(value.as_bytes()));
+        let result = look(&read);
+        if value.len() <= REMEMBERED_BYTES_MAX {
+            known.truncate(REMEMBERED_MAX - 1);
+            // A copy of its own: the value is a piece of a whole head.
+            if let Ok(own) = HeaderValue::from_bytes(value.as_bytes()) {
+                known.insert(0, (own, read));
+            }
+        }
+        result
+    })
+}
+
+thread_local! {
+    static LAST_MEDIA: RefCell<Vec<(HeaderValue, Result<MediaType, MediaError>)>> =
+        const { RefCell::new(Vec::new()) };
+}
+
+/// Types remembered: those of requests and answers, in a few spellings.
+const REMEMBERED_MAX: usize = 4;
+/// Longest type remembered; those of multipart messages are made up for each.
+const REMEMBERED_BYTES_MAX: usize = 64;
 
 fn header_action(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut values = headers.get_all(SOAP_ACTION).iter();

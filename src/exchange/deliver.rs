@@ -18,6 +18,7 @@ use crate::net::{Body, Change, Incoming, OnOverflow, Replay};
 use crate::routing::{Decision, Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
 use crate::soap::Outcome;
+use crate::telemetry::clock;
 use crate::upstream::{Progress, Reply, SendError};
 
 /// The message's bytes, as often as they are wanted.
@@ -87,7 +88,7 @@ pub(super) async fn all(
     cargo: &Cargo,
     caller: Option<&Caller>,
 ) -> Vec<Delivered> {
-    let time = service.timeout.map(|after| (Instant::now() + after, after));
+    let time = service.timeout.map(|after| (clock::now() + after, after));
     let trip = |outbound, lane| {
         let (attempts, committed) = (Vec::with_capacity(1), false);
         Trip {
@@ -220,14 +221,14 @@ impl Trip<'_> {
         body: Body,
         is_last: bool,
     ) -> Result<Answer, Failure> {
-        let start = Instant::now();
+        let start = clock::now();
         let verdict = match self.time {
             None => self.send(id, endpoint, body, is_last).await,
             Some((until, after)) => timeout_at(until, self.send(id, endpoint, body, is_last))
                 .await
                 .unwrap_or_else(|_elapsed| Err(Failure::out_of_time(after))),
         };
-        let took = start.elapsed();
+        let took = clock::now() - start;
         let (outcome, why, status) = match &verdict {
             Ok(answer) => ("ok".to_owned(), None, answer.status()),
             Err(failure) => (

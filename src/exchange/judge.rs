@@ -12,10 +12,11 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
+use super::arrival::with_media;
 use super::deliver::Answer;
 use crate::net::Incoming;
 use crate::snapshot::Failover;
-use crate::soap::{BridgeError, FaultClass, MediaType, read_fault};
+use crate::soap::{BridgeError, FaultClass, read_fault};
 use crate::upstream::{Reply, SendError};
 
 /// What reading an answer may cost, to see whether it is a fault.
@@ -254,6 +255,5 @@ fn is_challenge(status: StatusCode, headers: &HeaderMap) -> bool {
 fn is_soap(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| MediaType::parse(value).is_ok())
+        .is_some_and(|value| with_media(value, Result::is_ok))
 }

@@ -14,6 +14,9 @@ use crate::filter::Probe;
 use crate::net::{self, Bounds, Budget, Incoming, Replay};
 use crate::snapshot::Limits;
 
+/// A message up to this is held for other attempts without further ado.
+const SMALL_BYTES: u64 = 64 * 1024;
+
 /// A message of which enough was read.
 #[derive(Debug)]
 pub(super) struct Parcel {
@@ -42,6 +45,17 @@ impl Parcel {
     /// Bytes read so far.
     pub(super) const fn bytes(&self) -> u64 {
         self.held_bytes
+    }
+
+    /// Whether all of it is here, and so little that it costs nothing to hold on to it.
+    pub(super) fn is_small(&self) -> bool {
+        let max = self.limits.replay_buffer.min(SMALL_BYTES);
+        self.is_complete() && self.trailers.is_none() && self.held_bytes <= max
+    }
+
+    /// All of it, if it is complete.
+    pub(super) fn into_whole(mut self) -> Bytes {
+        self.whole()
     }
 
     /// Whether the message was read to its end.

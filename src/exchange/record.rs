@@ -4,6 +4,7 @@
 //! caller goes away before it.
 
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +19,7 @@ use super::settle::settle;
 use super::worker::{ExchangeId, Place};
 use crate::net::{BodyError, OnEnd};
 use crate::soap::{Reason, Version};
-use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter};
+use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter, clock};
 
 /// How an exchange ended, as metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +48,14 @@ pub(super) struct Attempt {
     pub(super) took: Duration,
 }
 
-/// The story of one exchange.
+/// The story of one exchange. It goes along from hand to hand, so its contents stay where they
+/// are.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Record(Box<Story>);
+
+/// What is told.
+#[derive(Debug)]
+pub(super) struct Story {
     pub(super) id: ExchangeId,
     start: Instant,
     pub(super) service: Option<Arc<str>>,
@@ -89,9 +95,9 @@ impl Record {
         log: AccessLog,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self {
+        Self(Box::new(Story {
             id,
-            start: Instant::now(),
+            start: clock::now(),
             service: None,
             meter: None,
             peer,
@@ -117,7 +123,12 @@ impl Record {
             log,
             metrics,
             closed: false,
-        }
+        }))
+    }
+
+    /// Whether anybody will read it.
+    pub(super) const fn is_logged(&self) -> bool {
+        self.0.log.is_on()
     }
 
     /// The service is known: it is in flight from here on.
@@ -135,7 +146,7 @@ impl Record {
             return;
         }
         self.place = None;
-        let took = self.start.elapsed();
+        let took = clock::now() - self.start;
         if let Some(meter) = &self.meter {
             meter.in_flight.dec();
             meter.seconds.observe(took.as_secs_f64());
@@ -212,6 +223,20 @@ impl Record {
             .field("request_bytes", self.request_bytes)
             .field("response_bytes", response_bytes)
             .field("duration_ms", milliseconds(took));
+    }
+}
+
+impl Deref for Record {
+    type Target = Story;
+
+    fn deref(&self) -> &Story {
+        &self.0
+    }
+}
+
+impl DerefMut for Record {
+    fn deref_mut(&mut self) -> &mut Story {
+        &mut self.0
     }
 }
 

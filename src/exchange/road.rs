@@ -273,6 +273,9 @@ impl Journey<'_> {
 
     /// The message made ready for sending: whole, or with a lane for each delivery.
     fn load(&self, decision: &Decision, verify: Option<Verifier>, parcel: Parcel) -> Cargo {
+        if let (true, None) = (parcel.is_small(), &verify) {
+            return Cargo::Whole(parcel.into_whole());
+        }
         let lanes: SmallVec<[bool; 4]> = decision
             .deliveries
             .iter()
@@ -298,9 +301,11 @@ impl Journey<'_> {
         }
         self.dialect.addressing = facts.addressing;
         self.dialect.message_id.clone_from(&facts.message_id);
-        self.record.message_id.clone_from(&facts.message_id);
-        self.record.action = facts.action().map(str::to_owned);
-        self.record.operation = facts.operation.as_ref().map(ToString::to_string);
+        if self.record.is_logged() {
+            self.record.message_id.clone_from(&facts.message_id);
+            self.record.action = facts.action().map(str::to_owned);
+            self.record.operation = facts.operation.as_ref().map(ToString::to_string);
+        }
     }
 
     fn note_choice(&mut self, decision: &Decision) {

@@ -16,6 +16,7 @@ use crate::http1::{
 };
 use crate::net::Body;
 use crate::snapshot::Listener;
+use crate::telemetry::clock;
 
 /// What serving a connection needs besides the connection.
 pub(super) struct Serving {
@@ -47,7 +48,14 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
     };
     let counted = worker.connected();
     let mut connection = CallerConnection::new(stream, limits, waits, open);
-    match serve_all(&mut connection, &origin, &worker, &stop).await {
+    let mut all = Box::pin(serve_all(&mut connection, &origin, &worker, &stop));
+    let ended = poll_fn(|cx| {
+        let _held = clock::hold();
+        all.as_mut().poll(cx)
+    })
+    .await;
+    drop(all);
+    match ended {
         Ok(()) => connection.close().await,
         Err(error) => tracing::debug!(%error, "connection of a caller ended"),
     }

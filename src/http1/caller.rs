@@ -26,6 +26,7 @@ use super::error::{BoxError, Error};
 use super::framing::{self, Framing};
 use super::head::{Limits, RequestHead, read_request};
 use super::timer::Timer;
+use crate::telemetry::clock;
 
 /// Connections up to which each may read as much at a time as it likes.
 const FEW_CONNECTIONS: usize = 256;
@@ -211,8 +212,8 @@ impl CallerConnection {
     ) -> Poll<Result<Option<T>, Error>> {
         let until = match self.reading {
             Some((known, until)) if known == begun => until,
-            _ if begun => Instant::now() + self.waits.head,
-            _ => Instant::now() + self.waits.idle,
+            _ if begun => clock::now() + self.waits.head,
+            _ => clock::now() + self.waits.idle,
         };
         self.reading = Some((begun, until));
         ready!(self.read_timer.poll(cx, until));
@@ -352,7 +353,7 @@ impl CallerConnection {
                 let sent = self.outbox.sent();
                 let until = match self.writing {
                     Some((known, until)) if known == sent => until,
-                    _ => Instant::now() + self.waits.write,
+                    _ => clock::now() + self.waits.write,
                 };
                 self.writing = Some((sent, until));
                 ready!(self.write_timer.poll(cx, until));

@@ -292,10 +292,10 @@ fn fields(
     let mut map = HeaderMap::with_capacity(parsed.len() + 4);
     let mut usual = true;
     for field in parsed {
-        let name = names::parse(field.name.as_bytes()).ok_or(Malformed::Part)?;
+        let (name, is_usual) = names::parse(field.name.as_bytes()).ok_or(Malformed::Part)?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
             .map_err(|_| Malformed::Part)?;
-        usual &= names::is_usual(field.name.as_bytes());
+        usual &= is_usual;
         map.append(name, value);
     }
     let spelled = (!usual).then(|| {

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use http::HeaderName;
-use http::header::{self};
+use http::header;
 
 /// Names whose usual spelling is not "a capital after each hyphen".
 const ODD_NAMES: [&str; 12] = [
@@ -26,26 +26,70 @@ const ODD_NAMES: [&str; 12] = [
 ];
 
 /// `SOAPAction`, which is no name that `http` knows.
-pub(super) const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
+const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
 
 /// A head's own spelling of its names, kept in its extensions where it is not the usual one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spelled(pub(super) Vec<Bytes>);
 
-/// The name, as `http` has it; the names that every message of ours carries cost no allocation.
-pub(super) fn parse(written: &[u8]) -> Option<HeaderName> {
-    match written.len() {
-        4 if written.eq_ignore_ascii_case(b"host") => Some(header::HOST),
-        6 if written.eq_ignore_ascii_case(b"accept") => Some(header::ACCEPT),
-        10 if written.eq_ignore_ascii_case(b"soapaction") => Some(SOAP_ACTION),
-        12 if written.eq_ignore_ascii_case(b"content-type") => Some(header::CONTENT_TYPE),
-        14 if written.eq_ignore_ascii_case(b"content-length") => Some(header::CONTENT_LENGTH),
-        _ => HeaderName::from_bytes(written).ok(),
+/// Names that most messages have, with what `http` calls them: looked up whole, both ways.
+macro_rules! frequent {
+    ($($usual:literal $lower:literal $name:expr;)*) => {
+        fn frequent(written: &[u8]) -> Option<HeaderName> {
+            $(if written == $usual { return Some($name); })*
+            None
+        }
+
+        fn usual(name: &str) -> Option<&'static [u8]> {
+            match name {
+                $($lower => Some($usual),)*
+                _ => None,
+            }
+        }
+
+        #[cfg(test)]
+        fn all_frequent() -> Vec<(&'static [u8], &'static str, HeaderName)> {
+            vec![$(($usual.as_slice(), $lower, $name)),*]
+        }
+    };
+}
+
+frequent! {
+    b"Host" "host" header::HOST;
+    b"Content-Type" "content-type" header::CONTENT_TYPE;
+    b"Content-Length" "content-length" header::CONTENT_LENGTH;
+    b"SOAPAction" "soapaction" SOAP_ACTION;
+    b"Date" "date" header::DATE;
+    b"Server" "server" header::SERVER;
+    b"Connection" "connection" header::CONNECTION;
+    b"Accept" "accept" header::ACCEPT;
+    b"User-Agent" "user-agent" header::USER_AGENT;
+    b"Accept-Encoding" "accept-encoding" header::ACCEPT_ENCODING;
+    b"Keep-Alive" "keep-alive" KEEP_ALIVE;
+    b"Cache-Control" "cache-control" header::CACHE_CONTROL;
+    b"Transfer-Encoding" "transfer-encoding" header::TRANSFER_ENCODING;
+    b"Authorization" "authorization" header::AUTHORIZATION;
+    b"X-Forwarded-For" "x-forwarded-for" FORWARDED_FOR;
+    b"X-Forwarded-Proto" "x-forwarded-proto" FORWARDED_PROTO;
+    b"X-Forwarded-Host" "x-forwarded-host" FORWARDED_HOST;
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The name as `http` has it, and whether it is written the usual way.
+pub(super) fn parse(written: &[u8]) -> Option<(HeaderName, bool)> {
+    if let Some(name) = frequent(written) {
+        return Some((name, true));
     }
+    let name = HeaderName::from_bytes(written).ok()?;
+    Some((name, is_usual(written)))
 }
 
 /// Whether a name is written the usual way.
-pub(super) fn is_usual(written: &[u8]) -> bool {
+fn is_usual(written: &[u8]) -> bool {
     if let Some(odd) = odd(written) {
         return odd.as_bytes() == written;
     }
@@ -63,17 +107,22 @@ pub(super) fn is_usual(written: &[u8]) -> bool {
 
 /// Writes a name: as its sender did, if that is known, else the usual way.
 pub(super) fn write(name: &HeaderName, spelled: Option<&Spelled>, out: &mut Vec<u8>) {
-    let lower = name.as_str().as_bytes();
+    let lower = name.as_str();
     if let Some(Spelled(all)) = spelled
-        && let Some(written) = all.iter().find(|own| own.eq_ignore_ascii_case(lower))
+        && let Some(written) = all
+            .iter()
+            .find(|own| own.eq_ignore_ascii_case(lower.as_bytes()))
     {
         return out.extend_from_slice(written);
     }
-    if let Some(odd) = odd(lower) {
+    if let Some(usual) = usual(lower) {
+        return out.extend_from_slice(usual);
+    }
+    if let Some(odd) = odd(lower.as_bytes()) {
         return out.extend_from_slice(odd.as_bytes());
     }
     let from = out.len();
-    out.extend_from_slice(lower);
+    out.extend_from_slice(lower.as_bytes());
     let mut first = true;
     for byte in out.iter_mut().skip(from) {
         if first {
@@ -114,7 +163,7 @@ mod tests {
             ("content-type", "Content-Type"),
             ("etag", "ETag"),
             ("x-forwarded-for", "X-Forwarded-For"),
-            ("x--a", "X--A"),
+            ("x--ab", "X--Ab"),
         ];
         for (lower, usual) in names {
             let name = HeaderName::from_static(lower);
@@ -127,8 +176,13 @@ mod tests {
             out.clear();
             write(&name, Some(&own), &mut out);
             assert_eq!(out, lower.to_uppercase().as_bytes());
-            assert_eq!(parse(usual.as_bytes()), Some(name));
+            assert_eq!(parse(usual.as_bytes()), Some((name.clone(), true)));
+            assert_eq!(parse(lower.to_uppercase().as_bytes()), Some((name, false)));
         }
         assert_eq!(parse(b"a b"), None);
+        for (usual, lower, name) in all_frequent() {
+            assert!(is_usual(usual) && usual.eq_ignore_ascii_case(lower.as_bytes()));
+            assert_eq!(name.as_str(), lower);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{self, HeaderName};
+use smallvec::SmallVec;
 
 /// Fields that an intermediary must not hand on (RFC 9110 §7.6.1), whether or not `Connection`
 /// names them. `Transfer-Encoding` and `Trailer` are written anew by the next hop's framing;
@@ -19,20 +20,30 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Removes the fields of this hop, also those that `Connection` names.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        // These frame the message: a caller must not be able to have them dropped.
-        .filter(|name| {
-            *name != header::CONTENT_LENGTH
-                && *name != header::CONTENT_TYPE
-                && *name != header::HOST
-        })
+    // Looked for among the fields that are there: a message has few, and mostly none of these.
+    let mut found: SmallVec<[HeaderName; 8]> = headers
+        .keys()
+        .filter(|name| HOP_BY_HOP.contains(name))
+        .cloned()
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    if found.contains(&header::CONNECTION) {
+        let named = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|name| !name.eq_ignore_ascii_case("keep-alive"))
+            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+            // These frame the message: a caller must not be able to have them dropped.
+            .filter(|name| {
+                *name != header::CONTENT_LENGTH
+                    && *name != header::CONTENT_TYPE
+                    && *name != header::HOST
+            });
+        found.extend(named);
+    }
+    for name in &found {
         headers.remove(name);
     }
 }

@@ -99,6 +99,12 @@ impl AccessLog {
         Ok((log, Writer { waiting, thread }))
     }
 
+    /// Whether lines are kept.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// A line to fill in, or `None` when lines are not kept.
     #[must_use]
     pub fn line(&self) -> Option<Line> {

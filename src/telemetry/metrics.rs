@@ -110,6 +110,8 @@ pub struct ServiceMeter {
     tolerated: Family<Labels, Counter>,
     /// `reply` outcomes of SOAP 1.1 and 1.2, the two that nearly every message ends in.
     replies: [Counter; 2],
+    /// One for each mode, of which there are three.
+    mode_counters: Mutex<Vec<(&'static str, Counter)>>,
     entry_counters: Mutex<HashMap<String, Counter>>,
     /// Exchanges in flight.
     pub in_flight: Gauge,
@@ -385,6 +387,7 @@ impl ServiceMeter {
             modes: families.modes.clone(),
             tolerated: families.tolerated.clone(),
             replies: [reply("1.1"), reply("1.2")],
+            mode_counters: Mutex::default(),
             entry_counters: Mutex::default(),
             in_flight: families.in_flight.get_or_create_owned(&own),
             seconds: families.seconds.get_or_create_owned(&own),
@@ -445,9 +448,18 @@ impl ServiceMeter {
 
     /// Counts a message by the mode that it was read in.
     pub fn mode(&self, mode: &'static str) {
-        self.modes
-            .get_or_create(&labels([("service", &self.service), ("mode", mode)]))
-            .inc();
+        let mut known = self
+            .mode_counters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counter)) = known.iter().find(|(own, _)| *own == mode) {
+            counter.inc();
+            return;
+        }
+        let own = labels([("service", &self.service), ("mode", mode)]);
+        let counter = self.modes.get_or_create_owned(&own);
+        counter.inc();
+        known.push((mode, counter));
     }
 
     /// Counts a message that outgrew the replay buffer, by what was done.

@@ -4,6 +4,7 @@
 //! count without tying itself to another. Names stand in [`names`], once.
 
 mod access;
+pub mod clock;
 mod log;
 mod metrics;
 pub mod names;

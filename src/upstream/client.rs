@@ -22,7 +22,7 @@ use super::pool::Pool;
 use crate::http1::{self, EndpointConnection, Sending, Terms};
 use crate::net::tls::HandshakeError;
 use crate::net::{Body, Incoming, Replay, SourceError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, clock};
 
 /// The largest response head accepted.
 const RESPONSE_HEAD: http1::Limits = http1::Limits {
@@ -133,9 +133,7 @@ impl Client {
         request: Request<Body>,
         progress: &Progress,
     ) -> Result<Reply, SendError> {
-        let deadline = endpoint
-            .timeout
-            .map(|after| (Instant::now() + after, after));
+        let deadline = endpoint.timeout.map(|after| (clock::now() + after, after));
         let (connection, kept) = match self.pool.take(endpoint) {
             Some(connection) => (connection, true),
             None => (self.connect(endpoint, deadline).await?, false),
@@ -252,7 +250,7 @@ impl<'a> Attempt<'a> {
                 Some(until) => until,
                 None => {
                     self.moved = self.progress.now();
-                    Instant::now() + self.endpoint.response_timeout
+                    clock::now() + self.endpoint.response_timeout
                 }
             };
             self.until = Some(until);

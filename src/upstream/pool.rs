@@ -4,6 +4,7 @@
 //! surplus of a busy hour ages out at the other end.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 use super::endpoint::{Endpoint, Host};
 use crate::http1::{EndpointConnection, Keeper, Stream, Terms};
 use crate::net::tls::ClientTls;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, clock};
 
 /// Connections are shared by endpoints on the same host and port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,13 +29,18 @@ struct Idle {
     until: Instant,
 }
 
-type Connections = Mutex<HashMap<Key, Vec<Idle>>>;
+type Connections = Mutex<HashMap<Key, Vec<Idle>, BuildHasherDefault<Mix>>>;
 
 /// The idle connections of a worker.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
     idle: Arc<Connections>,
 }
+
+/// Hashes addresses, which come from the configuration: nobody from outside can choose them, so
+/// the cheapest mixing is good enough.
+#[derive(Debug, Default, Clone, Copy)]
+struct Mix(u64);
 
 /// Where a connection belongs, and that it is open, for as long as it is.
 struct Home {
@@ -53,10 +59,31 @@ impl Key {
     }
 }
 
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The multiplier is 2^64 divided by the golden ratio.
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Pool {
     /// The newest connection that is still good.
     pub(super) fn take(&self, endpoint: &Endpoint) -> Option<EndpointConnection> {
-        let now = Instant::now();
+        let now = clock::now();
         let mut idle = lock(&self.idle);
         let connections = idle.get_mut(&Key::of(endpoint))?;
         while let Some(mut newest) = connections.pop() {
@@ -105,7 +132,7 @@ impl Keeper for Home {
         let Some(pool) = self.pool.upgrade() else {
             return;
         };
-        let until = Instant::now() + terms.idle;
+        let until = clock::now() + terms.idle;
         let mut idle = lock(&pool);
         if !idle.contains_key(&self.key) {
             idle.insert(self.key.clone(), Vec::new());
@@ -127,6 +154,6 @@ impl Drop for Home {
 }
 
 /// A panic while the lock was held leaves the map whole; so poisoning is passed over.
-fn lock(idle: &Connections) -> MutexGuard<'_, HashMap<Key, Vec<Idle>>> {
+fn lock(idle: &Connections) -> MutexGuard<'_, HashMap<Key, Vec<Idle>, BuildHasherDefault<Mix>>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
