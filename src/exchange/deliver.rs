@@ -78,6 +78,15 @@ struct Trip<'a> {
     committed: bool,
 }
 
+/// What holds for all attempts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Common<'a> {
+    /// Whom answers are for, where they have to be bridged.
+    pub(super) caller: Option<&'a Caller>,
+    /// When all attempts must be over, and how long that was from the start.
+    pub(super) time: Option<(Instant, Duration)>,
+}
+
 /// Sends every copy of the message, all at the same time; one that fails stops no other.
 pub(super) async fn all(
     worker: &Worker,
@@ -86,9 +95,9 @@ pub(super) async fn all(
     outbound: Outbound,
     service: &Service,
     cargo: &Cargo,
-    caller: Option<&Caller>,
+    common: Common<'_>,
 ) -> Vec<Delivered> {
-    let time = service.timeout.map(|after| (clock::now() + after, after));
+    let Common { caller, time } = common;
     let trip = |outbound, lane| {
         let (attempts, committed) = (Vec::with_capacity(1), false);
         Trip {

@@ -72,6 +72,16 @@ pub enum Error {
         /// What had come.
         bytes: u64,
     },
+    /// The service's own time was over before the message was decided on.
+    #[error(
+        "the message was not there within {after:?} (the service's `timeout`), only {bytes} bytes of it"
+    )]
+    SenderSlow {
+        /// The limit.
+        after: Duration,
+        /// What had come.
+        bytes: u64,
+    },
     /// The body broke off.
     #[error("the body broke off after {bytes} bytes")]
     SenderBroke {
@@ -136,9 +146,10 @@ impl Error {
             Self::SenderStrict(_) => Reason::MalformedMessage,
             Self::SenderMultipart(MultipartError::Headers { .. }) => Reason::LimitExceeded,
             Self::SenderMultipart(_) => Reason::MalformedMessage,
-            Self::SenderBuffer { .. } | Self::SenderReplay { .. } | Self::SenderIdle { .. } => {
-                Reason::LimitExceeded
-            }
+            Self::SenderBuffer { .. }
+            | Self::SenderReplay { .. }
+            | Self::SenderIdle { .. }
+            | Self::SenderSlow { .. } => Reason::LimitExceeded,
             Self::SenderTooLarge { .. } => Reason::MessageTooLarge,
             Self::SenderUnknownService => Reason::UnknownService,
             Self::Undecidable(Undecidable::NoMatch) => Reason::NoMatchingFilter,
@@ -168,6 +179,7 @@ impl Error {
             | Self::SenderTail(_)
             | Self::SenderTooLarge { .. }
             | Self::SenderIdle { .. }
+            | Self::SenderSlow { .. }
             | Self::SenderBroke { .. }
             | Self::SenderUnknownService
             | Self::Undecidable(Undecidable::NoMatch) => Blame::Sender,
@@ -299,6 +311,16 @@ mod tests {
             ),
             (
                 Error::SenderIdle {
+                    after: Duration::from_secs(1),
+                    bytes: 0,
+                },
+                "LimitExceeded",
+                500,
+                400,
+                false,
+            ),
+            (
+                Error::SenderSlow {
                     after: Duration::from_secs(1),
                     bytes: 0,
                 },

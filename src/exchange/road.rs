@@ -7,10 +7,12 @@
 //! 5. answer
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
 use http::request::Parts;
 use smallvec::SmallVec;
+use tokio::time::{Instant, timeout_at};
 
 use super::arrival::{self, Arrival, HeadFacts, Origin, Slip};
 use super::bridging::Caller;
@@ -86,11 +88,24 @@ impl Journey<'_> {
         let Arrival { head, body, origin } = arrival;
         let length = arrival::content_length(&head.headers);
         let mut parcel = Parcel::new(body, length, self.service.limits);
-        match self.route(&head, &origin, &mut parcel).await {
+        let time = self
+            .service
+            .timeout
+            .map(|after| (Instant::now() + after, after));
+        let route = self.route(&head, &origin, &mut parcel);
+        let routed = match time {
+            None => route.await,
+            Some((until, after)) => {
+                let routed = timeout_at(until, route).await;
+                let bytes = parcel.bytes();
+                routed.unwrap_or_else(|_elapsed| Err(Error::SenderSlow { after, bytes }))
+            }
+        };
+        match routed {
             Ok((decision, verify)) => {
                 self.note_choice(&decision);
                 let outbound = Outbound::new(head, &origin);
-                self.send(&decision, verify, parcel, outbound).await
+                self.send(&decision, verify, parcel, outbound, time).await
             }
             Err(error) => {
                 self.record.request_bytes = parcel.bytes();
@@ -176,6 +191,7 @@ impl Journey<'_> {
         verify: Option<Verifier>,
         parcel: Parcel,
         outbound: Outbound,
+        time: Option<(Instant, Duration)>,
     ) -> Response<Body> {
         let one_way = self.service.table.pattern == Pattern::OneWay;
         if let Some(meter) = &self.record.meter {
@@ -190,7 +206,10 @@ impl Journey<'_> {
             outbound,
             self.service,
             &cargo,
-            self.caller.as_ref(),
+            deliver::Common {
+                caller: self.caller.as_ref(),
+                time,
+            },
         )
         .await;
         cargo.note(&mut self.record);

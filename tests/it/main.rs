@@ -56,10 +56,14 @@ mod road;
 mod route;
 /// The life of the process.
 mod serve;
+/// Slow readers and writers.
+mod slow_peers;
 /// Messages that flow before they are whole.
 mod streaming;
 /// TLS on both sides.
 mod tls;
+/// Whoever breaks off, wherever.
+mod truncation;
 /// Reloads and deaths while traffic flows.
 mod under_load;
 /// The verbs.

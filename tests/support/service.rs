@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::messages::{SOAP11, SOAP12, media_type_of};
 use super::wire::{Framing, Head, Wire, chunked, find};
@@ -221,7 +221,9 @@ fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
             }
             // The clone kept for `kill` would hold the connection open.
             if let Some(stream) = shared.open.lock().unwrap().remove(&number) {
-                let _ = stream.shutdown(Shutdown::Both);
+                // One that is to be reset must not be ended in good order.
+                let resets = SockRef::from(&stream).linger().unwrap().is_some();
+                let _ = (!resets).then(|| stream.shutdown(Shutdown::Both));
             }
         });
     }
