@@ -19,7 +19,8 @@ use super::deliver::Answer;
 use super::judge::Failure;
 use crate::net::{Body, Change, Changed, Incoming};
 use crate::soap::{
-    Arriving, Bridge, BridgeError, Context, Facts, MediaType, Outcome, Plan, Target, Version,
+    Arriving, BridgeError, Carrier, Context, Facts, HttpHead, MediaType, Outcome, Plan, Target,
+    Version,
 };
 use crate::upstream::{Reply, SendError};
 
@@ -41,7 +42,7 @@ pub(super) struct Prepared {
     /// What the answer needs, and whether the request was changed.
     pub(super) trip: Arc<There>,
     /// The fields to write over the caller's.
-    head: Option<crate::soap::HttpHead>,
+    head: Option<HttpHead>,
 }
 
 /// How the message went, for the way back.
@@ -116,9 +117,13 @@ impl Caller {
     ///
     /// # Errors
     /// When it cannot be bridged.
-    pub(super) fn trial(&self, plan: &Arc<Plan>, message: &[u8]) -> Result<Outcome, BridgeError> {
-        let bridge = Bridge::request(Arc::clone(plan), self.arriving())?;
-        whole(bridge, Bytes::copy_from_slice(message)).map(|(_, outcome)| outcome)
+    pub(super) fn trial(
+        &self,
+        plan: &Arc<Plan>,
+        message: &[u8],
+    ) -> Result<(Outcome, HttpHead), BridgeError> {
+        let bridge = Carrier::request(Arc::clone(plan), self.arriving(), &self.media)?;
+        whole(bridge, Bytes::copy_from_slice(message)).map(|(_, outcome, head)| (outcome, head))
     }
 
     /// The request in the endpoint's versions.
@@ -137,8 +142,9 @@ impl Caller {
                 head: None,
             });
         }
-        let bridge = Bridge::request(Arc::clone(plan), self.arriving()).map_err(Failure::bridge)?;
-        let (body, outcome) = match body {
+        let bridge = Carrier::request(Arc::clone(plan), self.arriving(), &self.media)
+            .map_err(Failure::bridge)?;
+        let (body, outcome, head) = match body {
             Body::Full(bytes) => whole(bridge, bytes).map_err(Failure::bridge)?,
             Body::Replay(reader) => streaming(bridge, reader).await?,
             other => return Err(Failure::router(&format!("{other:?} cannot be bridged"))),
@@ -147,7 +153,7 @@ impl Caller {
         context.languages.clone_from(&self.languages);
         Ok(Prepared {
             body,
-            head: outcome.changed.then(|| outcome.request_head()),
+            head: outcome.changed.then_some(head),
             trip: Arc::new(There {
                 context,
                 outcome: Some(outcome),
@@ -192,8 +198,11 @@ impl Prepared {
     }
 }
 
+/// A body ready to be sent, what became of it, and the fields that go with it.
+type Made = (Body, Outcome, HttpHead);
+
 /// A message that is at hand.
-fn whole(mut bridge: Bridge, bytes: Bytes) -> Result<(Body, Outcome), BridgeError> {
+fn whole(mut bridge: Carrier, bytes: Bytes) -> Result<Made, BridgeError> {
     let mut out = Vec::with_capacity(bytes.len() + 1024);
     bridge.feed(&bytes, &mut out)?;
     bridge.finish(&mut out)?;
@@ -203,14 +212,15 @@ fn whole(mut bridge: Bridge, bytes: Bytes) -> Result<(Body, Outcome), BridgeErro
     } else {
         bytes
     };
-    Ok((Body::Full(out), outcome))
+    let head = bridge.request_head(&outcome);
+    Ok((Body::Full(out), outcome, head))
 }
 
 /// A message that still arrives: read until its head is decided.
 async fn streaming(
-    mut bridge: Bridge,
+    mut bridge: Carrier,
     mut reader: crate::net::ReplayReader,
-) -> Result<(Body, Outcome), Failure> {
+) -> Result<Made, Failure> {
     let mut out = Vec::new();
     while bridge.outcome().is_none() {
         match reader.frame().await {
@@ -223,22 +233,24 @@ async fn streaming(
             None => {
                 bridge.finish(&mut out).map_err(Failure::bridge)?;
                 let outcome = outcome(&bridge).map_err(Failure::bridge)?;
-                return Ok((Body::Full(out.into()), outcome));
+                let head = bridge.request_head(&outcome);
+                return Ok((Body::Full(out.into()), outcome, head));
             }
         }
     }
     let outcome = outcome(&bridge).map_err(Failure::bridge)?;
+    let head = bridge.request_head(&outcome);
     let changed = Changed::new(out.into(), reader, Box::new(Passing(bridge)));
-    Ok((Body::Changed(Box::new(changed)), outcome))
+    Ok((Body::Changed(Box::new(changed)), outcome, head))
 }
 
-fn outcome(bridge: &Bridge) -> Result<Outcome, BridgeError> {
+fn outcome(bridge: &Carrier) -> Result<Outcome, BridgeError> {
     let found = bridge.outcome().cloned();
     found.ok_or_else(|| BridgeError::Cannot("its head was not read".into()))
 }
 
 /// A bridge whose head is decided.
-struct Passing(Bridge);
+struct Passing(Carrier);
 
 impl Change for Passing {
     fn next(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
@@ -303,11 +315,7 @@ impl There {
         }
         let status = head.status;
         let failed = |error: BridgeError| Failure::back(&error, status);
-        let bridge = Bridge::reply(
-            Arc::clone(plan),
-            self.context.clone(),
-            media.charset.clone(),
-        );
+        let bridge = Carrier::reply(Arc::clone(plan), self.context.clone(), &media);
         let mut bridge = bridge.map_err(failed)?;
         let mut out = Vec::new();
         let rest = body
@@ -315,12 +323,8 @@ impl There {
             .await?;
         let outcome = outcome(&bridge).map_err(failed)?;
         let mut head = head;
-        dress_back(
-            &mut head,
-            &outcome,
-            media.stated_action().as_deref(),
-            settings.sender_fault,
-        );
+        let fields = bridge.reply_head(&outcome, media.stated_action().as_deref());
+        dress_back(&mut head, &outcome, &fields, settings.sender_fault);
         let answer = match rest {
             None => Answer::Whole(Response::from_parts(head, out.into())),
             Some(inner) => Answer::Changed {
@@ -365,7 +369,7 @@ impl Source {
     /// Reads until the head is decided; what is left to read, if it is not over.
     async fn until_decided(
         self,
-        bridge: &mut Bridge,
+        bridge: &mut Carrier,
         out: &mut Vec<u8>,
         idle: Duration,
         status: StatusCode,
@@ -408,13 +412,12 @@ fn media_of(headers: &HeaderMap) -> Option<MediaType> {
 fn dress_back(
     head: &mut http::response::Parts,
     outcome: &Outcome,
-    action: Option<&str>,
+    fields: &HttpHead,
     sender_fault: u16,
 ) {
     if !outcome.changed {
         return;
     }
-    let fields = outcome.reply_head(action);
     if let Ok(value) = HeaderValue::from_str(&fields.content_type) {
         head.headers.insert(CONTENT_TYPE, value);
     }

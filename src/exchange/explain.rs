@@ -289,8 +289,7 @@ impl Explanation {
             let Some(plan) = endpoint.and_then(|endpoint| endpoint.bridge.as_ref()) else {
                 continue;
             };
-            let outcome = caller.trial(plan, message).map_err(Error::SenderBridge)?;
-            let head = outcome.request_head();
+            let (outcome, head) = caller.trial(plan, message).map_err(Error::SenderBridge)?;
             send.bridge = outcome.changed.then(|| BridgeText {
                 from: outcome.from.to_string(),
                 to: outcome.to.to_string(),

@@ -16,8 +16,8 @@ mod version;
 
 pub use addressing::{Addressing, WSA04, WSA10};
 pub use bridge::{
-    Arriving, Bridge, BridgeError, Context, Dialect, FAULT_BYTES_MAX, FaultKind, HEADER_BYTES_MAX,
-    HttpHead, Loss, Losses, OnSigned, Outcome, Plan, Reference, Target,
+    Arriving, Bridge, BridgeError, Carrier, Context, Dialect, FAULT_BYTES_MAX, FaultKind,
+    HEADER_BYTES_MAX, HttpHead, Loss, Losses, OnSigned, Outcome, Package, Plan, Reference, Target,
 };
 pub use facts::{Facts, QName};
 pub(crate) use fault::push_escaped;

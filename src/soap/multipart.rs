@@ -19,7 +19,7 @@ const PART_HEADERS_MAX: usize = 16 * 1024;
 const BOUNDARY_MAX: usize = 70;
 /// A delimiter at the very start has no line end before it; this, put in front, makes it have
 /// one.
-const FIRST_LINE_END: &[u8] = b"\r\n";
+pub(super) const FIRST_LINE_END: &[u8] = b"\r\n";
 
 /// Why a multipart message cannot be read. Offsets are bytes from the message's start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +75,31 @@ pub enum MultipartError {
 
 fn named(start: Option<&str>) -> String {
     start.map_or(String::new(), |start| format!(" with Content-ID `{start}`"))
+}
+
+/// Takes a multipart message apart: told all its bytes, in order.
+pub(super) trait Pieces {
+    /// Bytes that are none of the root part: delimiters, other parts, what is around them.
+    fn other(&mut self, bytes: &[u8]);
+    /// The root part's headers, without the empty line behind them.
+    fn root_headers(&mut self, bytes: &[u8]);
+    /// Where the root part's content is appended, decoded.
+    fn root(&mut self) -> &mut Vec<u8>;
+    /// The root part's content is over.
+    fn root_end(&mut self);
+}
+
+/// Nothing but the root part's content.
+impl Pieces for Vec<u8> {
+    fn other(&mut self, _bytes: &[u8]) {}
+
+    fn root_headers(&mut self, _bytes: &[u8]) {}
+
+    fn root(&mut self) -> &mut Vec<u8> {
+        self
+    }
+
+    fn root_end(&mut self) {}
 }
 
 /// Where in the message the finder is.
@@ -199,17 +224,31 @@ impl RootFinder {
     /// # Errors
     /// When the message is not what its type says, or over a limit.
     pub fn feed(&mut self, bytes: &[u8], root: &mut Vec<u8>) -> Result<(), MultipartError> {
+        self.take_apart(bytes, root)
+    }
+
+    /// Reads on; every byte is told to `pieces`. The first ones are a line end that stands in
+    /// front of no message.
+    ///
+    /// # Errors
+    /// As [`RootFinder::feed`].
+    pub(super) fn take_apart<P: Pieces>(
+        &mut self,
+        bytes: &[u8],
+        pieces: &mut P,
+    ) -> Result<(), MultipartError> {
         if self.place == Place::Done {
+            pieces.other(bytes);
             return Ok(());
         }
         let mut held = std::mem::take(&mut self.held);
         let used = if held.is_empty() {
-            let used = self.read(bytes, root)?;
+            let used = self.read(bytes, pieces)?;
             held.extend_from_slice(bytes.get(used..).unwrap_or_default());
             used
         } else {
             held.extend_from_slice(bytes);
-            let used = self.read(&held, root)?;
+            let used = self.read(&held, pieces)?;
             held.drain(..used);
             used
         };
@@ -223,9 +262,17 @@ impl RootFinder {
     /// # Errors
     /// When it ended before its root part did, or, read to the end, before its last delimiter.
     pub fn finish(&mut self) -> Result<(), MultipartError> {
+        self.finish_apart(&mut Vec::new())
+    }
+
+    /// The message is over; what was held is told to `pieces`, and a line feed behind it.
+    ///
+    /// # Errors
+    /// As [`RootFinder::finish`].
+    pub(super) fn finish_apart<P: Pieces>(&mut self, pieces: &mut P) -> Result<(), MultipartError> {
         let offset = self.place_of(self.held.len());
         // The last delimiter may end with the message instead of with a line.
-        match self.feed(b"\n", &mut Vec::new()) {
+        match self.take_apart(b"\n", pieces) {
             // Told below, with the place where the message really ends.
             Ok(()) | Err(MultipartError::NoRoot { .. }) => {}
             Err(error) => return Err(error),
@@ -243,15 +290,18 @@ impl RootFinder {
     }
 
     /// Reads what can be told; gives how much that was.
-    fn read(&mut self, data: &[u8], root: &mut Vec<u8>) -> Result<usize, MultipartError> {
+    fn read<P: Pieces>(&mut self, data: &[u8], pieces: &mut P) -> Result<usize, MultipartError> {
         let mut at = 0;
         loop {
             let rest = data.get(at..).unwrap_or_default();
             let used = match self.place {
-                Place::Done => return Ok(data.len()),
-                Place::Headers => self.headers(rest, at)?,
+                Place::Done => {
+                    pieces.other(rest);
+                    return Ok(data.len());
+                }
+                Place::Headers => self.headers(rest, at, pieces)?,
                 Place::Preamble | Place::Content { .. } => {
-                    let (used, more) = self.content(rest, at, root)?;
+                    let (used, more) = self.content(rest, at, pieces)?;
                     if !more {
                         return Ok(at + used);
                     }
@@ -267,11 +317,11 @@ impl RootFinder {
 
     /// Looks for the next delimiter; what lies before it belongs to the part at hand. Gives how
     /// much was read, and whether a delimiter was found.
-    fn content(
+    fn content<P: Pieces>(
         &mut self,
         data: &[u8],
         at: usize,
-        root: &mut Vec<u8>,
+        pieces: &mut P,
     ) -> Result<(usize, bool), MultipartError> {
         let is_root = self.place == (Place::Content { root: true });
         let (content, next) = match self.find_delimiter(data, at)? {
@@ -283,13 +333,17 @@ impl RootFinder {
             Found::Unsure { content } => (content, None),
         };
         if is_root {
+            let lead = self.lead.min(content);
+            pieces.other(data.get(..lead).unwrap_or_default());
             let piece = data.get(self.lead..content).unwrap_or_default();
-            let decoded = self.decoder.decode(piece, root);
+            let decoded = self.decoder.decode(piece, pieces.root());
             let over = decoded.and_then(|()| match next {
                 Some(_) => self.decoder.end(),
                 None => Ok(()),
             });
             over.map_err(|broken| self.broken(&broken, at))?;
+        } else {
+            pieces.other(data.get(..content).unwrap_or_default());
         }
         if content > 0 || next.is_some() {
             self.lead = 0;
@@ -297,6 +351,10 @@ impl RootFinder {
         let Some((next, last)) = next else {
             return Ok((content, false));
         };
+        if is_root {
+            pieces.root_end();
+        }
+        pieces.other(data.get(content..next).unwrap_or_default());
         self.root_over |= is_root;
         if last && !self.root_over {
             return Err(self.no_root(self.place_of(at + next)));
@@ -352,7 +410,12 @@ impl RootFinder {
     }
 
     /// Reads a part's headers; `None` when they are not all there.
-    fn headers(&mut self, data: &[u8], at: usize) -> Result<Option<usize>, MultipartError> {
+    fn headers<P: Pieces>(
+        &mut self,
+        data: &[u8],
+        at: usize,
+        pieces: &mut P,
+    ) -> Result<Option<usize>, MultipartError> {
         let end = headers_end(data);
         if end.map_or(data.len(), |(length, _)| length) > PART_HEADERS_MAX {
             let offset = self.place_of(at);
@@ -373,7 +436,9 @@ impl RootFinder {
                 return Err(MultipartError::TwoRoots { start, offset });
             }
             self.place = Place::Content { root: false };
+            pieces.other(data.get(..length).unwrap_or_default());
         } else if is_root {
+            pieces.root_headers(data.get(..length).unwrap_or_default());
             self.root_type = header("content-type");
             let encoding = header("content-transfer-encoding").unwrap_or_default();
             let offset = self.place_of(at + content);
@@ -382,6 +447,7 @@ impl RootFinder {
                 .map_err(|Broken(name)| MultipartError::Encoding { name, offset })?;
             self.place = Place::Content { root: true };
         } else {
+            pieces.other(data.get(..length).unwrap_or_default());
             self.place = Place::Content { root: false };
         }
         Ok(Some(length))
@@ -446,7 +512,7 @@ fn headers_end(bytes: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-fn header_of(head: &str, wanted: &str) -> Option<String> {
+pub(super) fn header_of(head: &str, wanted: &str) -> Option<String> {
     // A folded line continues the one before it (RFC 5322 §2.2.3).
     let unfolded = head
         .replace("\r\n ", " ")

@@ -400,3 +400,189 @@ proptest! {
         prop_assert!(events(&out).is_ok());
     }
 }
+
+/// All of an exchange, for every pair of dialects: the request there, an answer or a fault back.
+#[test]
+fn six_dialects_by_six_there_and_back() {
+    let soap = [Version::Soap11, Version::Soap12];
+    let addressing = [None, Some(Addressing::August2004), Some(Addressing::V10)];
+    let dialects: Vec<_> = soap
+        .into_iter()
+        .flat_map(|soap| addressing.map(|addressing| (soap, addressing)))
+        .collect();
+    for caller in &dialects {
+        for endpoint in &dialects {
+            for fault in [false, true] {
+                exchange(*caller, *endpoint, fault);
+            }
+        }
+    }
+}
+
+type Dialect = (Version, Option<Addressing>);
+
+fn exchange(caller: Dialect, endpoint: Dialect, fault: bool) {
+    let plan = Plan {
+        soap: Some(endpoint.0),
+        addressing: endpoint.1.map_or(Target::None, Target::To),
+        url: "http://there/".into(),
+        ..Plan::default()
+    };
+    let plan = Arc::new(plan);
+    let request = envelope(
+        caller,
+        "urn:op",
+        "<MessageID>urn:asked</MessageID><ReplyTo><Address>ANON</Address></ReplyTo>",
+        "<op/>",
+    );
+    let arriving = Arriving {
+        action: Some("urn:op".into()),
+        unique: 7,
+        ..Arriving::default()
+    };
+    let mut there = Bridge::request(Arc::clone(&plan), arriving).unwrap();
+    let mut sent = Vec::new();
+    there.feed(request.as_bytes(), &mut sent).unwrap();
+    there.finish(&mut sent).unwrap();
+    let sent = String::from_utf8(sent).unwrap();
+    let outcome = there.outcome().unwrap().clone();
+    let what = format!("{caller:?} to {endpoint:?}\n{request}\n{sent}");
+    assert_eq!(outcome.changed, caller != endpoint, "{what}");
+    assert_eq!(outcome.action.as_deref(), Some("urn:op"), "{what}");
+    assert_dialect(&sent, endpoint, &what);
+    assert!(sent.contains("<op/>"), "{what}");
+    let asked = between(&sent, "MessageID");
+    assert_eq!(asked.is_some(), endpoint.1.is_some(), "{what}");
+    if caller.1.is_some() && endpoint.1.is_some() {
+        assert_eq!(asked.as_deref(), Some("urn:asked"), "{what}");
+    }
+    // The endpoint answers in its own dialect, and relates to what it was asked.
+    let relates = format!("<RelatesTo>{}</RelatesTo>", asked.unwrap_or_default());
+    let (action, body) = match (fault, endpoint.0) {
+        (false, _) => ("urn:opResponse", "<done/>"),
+        (true, Version::Soap11) => (
+            "FAULT",
+            "<e:Fault><faultcode>e:Client</faultcode><faultstring>no</faultstring></e:Fault>",
+        ),
+        (true, Version::Soap12) => (
+            "FAULT",
+            "<e:Fault><e:Code><e:Value>e:Sender</e:Value></e:Code><e:Reason><e:Text xml:lang=\"en\">no</e:Text></e:Reason></e:Fault>",
+        ),
+    };
+    let answer = envelope(endpoint, action, &relates, body);
+    let mut back = Bridge::reply(Arc::clone(&plan), outcome.context, None).unwrap();
+    let mut got = Vec::new();
+    back.feed(answer.as_bytes(), &mut got).unwrap();
+    back.finish(&mut got).unwrap();
+    let got = String::from_utf8(got).unwrap();
+    let outcome = back.outcome().unwrap();
+    let what = format!("{caller:?} from {endpoint:?}\n{answer}\n{got}");
+    assert_dialect(&got, caller, &what);
+    if let Some(version) = caller.1 {
+        assert_eq!(
+            between(&got, "RelatesTo").as_deref(),
+            Some("urn:asked"),
+            "{what}"
+        );
+        let action = if fault {
+            fault_action(version)
+        } else {
+            "urn:opResponse"
+        };
+        assert_eq!(between(&got, "Action").as_deref(), Some(action), "{what}");
+    }
+    assert_eq!(outcome.fault.is_some(), fault, "{what}");
+    let status = outcome.status(if fault { 500 } else { 200 }, 400);
+    let expected = match (fault, caller.0) {
+        (false, _) => 200,
+        (true, Version::Soap11) => 500,
+        (true, Version::Soap12) => 400,
+    };
+    assert_eq!(status, expected, "{what}");
+    if fault {
+        let code = if caller.0 == Version::Soap11 {
+            ":Client</faultcode>"
+        } else {
+            ":Sender</"
+        };
+        assert!(got.contains(code), "{what}");
+    } else {
+        assert!(got.contains("<done/>"), "{what}");
+    }
+}
+
+fn fault_action(version: Addressing) -> &'static str {
+    match version {
+        Addressing::August2004 => "http://schemas.xmlsoap.org/ws/2004/08/addressing/fault",
+        Addressing::V10 => "http://www.w3.org/2005/08/addressing/soap/fault",
+    }
+}
+
+/// A message in this dialect; headers are written without a namespace, and get that of addressing.
+fn envelope(dialect: Dialect, action: &str, headers: &str, body: &str) -> String {
+    let mut header = String::new();
+    if let Some(version) = dialect.1 {
+        let namespace = version.namespace();
+        let anonymous = match version {
+            Addressing::August2004 => format!("{namespace}/role/anonymous"),
+            Addressing::V10 => format!("{namespace}/anonymous"),
+        };
+        let action = if action == "FAULT" {
+            fault_action(version)
+        } else {
+            action
+        };
+        let all = format!("<Action>{action}</Action><To>{anonymous}</To>{headers}")
+            .replace("ANON", &anonymous);
+        let all = all
+            .replace("</", "\u{1}")
+            .replace('<', "<w:")
+            .replace('\u{1}', "</w:");
+        let first = format!(" xmlns:w=\"{namespace}\">");
+        for block in ["Action", "To", "MessageID", "ReplyTo", "RelatesTo"] {
+            let (open, close) = (format!("<w:{block}>"), format!("</w:{block}>"));
+            if let (Some(start), Some(end)) = (all.find(&open), all.find(&close)) {
+                let inside = &all[start + open.len()..end];
+                header.push_str(&format!("<w:{block}{first}{inside}{close}"));
+            }
+        }
+        header = format!("<e:Header>{header}</e:Header>");
+    }
+    format!(
+        "<e:Envelope xmlns:e=\"{}\">{header}<e:Body>{body}</e:Body></e:Envelope>",
+        dialect.0.namespace()
+    )
+}
+
+/// The text of the first element of this local name.
+fn between(text: &str, name: &str) -> Option<String> {
+    let mut inside = None;
+    for event in events(text).unwrap() {
+        match event {
+            Event::Start { name: found, .. } => inside = (found.1 == name).then_some(()),
+            Event::Text(text) if inside.is_some() => return Some(text),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn assert_dialect(text: &str, dialect: Dialect, what: &str) {
+    let spaces: Vec<String> = events(text)
+        .unwrap()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Start { name, .. } => Some(name.2),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(spaces[0], dialect.0.namespace(), "{what}");
+    let used = |namespace: &str| spaces.iter().any(|space| space == namespace);
+    for version in [Addressing::August2004, Addressing::V10] {
+        assert_eq!(
+            used(version.namespace()),
+            dialect.1 == Some(version),
+            "{what}"
+        );
+    }
+}

@@ -432,3 +432,106 @@ fn explain_says_what_would_change() {
         (1, Some("CannotBridge"))
     );
 }
+
+/// An MTOM message with an attachment before and one behind the root part.
+fn mtom(namespace: &str, kind: &str) -> Message {
+    let root = format!(
+        "<e:Envelope xmlns:e=\"{namespace}\"><e:Body><d><x:Include xmlns:x=\"http://www.w3.org/2004/08/xop/include\" href=\"cid:a\"/></d></e:Body></e:Envelope>"
+    );
+    let body = format!(
+        "--b=1\r\nContent-ID: <first>\r\nContent-Type: image/png\r\n\r\n\u{1}\r\n--b\r\n\r\n--b=1\r\n\
+         Content-Type: application/xop+xml; charset=utf-8;\r\n type=\"{kind}\"\r\nContent-Transfer-Encoding: 8bit\r\nContent-ID: <root>\r\n\r\n{root}\r\n\
+         --b=1\r\nContent-ID: <a>\r\n\r\n<e:Envelope/>\r\n--b=1--\r\nepilogue"
+    );
+    Message::bare(body).with(
+        "Content-Type",
+        &format!(
+            "multipart/related; type=\"application/xop+xml\"; start=\"<root>\"; start-info=\"{kind}\"; boundary=\"b=1\""
+        ),
+    )
+}
+
+#[test]
+fn attachments_go_along_untouched() {
+    let a = service("a").echoes();
+    let bridged = router(TO_A).at(&a, "soap: \"1.2\"").start();
+    let message = mtom(SOAP11, "text/xml").with("SOAPAction", "\"urn:do\"");
+    for size in [100_000, 40, 7] {
+        let before = a.count();
+        let _ = bridged.client().post_chunked("/orders", &message, size);
+        let got = a.got(before + 1).remove(before);
+        assert_eq!(
+            got.head.get("content-type"),
+            Some(
+                "multipart/related; type=\"application/xop+xml\"; start=\"<root>\"; \
+                 start-info=\"application/soap+xml; action=\\\"urn:do\\\"\"; boundary=\"b=1\""
+            )
+        );
+        assert_eq!(got.head.get("soapaction"), None);
+        let came = String::from_utf8(message.body.clone()).unwrap();
+        let expected = came
+            .replace(
+                "charset=utf-8;\r\n type=\"text/xml\"",
+                "charset=utf-8; type=\"application/soap+xml; action=\\\"urn:do\\\"\"",
+            )
+            .replace(
+                &format!("<e:Envelope xmlns:e=\"{SOAP11}\"><e:Body>"),
+                &format!("<s:Envelope xmlns:s=\"{SOAP12}\" xmlns:e=\"{SOAP11}\"><s:Body>"),
+            )
+            .replace("</e:Body></e:Envelope>", "</s:Body></s:Envelope>");
+        assert_eq!(text(&got), expected, "in pieces of {size}");
+    }
+    // The same version leaves as it came.
+    let b = service("a").echoes();
+    let same = router(TO_A).at(&b, "soap: \"1.1\"").start();
+    let _ = same.client().post_chunked("/orders", &message, 33);
+    assert_eq!(b.only().body, message.body);
+}
+
+#[test]
+fn an_attachment_that_is_cut_never_arrives_whole() {
+    let a = service("a").echoes();
+    let router = router(TO_A).at(&a, "soap: \"1.2\"").start();
+    let mut message = mtom(SOAP11, "text/xml");
+    message.body.truncate(message.body.len() - 20);
+    let answer = router.post(&message);
+    assert_eq!(
+        answer.fault().as_deref(),
+        Some("MalformedMessage"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(a.count(), 0);
+}
+
+#[test]
+fn an_encoded_root_part_leaves_in_plain() {
+    let a = service("a").echoes();
+    let router = router(TO_A).at(&a, "soap: \"1.1\"").start();
+    let root = format!(
+        "<e:Envelope xmlns:e=3D\"{SOAP12}\"><e:Body><a>=C3=A4</a></e:Body></e:Envel=\r\nope>"
+    );
+    let body = format!(
+        "--x\r\nContent-Type: application/soap+xml; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{root}\r\n--x--"
+    );
+    let message = Message::bare(body).with(
+        "Content-Type",
+        "multipart/related; type=\"application/soap+xml\"; boundary=x; action=\"urn:do\"",
+    );
+    let _ = router.post(&message);
+    let got = a.only();
+    assert_eq!(
+        got.head.get("content-type"),
+        Some("multipart/related; type=\"text/xml\"; boundary=\"x\"")
+    );
+    assert_eq!(got.head.get("soapaction"), Some("\"urn:do\""));
+    let sent = text(&got);
+    assert!(
+        sent.starts_with("--x\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n<s:Envelope"),
+        "{sent}"
+    );
+    assert!(
+        sent.contains("<a>ä</a>") && sent.ends_with("</s:Envelope>\r\n--x--"),
+        "{sent}"
+    );
+}

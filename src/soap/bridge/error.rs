@@ -2,6 +2,7 @@
 
 use crate::soap::facts::QName;
 use crate::soap::fault::Reason;
+use crate::soap::multipart::MultipartError;
 use crate::xml;
 
 /// The message goes nowhere; the texts are for its sender.
@@ -10,6 +11,9 @@ pub enum BridgeError {
     /// Not well-formed, or over one of the scanner's limits.
     #[error(transparent)]
     Xml(#[from] xml::Error),
+    /// The parts of a multipart message are none.
+    #[error(transparent)]
+    Multipart(#[from] MultipartError),
     /// No envelope of a known version.
     #[error("the document element is `{found}`, which is no envelope of SOAP 1.1 or 1.2")]
     Version {
@@ -56,7 +60,10 @@ impl BridgeError {
             },
             Self::Version { .. } => Reason::VersionMismatch,
             Self::Structure { .. } => Reason::MalformedMessage,
-            Self::Limit { .. } => Reason::LimitExceeded,
+            Self::Limit { .. } | Self::Multipart(MultipartError::Headers { .. }) => {
+                Reason::LimitExceeded
+            }
+            Self::Multipart(_) => Reason::MalformedMessage,
             Self::MustUnderstand(_) | Self::Cannot(_) => Reason::CannotBridge,
         }
     }

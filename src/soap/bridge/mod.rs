@@ -8,12 +8,14 @@
 //! In the order of the data: `intake` (to UTF-8) → `shape` (the head's elements, over `doc` and
 //! `raw`) → `work` (the decision) with `blocks`, `signed`, `envelope`, `convert`, `fault_read` and
 //! `fault_write` → `rest` (the remaining bytes) → `http` (the fields that go with it).
+//! `package` is the same for messages with attachments, `carrier` takes either.
 //!
 //! **Invariant:** what comes out is the same however the input was cut into chunks, well-formed, and
 //! keeps every namespace in scope (`tests/it/bridge.rs`, `fuzz/fuzz_targets/bridge.rs`).
 
 mod addressing;
 mod blocks;
+mod carrier;
 mod convert;
 mod doc;
 mod envelope;
@@ -24,6 +26,7 @@ mod http;
 mod intake;
 mod loss;
 mod names;
+mod package;
 mod patch;
 mod plan;
 mod raw;
@@ -33,9 +36,11 @@ mod signed;
 mod stream;
 mod work;
 
+pub use carrier::Carrier;
 pub use error::BridgeError;
 pub use http::HttpHead;
 pub use loss::{Loss, Losses};
+pub use package::Package;
 pub use plan::{
     Arriving, Context, Dialect, FAULT_BYTES_MAX, FaultKind, HEADER_BYTES_MAX, OnSigned, Outcome,
     Plan, Reference, Target,
