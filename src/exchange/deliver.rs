@@ -347,7 +347,7 @@ impl Trip<'_> {
             return Error::from_source(source, self.cargo.bytes());
         }
         if let Some(error) = last.bridge {
-            return Error::SenderBridge(error);
+            return Error::SenderBridge(*error);
         }
         if last.out_of_time {
             return Error::EndpointTimeout;

@@ -44,7 +44,7 @@ pub(super) struct Failure {
     /// The service's own time was over: no other endpoint is asked.
     pub(super) out_of_time: bool,
     /// The message, or the answer to it, cannot be bridged.
-    pub(super) bridge: Option<BridgeError>,
+    pub(super) bridge: Option<Box<BridgeError>>,
 }
 
 impl Failure {
@@ -87,7 +87,7 @@ impl Failure {
         Self {
             name: "cannot-bridge".into(),
             why: error.to_string(),
-            bridge: Some(error),
+            bridge: Some(Box::new(error)),
             ..Self::router("")
         }
     }

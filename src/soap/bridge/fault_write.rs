@@ -209,7 +209,7 @@ impl Work<'_> {
             let own = doc
                 .expanded(id, attribute)
                 .is_some_and(|(ns, _)| ns == self.from.soap.namespace());
-            !own && !(without_default && doc.declares(attribute) == Some(""))
+            !(own || without_default && doc.declares(attribute) == Some(""))
         });
         kept.map(|attribute| doc.slice(attribute.whole.clone()))
             .collect()
@@ -372,7 +372,7 @@ impl Work<'_> {
         let mut preferred = wanted.iter().map(String::as_str).chain([LANGUAGE]);
         let chosen = preferred
             .find_map(|language| found.texts.iter().find(|id| speaks(id, language)))
-            .or(found.texts.first());
+            .or_else(|| found.texts.first());
         let Some(id) = chosen else {
             return (String::new(), String::new());
         };

@@ -74,10 +74,7 @@ impl Epilog {
                     out.push(byte);
                     None
                 }
-                Some((seen, hyphens)) if byte == b'>' && seen > 5 && hyphens >= 2 => {
-                    let _ = hyphens;
-                    None
-                }
+                Some((seen, hyphens)) if byte == b'>' && seen > 5 && hyphens >= 2 => None,
                 // `<!--` itself is no end.
                 Some((seen, hyphens)) => {
                     let hyphens = if byte == b'-' && seen >= 4 {
@@ -163,11 +160,11 @@ impl Rest {
             .filter(|_| self.drops_comments())
             .unwrap_or(u64::MAX);
         window.each(self.base, until.min(root_end), |piece| {
-            out.extend_from_slice(piece)
+            out.extend_from_slice(piece);
         });
         let epilog = &mut self.epilog;
         window.each(self.base.max(root_end), until, |piece| {
-            epilog.pass(piece, out)
+            epilog.pass(piece, out);
         });
         self.base = self.base.max(until);
     }
@@ -209,7 +206,7 @@ impl Rest {
                 return Flow::Stop;
             }
             self.dropped_trailer = true;
-            self.trailer = self.trailer.or(Some(tag.start()));
+            self.trailer = self.trailer.or_else(|| Some(tag.start()));
         }
         Flow::Continue
     }
@@ -272,7 +269,7 @@ impl Rest {
                 goes.push((attribute.whole.start, attribute.whole.end));
             }
         }
-        let insert = value.map(|value| self.written(tag, &value));
+        let insert = value.map(|value| self.written(&value));
         if let Some(text) = insert {
             let at = start + parts.name.end as u64;
             self.edit(at, at, text);
@@ -292,7 +289,7 @@ impl Rest {
     }
 
     /// The attribute, with a declaration where our prefix means something else by now.
-    fn written(&self, tag: &Tag<'_>, value: &str) -> String {
+    fn written(&self, value: &str) -> String {
         let value = escape(value);
         let hidden = self
             .redeclared
@@ -305,7 +302,6 @@ impl Rest {
         for (_, slot) in &self.redeclared {
             taken = taken.with_envelope(*slot);
         }
-        let _ = tag;
         let prefix = taken
             .free_envelope()
             .map_or_else(|| "encoding-style".to_owned(), envelope_prefix);

@@ -21,7 +21,7 @@ const SYMBOLS: u64 = 0x6272_6964_6765;
 const SPARE_MAX: usize = 16;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Box<Scanner>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Scanner>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One message's bridge: fed its bytes in chunks of any size, it gives those of the other version.
@@ -47,7 +47,7 @@ thread_local! {
 pub struct Bridge {
     plan: Arc<Plan>,
     way: Way,
-    scanner: Option<Box<Scanner>>,
+    scanner: Option<Scanner>,
     intake: Intake,
     state: State,
     /// What came, while the head is open and its bytes are changed by decoding.
@@ -92,7 +92,7 @@ impl Bridge {
 
     fn new(plan: Arc<Plan>, way: Way, charset: Option<String>) -> Result<Self, BridgeError> {
         let spare = SPARE.with_borrow_mut(Vec::pop);
-        let mut scanner = spare.unwrap_or_else(|| Box::new(Scanner::new()));
+        let mut scanner = spare.unwrap_or_default();
         scanner.begin(&plan.xml, Some("utf-8"), SYMBOLS)?;
         Ok(Self {
             plan,
@@ -165,7 +165,7 @@ impl Bridge {
                     .error
                     .take()
                     .map_or(Ok(()), Err)
-                    .and(finished.map_err(BridgeError::from))
+                    .and_then(|()| finished.map_err(BridgeError::from))
             }
             State::Rest(rest) => {
                 let finished = scanner.finish(&mut **rest);
@@ -173,7 +173,7 @@ impl Bridge {
                 rest.error
                     .take()
                     .map_or(Ok(()), Err)
-                    .and(finished.map_err(BridgeError::from))
+                    .and_then(|()| finished.map_err(BridgeError::from))
             }
             State::Pass => Ok(()),
         };
