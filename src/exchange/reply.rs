@@ -10,7 +10,7 @@ use super::deliver::{Answer, Cargo};
 use super::error::Error;
 use super::record::{CloseAtEnd, Outcome, Record};
 use super::settle::settle;
-use crate::net::{Body, Relay, strip_hop_by_hop};
+use crate::net::{Body, Incoming, Relay, strip_hop_by_hop};
 use crate::soap::{Addressing, Fault, Reason, Version};
 use crate::upstream::Reply;
 
@@ -79,6 +79,13 @@ fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record)
     }
     let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
+    let body = match (body, &first) {
+        (Incoming::Whole(bytes), None) => {
+            settle(record, cargo, bytes.len() as u64);
+            return Response::from_parts(head, Body::Full(bytes));
+        }
+        (body, _) => body,
+    };
     let on_end = Box::new(CloseAtEnd::new(record, cargo));
     Response::from_parts(
         head,

@@ -18,7 +18,7 @@ const READ_MAX: usize = 64 * 1024;
 /// From here on a body's bytes are read in place.
 const LARGE: usize = 16 * 1024;
 /// Data up to this is copied behind what waits already, to leave in one write with it.
-const COPIED_MAX: usize = 16 * 1024;
+const COPIED_MAX: usize = 4 * 1024;
 /// What waits beyond this is written before more is asked for.
 const WAITING_MAX: usize = 16 * 1024;
 /// Spaces larger than this are not kept.

@@ -49,6 +49,8 @@ pub struct Terms {
 pub struct EndpointConnection {
     inbox: Inbox,
     keeper: Arc<dyn Keeper>,
+    /// For whoever waits on it; stays with it, since setting timers is what costs.
+    timer: Timer,
     io: Box<dyn Stream>,
 }
 
@@ -99,6 +101,7 @@ impl EndpointConnection {
         Self {
             inbox: Inbox::default(),
             keeper,
+            timer: Timer::default(),
             io: Box::new(io),
         }
     }
@@ -157,6 +160,11 @@ where
             failed: None,
             ..self
         }
+    }
+
+    /// Ready when it is `until`: to be asked when there is no head yet.
+    pub fn poll_time(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+        self.connection.timer.poll(cx, until)
     }
 
     /// The head of the answer.

@@ -4,7 +4,6 @@
 //! one: a kept connection that turns out to be closed before the request was written is
 //! replaced by a new one, which RFC 9110 §9.2.2 allows because nothing was sent.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
-use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::open;
 use super::endpoint::Endpoint;
@@ -189,7 +188,6 @@ struct Attempt<'a> {
     moved: u64,
     until: Option<Instant>,
     deadline: Option<(Instant, Duration)>,
-    timer: Option<Pin<Box<Sleep>>>,
     late: bool,
 }
 
@@ -207,7 +205,6 @@ impl<'a> Attempt<'a> {
             moved: 0,
             until: None,
             deadline,
-            timer: None,
             late: false,
         }
     }
@@ -217,7 +214,6 @@ impl<'a> Attempt<'a> {
         Self {
             sending: self.sending.over(connection),
             until: None,
-            timer: None,
             ..self
         }
     }
@@ -258,17 +254,13 @@ impl<'a> Attempt<'a> {
                 Some((total, after)) if total < until => (total, after, true),
                 _ => (until, self.endpoint.response_timeout, false),
             };
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(sleep_until(limit)));
-            ready!(timer.as_mut().poll(cx));
+            ready!(self.sending.poll_time(cx, limit));
             // A long upload that still moves is not a slow endpoint.
             if hard || self.progress.now() <= self.moved {
                 let phase = Phase::Response;
                 return Poll::Ready(SendError::Timeout { phase, after });
             }
             self.until = None;
-            self.timer = None;
         }
     }
 
