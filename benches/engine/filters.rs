@@ -5,7 +5,7 @@ use soap_router::xpath::{Atom, Environment, Landmarks, Namespaces, ParseLimits, 
 const SOAP11: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 const SOAP12: &str = "http://www.w3.org/2003/05/soap-envelope";
 
-fn set(texts: impl Iterator<Item = String>) -> Set {
+pub(crate) fn set(texts: impl Iterator<Item = String>) -> Set {
     let mut namespaces = Namespaces::new();
     namespaces
         .bind_any("soap", &[SOAP11, SOAP12])

@@ -7,9 +7,18 @@
 use super::error::Error;
 use super::find;
 use super::names::kind_of;
-use super::scanner::{Frame, Place, Scanner, Step, span};
-use super::sink::{Flow, Record, Sink};
+use super::scanner::{Frame, Scanner, Step, span};
+use super::sink::{Flow, Record, Sink, Taken};
 use super::tag::Read;
+
+/// A start tag that is read and not told yet.
+struct Told {
+    place: u16,
+    name_end: usize,
+    /// Index of its `>`.
+    close: usize,
+    empty: bool,
+}
 
 impl Scanner {
     /// Reads on while everything is common; `Next` is where something else begins.
@@ -31,62 +40,88 @@ impl Scanner {
                     break;
                 }
                 if sink.wants_text() {
-                    sink.text(std::str::from_utf8(run).unwrap_or(""));
+                    sink.text_bytes(run);
                 }
                 at = end;
             }
-            match ready.get(at + 1) {
-                Some(b'/') => match self.common_end(ready, at, sink) {
-                    Some((next, Flow::Stop)) => return Ok(Step::Stop(next)),
-                    Some((next, _)) => at = next,
-                    None => break,
-                },
+            let taken = match ready.get(at + 1) {
+                Some(b'/') => self.common_end(ready, &mut at, sink),
                 Some(b'!' | b'?') | None => break,
-                Some(_) => match self.common_start(ready, at, sink)? {
-                    Some(Step::Next(next)) if self.skip.is_none() => at = next,
-                    Some(other) => return Ok(other),
-                    None => break,
+                Some(_) => match self.common_start(ready, &mut at, sink) {
+                    (Taken::Not, Some(told)) => {
+                        match self.tell_start(ready, at, &told, sink)? {
+                            Step::Next(next) => at = next,
+                            other => return Ok(other),
+                        }
+                        match self.skip.take() {
+                            Some(_) => Taken::Skip,
+                            None => Taken::Continue,
+                        }
+                    }
+                    (taken, _) => taken,
                 },
-            }
-            if self.place != Place::Content {
-                break;
+            };
+            match taken {
+                Taken::Continue => {}
+                Taken::Skip => match self.leaf_end(ready, at) {
+                    Some(end) => at = end,
+                    None => {
+                        self.skip = Some(0);
+                        break;
+                    }
+                },
+                Taken::Not => break,
+                Taken::Stop => return Ok(Step::Stop(at)),
             }
         }
         Ok(Step::Next(at))
     }
 
-    /// An end tag that is the start tag's name and nothing else; tells what follows it.
+    /// Where the end tag of an element that nobody wants begins, if plain text alone comes before it:
+    /// nearer than it takes to begin passing over.
     #[inline(always)]
-    fn common_end<S: Sink>(
-        &mut self,
-        ready: &[u8],
-        at: usize,
-        sink: &mut S,
-    ) -> Option<(usize, Flow)> {
-        let frame = self.frames.last()?;
-        let close = at + 2 + frame.key.length as usize;
+    fn leaf_end(&self, ready: &[u8], at: usize) -> Option<usize> {
+        let end = find::less_than(ready, at).filter(|end| ready.get(end + 1) == Some(&b'/'))?;
+        let run = ready.get(at..end)?;
+        (self.plain || memchr::memchr3(b'&', b'\r', b']', run).is_none()).then_some(end)
+    }
+
+    /// An end tag that is the start tag's name and nothing else.
+    #[inline(always)]
+    fn common_end<S: Sink>(&mut self, ready: &[u8], at: &mut usize, sink: &mut S) -> Taken {
+        let depth = self.frames.len() as u32;
+        let Some(frame) = self.frames.last().filter(|_| depth > 1) else {
+            return Taken::Not;
+        };
+        let close = *at + 2 + frame.key.length as usize;
         if ready.get(close) != Some(&b'>') {
-            return None;
+            return Taken::Not;
         }
         let fits = if frame.key.is_whole() {
-            frame.key.stands_at(ready, at + 2)
+            frame.key.stands_at(ready, *at + 2)
         } else {
-            ready.get(at + 2..close) == Some(self.long_name())
+            ready.get(*at + 2..close) == Some(self.long_name())
         };
         if !fits {
-            return None;
+            return Taken::Not;
         }
         let end = self.base + close as u64 + 1;
+        let taken = match sink.end_known(depth, end) {
+            Taken::Not => {
+                self.told = end;
+                let start = self.base + *at as u64;
+                *at = close + 1;
+                return match self.close_element(start, end, sink) {
+                    Flow::Stop => Taken::Stop,
+                    _ => Taken::Continue,
+                };
+            }
+            taken => taken,
+        };
         self.told = end;
-        let depth = self.frames.len() as u32;
-        if depth > 1
-            && let Some(flow) = sink.end_known(depth, end)
-        {
-            self.pop_frame();
-            return Some((close + 1, flow));
-        }
-        let flow = self.close_element(self.base + at as u64, end, sink);
-        Some((close + 1, flow))
+        *at = close + 1;
+        self.pop_frame();
+        taken
     }
 
     /// Closes an element inside the root of which the sink knows.
@@ -103,72 +138,90 @@ impl Scanner {
         }
     }
 
-    /// A start tag whose name was met before; nothing has happened when the answer is nothing.
+    /// A start tag whose name was met before. When it is not taken, it is as if it had not been read,
+    /// and the second answer says what it is, if it is common at all.
     #[inline(always)]
     fn common_start<S: Sink>(
         &mut self,
         ready: &[u8],
-        at: usize,
+        at: &mut usize,
         sink: &mut S,
-    ) -> Result<Option<Step>, Box<Error>> {
+    ) -> (Taken, Option<Told>) {
         let Some(outer) = self.frames.last() else {
-            return Ok(None);
+            return (Taken::Not, None);
         };
         let (scope, serial) = (outer.scope, outer.serial);
         if self.frames.len() >= self.limits.depth_max as usize {
-            return Ok(None);
+            return (Taken::Not, None);
         }
         let ends = |byte| matches!(byte, b'>' | b' ' | b'/');
         let kind = kind_of(serial, false);
-        let Some((place, name_end)) = self.known.follow(ready, at + 1, kind, ends) else {
-            return Ok(None);
+        let Some((place, name_end)) = self.known.follow(ready, *at + 1, kind, ends) else {
+            return (Taken::Not, None);
         };
         self.records.clear();
         let (close, empty) = match ready.get(name_end) {
             Some(b'>') => (name_end, false),
-            _ => match self.common_attributes(ready, at, name_end, serial) {
+            _ => match self.common_attributes(ready, *at, name_end, serial) {
                 Some(rest) => rest,
-                None => return Ok(None),
+                None => return (Taken::Not, None),
             },
         };
-        let end = self.base + close as u64 + 1;
-        let depth = self.frames.len() as u32 + 1;
-        let known = self.known.at_mut(place);
-        let (symbol, key) = (known.name.symbol, known.key());
-        let attributes = !self.records.is_empty();
-        if !empty
-            && let Some(flow) = sink.start_known((symbol, &mut known.note), attributes, depth, end)
-        {
-            self.told = end;
-            self.frames.push(Frame {
-                key,
-                name_start: self.names.len() as u32,
-                scope,
-                serial,
-                declares: false,
-            });
-            if !key.is_whole() {
-                self.names
-                    .extend_from_slice(ready.get(at + 1..name_end).unwrap_or(&[]));
-            }
-            if flow == Flow::Skip {
-                self.skip = Some(0);
-            }
-            return Ok(Some(match flow {
-                Flow::Stop => Step::Stop(close + 1),
-                _ => Step::Next(close + 1),
-            }));
-        }
-        let name = known.name;
-        self.values.clear();
-        let read = Read {
+        let told = Told {
+            place,
             name_end,
             close,
             empty,
+        };
+        if empty {
+            return (Taken::Not, Some(told));
+        }
+        let end = self.base + close as u64 + 1;
+        let depth = self.frames.len() as u32 + 1;
+        let attributes = !self.records.is_empty();
+        let known = self.known.at_mut(place);
+        let symbol = known.name.symbol;
+        let taken = sink.start_known((symbol, &mut known.note), attributes, depth, end);
+        if taken == Taken::Not {
+            return (taken, Some(told));
+        }
+        self.told = end;
+        let key = self.known.at(place).key();
+        self.frames.push(Frame {
+            key,
+            name_start: self.names.len() as u32,
+            scope,
+            serial,
+            declares: false,
+        });
+        if !key.is_whole() {
+            self.names
+                .extend_from_slice(ready.get(*at + 1..name_end).unwrap_or(&[]));
+        }
+        *at = close + 1;
+        (taken, None)
+    }
+
+    /// Shows a start tag to the sink that would not take it unseen.
+    #[inline(never)]
+    fn tell_start<S: Sink>(
+        &mut self,
+        ready: &[u8],
+        at: usize,
+        told: &Told,
+        sink: &mut S,
+    ) -> Result<Step, Box<Error>> {
+        let known = self.known.at(told.place);
+        let (name, key) = (known.name, known.key());
+        self.values.clear();
+        let read = Read {
+            name_end: told.name_end,
+            close: told.close,
+            empty: told.empty,
             declares: false,
         };
+        let scope = self.scope();
         self.enter_element(ready, at, &read, (name, key, scope), sink)
-            .map(Some)
     }
 
     /// Attributes in their usual form: one space, a known name, `="`, a value that stands as it is.
@@ -198,7 +251,10 @@ impl Scanner {
                 (Some(b'='), Some(&quote @ (b'"' | b'\''))) => quote,
                 _ => return None,
             };
-            let close = find::value_stop(ready, value, quote);
+            let close = match quote {
+                b'"' => find::value_stop(ready, value, b'"'),
+                _ => find::value_stop(ready, value, b'\''),
+            };
             if ready.get(close) != Some(&quote)
                 || close - value > self.limits.attribute_bytes_max as usize
             {

@@ -107,7 +107,7 @@ pub(super) fn name_end(buf: &[u8], mut at: usize) -> usize {
 }
 
 /// The first byte from `at` that ends a plain attribute value or makes it less than plain.
-#[inline]
+#[inline(always)]
 pub(super) fn value_stop(buf: &[u8], mut at: usize, quote: u8) -> usize {
     while let Some(bytes) = load(buf, at) {
         let hit =

@@ -16,7 +16,9 @@ const LONG_BYTES_MAX: usize = 16 << 10;
 /// A name that was resolved.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Known {
-    key: NameKey,
+    low: u64,
+    high: u64,
+    length: u32,
     kind: u32,
     pub(super) name: NameRef,
     /// The sink's own note; 0 when it has made none.
@@ -33,6 +35,8 @@ pub(super) struct Names {
     all: Box<[Known; NAMES]>,
     long: Vec<u8>,
     last: u16,
+    /// What may come next: the name that followed the last one before.
+    predicted: u16,
 }
 
 /// Which names are alike in kind: those of one scope, elements or attributes.
@@ -52,6 +56,7 @@ impl Default for Names {
             all,
             long: Vec::new(),
             last: 0,
+            predicted: 0,
         }
     }
 }
@@ -60,7 +65,7 @@ impl Names {
     pub(super) fn forget(&mut self) {
         self.all.fill(Known::default());
         self.long.clear();
-        self.last = 0;
+        (self.last, self.predicted) = (0, 0);
     }
 
     /// Whether there is no room for another long name.
@@ -77,20 +82,23 @@ impl Names {
         kind: u32,
         ends: impl Fn(u8) -> bool,
     ) -> Option<(u16, usize)> {
-        let predicted = self.at(self.at(self.last).next);
-        let end = at + predicted.key.length as usize;
+        let place = self.predicted;
+        let predicted = self.at(place);
+        let key = predicted.key();
+        let end = at + key.length as usize;
         if predicted.kind == kind
-            && predicted.key.is_whole()
+            && key.is_whole()
             && buf.get(end).is_some_and(|&b| ends(b))
-            && predicted.key.stands_at(buf, at)
+            && key.stands_at(buf, at)
         {
-            let place = self.at(self.last).next;
+            self.predicted = predicted.next;
             self.last = place;
             return Some((place, end));
         }
         self.look_up(buf, at, kind)
     }
 
+    #[inline(never)]
     fn look_up(&mut self, buf: &[u8], at: usize, kind: u32) -> Option<(u16, usize)> {
         let end = super::find::name_end(buf, at);
         let key = NameKey::at(buf, at, end - at);
@@ -100,6 +108,7 @@ impl Names {
             last.next = place;
         }
         self.last = place;
+        self.predicted = self.at(place).next;
         Some((place, end))
     }
 
@@ -107,7 +116,7 @@ impl Names {
     #[inline]
     pub(super) fn known(&self, kind: u32, key: NameKey, raw: &[u8]) -> Option<NameRef> {
         let known = self.at(place(key, kind));
-        let same = known.key == key
+        let same = known.key() == key
             && known.kind == kind
             && (key.is_whole() || self.long_bytes(known) == raw);
         same.then_some(known.name)
@@ -138,7 +147,9 @@ impl Names {
             self.long.extend_from_slice(raw);
         }
         *self.at_mut(place(key, kind)) = Known {
-            key,
+            low: key.low,
+            high: key.high,
+            length: key.length,
             kind,
             name,
             note: 0,
@@ -150,7 +161,7 @@ impl Names {
     fn long_bytes(&self, known: &Known) -> &[u8] {
         let start = known.long as usize;
         self.long
-            .get(start..start + known.key.length as usize)
+            .get(start..start + known.length as usize)
             .unwrap_or(&[])
     }
 }
@@ -158,7 +169,11 @@ impl Names {
 impl Known {
     #[inline(always)]
     pub(super) fn key(&self) -> NameKey {
-        self.key
+        NameKey {
+            low: self.low,
+            high: self.high,
+            length: self.length,
+        }
     }
 }
 

@@ -19,8 +19,9 @@ use super::remembered::Remembered;
 use super::scope::{ScopeId, Scopes, Span};
 use super::sink::{Record, Sink};
 
-/// First block that is checked ahead of the tokens: most headers end in it.
-const BLOCK_FIRST: usize = 1 << 10;
+/// Least size of the first block that is checked ahead of the tokens. It is as long as what was read
+/// of the last document, since decisions on a table's messages mostly fall at about the same place.
+const BLOCK_FIRST: usize = 128;
 /// Later blocks: they stay in the first-level cache until the tokens are read.
 const BLOCK: usize = 8 << 10;
 
@@ -169,9 +170,9 @@ impl Scanner {
         self.mode = Mode::Markup;
         self.place = Place::Start;
         self.base = 0;
-        self.told = 0;
         self.skip = None;
-        self.block = BLOCK_FIRST;
+        self.block = (self.told as usize + 64).clamp(BLOCK_FIRST, BLOCK);
+        self.told = 0;
         self.carry.clear();
         self.carry_seen = 0;
         self.carry_quote = 0;

@@ -27,12 +27,16 @@ pub trait Sink {
     /// A piece of text, references replaced and line ends normalised. Pieces of one text node follow
     /// each other without another event between.
     fn text(&mut self, text: &str);
+    /// The same as [`Sink::text`], for bytes that are known to be UTF-8: for sinks that do not mind.
+    fn text_bytes(&mut self, text: &[u8]) {
+        self.text(std::str::from_utf8(text).unwrap_or(""));
+    }
     /// A piece of a comment; `last` ends it. Also told when empty.
     fn comment(&mut self, text: &str, last: bool);
     /// An end tag. `Skip` means the same as `Continue`.
     fn end(&mut self, tag: &EndTag<'_>) -> Flow;
-    /// Takes an element by its number alone, if nothing else of its tag matters. Where the answer is
-    /// `None`, nothing has happened, and `start` follows with the whole tag. The note beside the number
+    /// Takes an element by its number alone, if nothing else of its tag matters. After [`Taken::Not`],
+    /// nothing has happened, and `start` follows with the whole tag. The note beside the number
     /// is the sink's to write; it comes back with the name until that is forgotten, and begins as 0.
     fn start_known(
         &mut self,
@@ -40,16 +44,29 @@ pub trait Sink {
         attributes: bool,
         depth: u32,
         end: u64,
-    ) -> Option<Flow> {
+    ) -> Taken {
         let _ = (known, attributes, depth, end);
-        None
+        Taken::Not
     }
-    /// Takes the end of an element inside the root by its depth alone. Where the answer is `None`,
+    /// Takes the end of an element inside the root by its depth alone. After [`Taken::Not`],
     /// nothing has happened, and `end` follows.
-    fn end_known(&mut self, depth: u32, end: u64) -> Option<Flow> {
+    fn end_known(&mut self, depth: u32, end: u64) -> Taken {
         let _ = (depth, end);
-        None
+        Taken::Not
     }
+}
+
+/// How a sink took a tag it was not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// As [`Flow::Continue`].
+    Continue,
+    /// As [`Flow::Skip`].
+    Skip,
+    /// As [`Flow::Stop`].
+    Stop,
+    /// Not at all: it must be shown.
+    Not,
 }
 
 /// Reads along at shallow depth.
@@ -196,19 +213,29 @@ impl<'a> Tag<'a> {
             })
     }
 
-    /// Symbol and value of each attribute, and the place by which [`Tag::attribute`] gives its name.
+    /// Symbol of each attribute, and the place by which the rest of it is asked for.
     #[inline]
-    pub(crate) fn values(&self) -> impl Iterator<Item = (u64, &'a str, usize)> + use<'a> {
-        let tag = *self;
-        let all = self
-            .records
-            .iter()
-            .enumerate()
-            .filter(|(_, r)| !r.declaration);
-        all.map(move |(place, record)| (record.resolved.symbol, tag.value(record), place))
+    pub(crate) fn symbols(&self) -> impl Iterator<Item = (u64, usize)> + use<'a> {
+        let all = self.records.iter().zip(0..);
+        all.filter(|(record, _)| !record.declaration)
+            .map(|(record, place)| (record.resolved.symbol, place))
     }
 
-    /// The attribute at a place that [`Tag::values`] gave.
+    /// The value, which is UTF-8, of the attribute at a place that [`Tag::symbols`] gave.
+    #[inline]
+    pub(crate) fn value_at(&self, place: usize) -> &'a [u8] {
+        let of = |record: &Record| {
+            let bytes = if record.decoded {
+                self.values
+            } else {
+                self.tag
+            };
+            bytes.get(record.value.start as usize..record.value.end as usize)
+        };
+        self.records.get(place).and_then(of).unwrap_or(&[])
+    }
+
+    /// The attribute at a place that [`Tag::symbols`] gave.
     pub(crate) fn attribute(&self, place: usize) -> Option<Attribute<'a>> {
         let record = self.records.get(place)?;
         Some(Attribute {

@@ -28,7 +28,7 @@ impl Scanner {
             && let Some(end) = end
         {
             if sink.wants_text() {
-                sink.text(std::str::from_utf8(run).unwrap_or(""));
+                sink.text_bytes(run);
             }
             return Ok(Step::Next(end));
         }
@@ -183,7 +183,7 @@ fn character(name: &str) -> Option<char> {
 
 fn tell<S: Sink>(plain: &[u8], sink: &mut S) {
     if !plain.is_empty() {
-        sink.text(std::str::from_utf8(plain).unwrap_or(""));
+        sink.text_bytes(plain);
     }
 }
 

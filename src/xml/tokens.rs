@@ -145,6 +145,14 @@ impl Scanner {
     pub(super) fn question(&mut self, buf: &[u8], at: usize) -> Result<Step, Box<Error>> {
         // Only what is checked: a wrong byte inside comes before what the declaration says.
         let rest = self.ready(buf).get(at..).unwrap_or(&[]);
+        let known = &self.input.plain_declaration;
+        if !known.is_empty()
+            && rest.starts_with(known)
+            && self.place == Place::Prolog
+            && self.base + at as u64 == self.start_offset()
+        {
+            return Ok(Step::Next(at + known.len()));
+        }
         let target = rest.get(..6.min(rest.len())).unwrap_or(&[]);
         let is_declaration = target.len() == 6 && target.starts_with(b"<?xml") && {
             target.last().is_some_and(|&b| chars::is_space(b))
@@ -168,9 +176,6 @@ impl Scanner {
             return Err(self.malformed("the XML declaration is not closed by `?>`", at));
         };
         let declaration = bounded.get(5..end).unwrap_or(&[]);
-        if !declaration.is_empty() && declaration == self.input.plain_declaration {
-            return Ok(Step::Next(at + end + 2));
-        }
         let inside = std::str::from_utf8(declaration).unwrap_or("");
         match xml_declaration(inside) {
             Err(what) => Err(self.malformed(what, at)),
@@ -179,8 +184,9 @@ impl Scanner {
                 let step = self.declared_encoding(label, at, at + end + 2)?;
                 if label.eq_ignore_ascii_case("utf-8") && step == Step::Next(at + end + 2) {
                     // The same again needs no reading: UTF-8 may be declared whatever the transport said.
+                    let whole = bounded.get(..end + 2).unwrap_or(&[]);
                     self.input.plain_declaration.clear();
-                    self.input.plain_declaration.extend_from_slice(declaration);
+                    self.input.plain_declaration.extend_from_slice(whole);
                 }
                 Ok(step)
             }

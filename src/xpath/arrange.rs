@@ -1,12 +1,14 @@
 //! The compiler's last pass: tests into indexes, logic into rules, and each rule behind its rarest
 //! condition.
 
+use std::collections::{HashMap, HashSet};
+
 use super::compile::Compiler;
 use super::eval::Given;
 use super::index::{Index, Memo, VALUE_BYTES_MAX};
 use super::program::{
-    Action, CondId, Conjunction, Effect, FormulaId, Logic, Phase, PhaseEnd, Program, Rule, RuleId,
-    SlotKind,
+    Action, CondId, Conjunction, DECIDES, Effect, FormulaId, Logic, Phase, PhaseEnd, Program, Rule,
+    RuleId, SlotKind,
 };
 use super::scalar::{Scalar, Slots};
 use super::trie::NodeId;
@@ -19,13 +21,15 @@ const LITERALS_MAX: usize = 64;
 impl Compiler {
     /// Makes the program; `plans` are the answers of [`Compiler::atom`] in order.
     pub(super) fn program(mut self, plans: Vec<Result<Phase, String>>) -> Program {
-        let indexes: Vec<Index> = self.tests.iter().map(Index::build).collect();
         let last = super::program::PHASE_ROOT + self.sections + 1;
         let mut ends: Vec<PhaseEnd> = (0..=last).map(|_| PhaseEnd::default()).collect();
+        let mut rules = self.rules(&mut ends);
+        let numbers = self.numbers(&rules);
+        self.renumber(&numbers, &mut rules);
+        let indexes: Vec<Index> = self.tests.iter().map(Index::build).collect();
         self.arrange_scalars(&indexes, &mut ends);
-        let rules = self.rules(&mut ends);
         let (actions, access) = self.actions(&rules);
-        let (rules, literals) = flattened(&rules);
+        let (rules, literals) = self.flattened(&rules);
         let useful = self.useful(&plans);
         let mut places: Vec<Option<Box<super::program::Place>>> = Vec::new();
         places.resize_with(self.trie.nodes.len(), || None);
@@ -39,7 +43,6 @@ impl Compiler {
             trie: self.trie,
             places,
             useful,
-            conds: self.conds,
             actions,
             access,
             rules,
@@ -210,6 +213,7 @@ impl Compiler {
             negative,
             negative_at_start,
             phase,
+            spent: false,
         });
     }
 
@@ -232,8 +236,85 @@ impl Compiler {
         }
     }
 
-    /// Puts each rule behind the condition that fewest rules need.
-    fn actions(&self, rules: &[Conjunction]) -> (Vec<(Action, bool)>, Vec<RuleId>) {
+    /// The final number of each condition: those that decide an expression alone become its number.
+    fn numbers(&self, rules: &[Conjunction]) -> Vec<CondId> {
+        let uses = self.uses(rules);
+        let whole: HashSet<CondId> = self
+            .formulas
+            .iter()
+            .filter_map(|(formula, _)| formula.general.as_ref())
+            .flat_map(conditions)
+            .collect();
+        let mut decides = vec![None; self.conds.len()];
+        for rule in rules {
+            let [cond] = rule.positive.as_slice() else {
+                continue;
+            };
+            let alone = uses.get(*cond as usize) == Some(&1) && !whole.contains(cond);
+            if let Some(slot) = decides.get_mut(*cond as usize).filter(|_| alone) {
+                *slot = self.sole_atom(rule);
+            }
+        }
+        let mut next = 0;
+        let numbers = decides.into_iter().map(|atom| match atom {
+            Some(atom) => atom | DECIDES,
+            None => {
+                next += 1;
+                next - 1
+            }
+        });
+        numbers.collect()
+    }
+
+    /// Puts the final numbers everywhere.
+    fn renumber(&mut self, numbers: &[CondId], rules: &mut Vec<Conjunction>) {
+        let new = |cond: &mut CondId| {
+            if let Some(number) = numbers.get(*cond as usize) {
+                *cond = *number;
+            }
+        };
+        self.tests
+            .iter_mut()
+            .flat_map(HashMap::values_mut)
+            .for_each(new);
+        for place in self.places.values_mut() {
+            let attributes = place.attributes.iter_mut().flat_map(|(_, all)| all);
+            let listeners = place.element.iter_mut().chain(attributes);
+            let listeners = listeners.chain(&mut place.texts).chain(&mut place.comments);
+            listeners
+                .flat_map(|listener| &mut listener.exists)
+                .for_each(new);
+            place
+                .positions
+                .iter_mut()
+                .for_each(|(_, _, cond)| new(cond));
+        }
+        for (formula, _) in &mut self.formulas {
+            formula.once.iter_mut().for_each(new);
+            if let Some(logic) = &mut formula.general {
+                rename(logic, &new);
+            }
+            for effect in &mut formula.effects {
+                if let Effect::Cond(cond, _, _) = effect {
+                    new(cond);
+                }
+            }
+        }
+        for rule in rules.iter_mut() {
+            rule.positive
+                .iter_mut()
+                .chain(&mut rule.negative)
+                .for_each(new);
+        }
+        // What such a rule says is said by its condition's number.
+        rules
+            .iter_mut()
+            .for_each(|rule| rule.spent = rule.positive.iter().any(|cond| cond & DECIDES != 0));
+        self.final_conds = numbers.iter().filter(|cond| *cond & DECIDES == 0).count();
+    }
+
+    /// How many rules need each condition.
+    fn uses(&self, rules: &[Conjunction]) -> Vec<u32> {
         let mut uses = vec![0_u32; self.conds.len()];
         for cond in rules
             .iter()
@@ -243,9 +324,15 @@ impl Compiler {
                 .into_iter()
                 .for_each(|count| *count += 1);
         }
-        let mut opens: Vec<Vec<RuleId>> = vec![Vec::new(); self.conds.len()];
-        let mut joins = vec![false; self.conds.len()];
-        for (id, rule) in rules.iter().enumerate() {
+        uses
+    }
+
+    /// Puts each rule behind the condition that fewest rules need.
+    fn actions(&self, rules: &[Conjunction]) -> (Vec<(Action, bool)>, Vec<RuleId>) {
+        let uses = self.uses(rules);
+        let mut opens: Vec<Vec<RuleId>> = vec![Vec::new(); self.final_conds];
+        let mut joins = vec![false; self.final_conds];
+        for (id, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.spent) {
             let rarest = rule
                 .positive
                 .iter()
@@ -262,45 +349,57 @@ impl Compiler {
                     .for_each(|joins| *joins = true);
             }
         }
-        let whole: std::collections::HashSet<CondId> = self
-            .formulas
-            .iter()
-            .filter_map(|(formula, _)| formula.general.as_ref())
-            .flat_map(conditions)
-            .collect();
         let mut access = Vec::new();
-        let actions = opens.into_iter().zip(joins).zip(uses).zip(0..);
-        let actions = actions.map(|(((opens, joins), uses), cond)| {
-            let sole = match opens.as_slice() {
-                [only] if uses == 1 && !whole.contains(&cond) => self.sole_atom(rules, *only),
-                _ => None,
+        let actions = opens.into_iter().zip(joins).map(|(opens, joins)| {
+            let action = match opens.as_slice() {
+                [] => Action::Nothing,
+                [only] => Action::Rule(*only),
+                many => {
+                    let start = access.len() as u32;
+                    access.push(many.len() as RuleId);
+                    access.extend_from_slice(many);
+                    Action::Rules(start)
+                }
             };
-            let action = match sole {
-                Some(atom) => Action::Atom(atom),
-                None if opens.is_empty() => Action::Nothing,
-                None => Action::Rules(access.len() as u32, opens.len() as u32),
-            };
-            if sole.is_none() {
-                access.extend_from_slice(&opens);
-            }
             (action, joins)
         });
         (actions.collect(), access)
     }
 
+    /// The rules in their final form, and the list of their conditions.
+    fn flattened(&self, rules: &[Conjunction]) -> (Vec<Rule>, Vec<CondId>) {
+        let mut literals = Vec::new();
+        let flat = rules.iter().map(|rule| {
+            let first = literals.len() as u32;
+            if !rule.spent {
+                literals.extend(rule.positive.iter().chain(&rule.negative));
+            }
+            let formula = self.formulas.get(rule.formula as usize);
+            let outcome =
+                match formula.map(|(formula, _)| (formula.once, formula.effects.as_slice())) {
+                    Some((None, [Effect::Atom(atom)])) => atom | DECIDES,
+                    _ => rule.formula,
+                };
+            Rule {
+                outcome,
+                first,
+                positives: rule.positive.len() as u16,
+                negatives: rule.negative.len() as u16,
+                negative_at_start: rule.negative_at_start,
+                phase: rule.phase,
+            }
+        });
+        (flat.collect(), literals)
+    }
+
     /// The one expression that a rule of one condition decides.
-    fn sole_atom(&self, rules: &[Conjunction], rule: RuleId) -> Option<u32> {
-        let rule = rules
-            .get(rule as usize)
-            .filter(|rule| rule.positive.len() == 1 && rule.negative.is_empty())?;
-        match self
-            .formulas
-            .get(rule.formula as usize)?
-            .0
-            .effects
-            .as_slice()
-        {
-            [Effect::Atom(atom)] => Some(*atom),
+    fn sole_atom(&self, rule: &Conjunction) -> Option<u32> {
+        if rule.positive.len() != 1 || !rule.negative.is_empty() {
+            return None;
+        }
+        let (formula, _) = self.formulas.get(rule.formula as usize)?;
+        match formula.effects.as_slice() {
+            [Effect::Atom(atom)] if formula.once.is_none() => Some(*atom),
             _ => None,
         }
     }
@@ -346,21 +445,15 @@ fn conditions(logic: &Logic) -> Vec<CondId> {
     }
 }
 
-fn flattened(rules: &[Conjunction]) -> (Vec<Rule>, Vec<CondId>) {
-    let mut literals = Vec::new();
-    let flat = rules.iter().map(|rule| {
-        let first = literals.len() as u32;
-        literals.extend(rule.positive.iter().chain(&rule.negative));
-        Rule {
-            formula: rule.formula,
-            first,
-            positives: rule.positive.len() as u16,
-            negatives: rule.negative.len() as u16,
-            negative_at_start: rule.negative_at_start,
-            phase: rule.phase,
+fn rename(logic: &mut Logic, new: &impl Fn(&mut CondId)) {
+    match logic {
+        Logic::Const(_) => {}
+        Logic::Cond(cond) => new(cond),
+        Logic::Not(inner) => rename(inner, new),
+        Logic::And(parts) | Logic::Or(parts) => {
+            parts.iter_mut().for_each(|part| rename(part, new));
         }
-    });
-    (flat.collect(), literals)
+    }
 }
 
 fn logic_phase(logic: &Logic, conds: &[super::program::CondInfo]) -> Phase {

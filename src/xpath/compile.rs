@@ -54,6 +54,8 @@ pub(super) struct Compiler {
     pub(super) root_test: Vec<SymbolTest>,
     pub(super) section_tests: Vec<Vec<SymbolTest>>,
     pub(super) known_conds: HashMap<CondKey, CondId>,
+    /// How many conditions the final program keeps.
+    pub(super) final_conds: usize,
     pub(super) known_scalars: HashMap<(NodeId, String), u32>,
     pub(super) known_slots: HashMap<(NodeId, SlotKind, Vec<Loc>), u32>,
     pub(super) known_formulas: HashMap<(NodeId, Logic), FormulaId>,
@@ -79,6 +81,7 @@ impl Compiler {
             root_test: Vec::new(),
             section_tests: Vec::new(),
             known_conds: HashMap::new(),
+            final_conds: 0,
             known_scalars: HashMap::new(),
             known_slots: HashMap::new(),
             known_formulas: HashMap::new(),

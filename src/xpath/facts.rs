@@ -4,13 +4,15 @@
 //! cleared between messages or elements. Only the rarest condition of a rule looks at the rule; the
 //! others are just stamped. `stream.rs` brings the events.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use smallvec::{SmallVec, smallvec};
 
 use super::eval::Given;
 use super::index::{Found, Hashing, Memo, VALUE_BYTES_MAX};
-use super::program::{Action, CondId, Effect, FormulaId, Logic, Phase, Program, RuleId, SlotKind};
+use super::program::{
+    Action, CondId, DECIDES, Effect, FormulaId, Logic, Phase, Program, RuleId, SlotKind,
+};
 use super::scalar::{Scalar, Slots};
 use super::set::AtomId;
 use super::states::{StateId, States};
@@ -34,6 +36,8 @@ pub(super) struct Frame {
     pub(super) need: u32,
     /// Up to where text was wanted before it.
     pub(super) wanted_before: u32,
+    /// Rounds the size up to a power of two, which is quicker to multiply by.
+    pub(super) spare: u32,
 }
 
 /// An element as the anchor it matched.
@@ -82,12 +86,13 @@ pub(super) struct Facts {
     covered: HashSet<(CondId, u32), Hashing>,
     memos: Vec<Memo>,
     /// Rules of the document that wait for a condition, by condition.
-    watched: Vec<(u32, u32)>,
+    watched: HashMap<CondId, u32, Hashing>,
     watchers: Vec<(RuleId, u32)>,
     pendings: Vec<(RuleId, u32)>,
     free_pending: u32,
     phase_pending: Vec<Vec<RuleId>>,
-    pub(super) atom_stamps: Vec<u32>,
+    /// Expressions that are true, as bits.
+    decided: Vec<u64>,
     pub(super) matched: Vec<AtomId>,
     /// Phases that are over: all below this one.
     pub(super) phase: Phase,
@@ -111,26 +116,26 @@ impl Facts {
         self.watchers.clear();
         self.pendings.clear();
         self.free_pending = NONE;
-        self.matched.clear();
+        self.watched.clear();
         self.spilled = false;
         self.news = false;
         self.phase = 0;
         self.element = 0;
         self.stack.clear();
+        for atom in self.matched.drain(..) {
+            if let Some(word) = self.decided.get_mut(atom.0 as usize / 64) {
+                *word = 0;
+            }
+        }
         self.phase_pending
             .resize_with(program.phase_ends.len(), Vec::new);
         self.phase_pending.iter_mut().for_each(Vec::clear);
         if fresh || self.next_serial > u32::MAX / 2 {
             self.next_serial = 1;
-            for (stamps, len) in [
-                (&mut self.stamps, program.conds.len()),
-                (&mut self.atom_stamps, program.plans.len()),
-            ] {
-                stamps.clear();
-                stamps.resize(len, 0);
-            }
-            self.watched.clear();
-            self.watched.resize(program.conds.len(), (0, NONE));
+            self.stamps.clear();
+            self.stamps.resize(program.actions.len(), 0);
+            self.decided.clear();
+            self.decided.resize(program.plans.len().div_ceil(64), 0);
             self.memos.clear();
             self.memos.resize(program.indexes.len(), Memo::default());
         }
@@ -221,20 +226,21 @@ impl Facts {
     /// A condition has come true of an instance.
     #[inline]
     pub(super) fn fire(&mut self, program: &Program, states: &States, cond: CondId, inst: u32) {
+        if cond & DECIDES != 0 {
+            return self.decide(cond & !DECIDES);
+        }
         let Some(&(action, joins)) = program.actions.get(cond as usize) else {
             return;
         };
-        if let Action::Atom(atom) = action {
-            // Nobody else asks for the condition, so it needs no stamp.
-            return self.decide(atom);
-        }
         let serial = self.serial(inst);
         if !self.note(cond, serial) {
             return;
         }
-        if let Action::Rules(first, count) = action {
-            for at in first..first + count {
-                if let Some(&rule) = program.access.get(at as usize) {
+        match action {
+            Action::Nothing => {}
+            Action::Rule(rule) => self.try_rule(program, states, rule, inst),
+            Action::Rules(start) => {
+                for &rule in program.opened(start) {
                     self.try_rule(program, states, rule, inst);
                 }
             }
@@ -249,15 +255,10 @@ impl Facts {
             self.recheck(program, states, inst, false);
             return;
         }
-        let serial = self.serial(DOCUMENT);
-        let Some(head) = self
-            .watched
-            .get_mut(cond as usize)
-            .filter(|(of, _)| *of == serial)
-        else {
+        if self.watched.is_empty() {
             return;
-        };
-        let mut at = std::mem::replace(&mut head.1, NONE);
+        }
+        let mut at = self.watched.remove(&cond).unwrap_or(NONE);
         while let Some(&(rule, next)) = self.watchers.get(at as usize) {
             self.try_rule(program, states, rule, DOCUMENT);
             at = next;
@@ -277,15 +278,12 @@ impl Facts {
             .find(|cond| !self.holds(*cond, serial));
         match missing {
             Some(cond) if inst == DOCUMENT => {
-                let Some(head) = self.watched.get_mut(cond as usize) else {
-                    return;
-                };
-                let next = if head.0 == serial { head.1 } else { NONE };
-                *head = (serial, self.watchers.len() as u32);
+                let number = self.watchers.len() as u32;
+                let next = self.watched.insert(cond, number).unwrap_or(NONE);
                 self.watchers.push((id, next));
             }
             Some(_) => self.pend(id, inst),
-            None if negative.is_empty() => self.conclude(program, states, rule.formula, inst),
+            None if negative.is_empty() => self.conclude(program, states, rule.outcome, inst),
             None if inst == DOCUMENT => {
                 if rule.phase < self.phase {
                     self.try_negatives(program, states, id, inst);
@@ -318,7 +316,7 @@ impl Facts {
             && !negative.iter().any(|cond| self.holds(*cond, serial));
         // A value that was too long leaves it open what is not true.
         if holds && (!self.spilled || negative.is_empty()) {
-            self.conclude(program, states, rule.formula, inst);
+            self.conclude(program, states, rule.outcome, inst);
         }
     }
 
@@ -360,8 +358,11 @@ impl Facts {
 
     // --- conclusions ----------------------------------------------------------------------------
 
-    /// A formula is true of an instance.
+    /// What a rule says is true of an instance: an expression, or a formula.
     fn conclude(&mut self, program: &Program, states: &States, id: FormulaId, inst: u32) {
+        if id & DECIDES != 0 {
+            return self.decide(id & !DECIDES);
+        }
         let Some(formula) = program.formulas.get(id as usize) else {
             return;
         };
@@ -388,17 +389,27 @@ impl Facts {
     }
 
     fn decide(&mut self, atom: u32) {
-        let serial = self.serial(DOCUMENT);
-        let Some(stamp) = self
-            .atom_stamps
-            .get_mut(atom as usize)
-            .filter(|stamp| **stamp != serial)
-        else {
-            return;
+        if self.mark(atom) {
+            self.matched.push(AtomId(atom));
+            self.news = true;
+        }
+    }
+
+    /// Notes that an expression is true; false when that was known.
+    pub(super) fn mark(&mut self, atom: u32) -> bool {
+        let bit = 1 << (atom % 64);
+        let Some(word) = self.decided.get_mut(atom as usize / 64) else {
+            return false;
         };
-        *stamp = serial;
-        self.matched.push(AtomId(atom));
-        self.news = true;
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+
+    /// Whether an expression is known to be true.
+    pub(super) fn is_true(&self, atom: u32) -> bool {
+        let word = self.decided.get(atom as usize / 64).copied();
+        word.is_some_and(|word| word >> (atom % 64) & 1 == 1)
     }
 
     fn outer(
@@ -508,7 +519,11 @@ impl Facts {
         ) else {
             return;
         };
-        let serial = self.insts.get(inst as usize).map_or(0, |inst| inst.serial);
+        let serial = if tests.remembers {
+            self.insts.get(inst as usize).map_or(0, |inst| inst.serial)
+        } else {
+            0
+        };
         let from = self.fired.len();
         if !tests.test(found, memo, serial, |cond| self.fired.push(cond)) {
             self.spilled = true;
@@ -533,7 +548,7 @@ impl Facts {
         states: &States,
         slot: u32,
         inst: u32,
-        text: &str,
+        text: &[u8],
         cut: bool,
     ) {
         let Some(open) = self.insts.get(inst as usize).copied() else {
@@ -546,7 +561,7 @@ impl Facts {
         state.cut = cut;
         if let Some(kept) = self.texts.get_mut(state.text as usize) {
             kept.clear();
-            kept.push_str(text);
+            kept.push_str(std::str::from_utf8(text).unwrap_or(""));
         }
         let Some(scalars) = program
             .slots(open.node)

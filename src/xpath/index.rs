@@ -31,8 +31,8 @@ pub(super) enum ValueTest {
 /// A value on its way through an index.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Found<'v> {
-    /// Text, and whether it was cut at what the index needs.
-    Text(&'v str, bool),
+    /// Text, which is UTF-8, and whether it was cut at what the index needs.
+    Text(&'v [u8], bool),
     Number(f64),
     Boolean(bool),
 }
@@ -52,7 +52,7 @@ pub(super) struct Memo {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     equal: Literals,
-    differs: HashMap<Box<str>, (u32, Vec<CondId>), Hashing>,
+    differs: HashMap<Box<[u8]>, (u32, Vec<CondId>), Hashing>,
     number_equal: HashMap<u64, Vec<CondId>, Hashing>,
     number_differs: Vec<(f64, CondId)>,
     /// `>` and `>=` by bound, ascending; `>=` first among equal bounds.
@@ -68,7 +68,7 @@ pub(super) struct Index {
     needs_all: bool,
     numeric: bool,
     /// Whether the memo is used at all.
-    remembers: bool,
+    pub(super) remembers: bool,
 }
 
 impl Index {
@@ -90,7 +90,7 @@ impl Index {
                     let next = index.differs.len() as u32;
                     index
                         .differs
-                        .entry(text.as_str().into())
+                        .entry(text.as_bytes().into())
                         .or_insert((next, Vec::new()))
                         .1
                         .push(cond);
@@ -172,7 +172,7 @@ impl Index {
                 }
                 self.test_text(text, cut, memo, &mut tell);
                 if self.numeric {
-                    self.test_number(value::number(text), memo, &mut tell);
+                    self.test_number(value::number_of(text), memo, &mut tell);
                 }
             }
             Found::Number(number) => {
@@ -181,7 +181,7 @@ impl Index {
                 }
                 self.test_number(number, memo, &mut tell);
                 if !self.equal.is_empty() || !self.differs.is_empty() {
-                    self.test_text(&value::text(number), false, memo, &mut tell);
+                    self.test_text(value::text(number).as_bytes(), false, memo, &mut tell);
                 }
             }
             Found::Boolean(truth) => {
@@ -194,7 +194,7 @@ impl Index {
     }
 
     #[inline]
-    fn test_text(&self, text: &str, cut: bool, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
+    fn test_text(&self, text: &[u8], cut: bool, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
         if !cut {
             self.equal.find(text, &mut *tell);
         }
@@ -202,17 +202,13 @@ impl Index {
             self.truth.iter().copied().for_each(&mut *tell);
         }
         for (length, table) in &self.prefixes {
-            let Some(head) = text.as_bytes().get(..*length) else {
+            let Some(head) = text.get(..*length) else {
                 break;
-            };
-            // A cut inside a character is no prefix of the table.
-            let Ok(head) = std::str::from_utf8(head) else {
-                continue;
             };
             table.find(head, &mut *tell);
         }
         if let Some((automaton, conds)) = &self.contains {
-            for found in automaton.find_overlapping_iter(text.as_bytes()) {
+            for found in automaton.find_overlapping_iter(text) {
                 conds
                     .get(found.pattern().as_usize())
                     .copied()
@@ -226,7 +222,7 @@ impl Index {
     }
 
     /// The first value settles all but the literal it equals; a second, other value settles that too.
-    fn test_differs(&self, text: Option<&str>, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
+    fn test_differs(&self, text: Option<&[u8]>, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
         let equal = text
             .and_then(|text| self.differs.get(text))
             .map(|(number, _)| number + 2);

@@ -8,7 +8,7 @@ use crate::xml::Tag;
 use super::facts::{DOCUMENT, Facts, Progress, is_cut};
 use super::index::{Found, VALUE_BYTES_MAX};
 use super::program::{Listener, Program, SlotKind};
-use super::states::{State, States};
+use super::states::{End, State, States};
 use super::trie::NodeId;
 use super::value;
 
@@ -68,20 +68,19 @@ fn each_instance(
     facts: &mut Facts,
     program: &Program,
     states: &States,
-    node: NodeId,
-    listener: &Listener,
+    (node, anchor, up): (NodeId, NodeId, Option<u32>),
     depth: u32,
     mut act: impl FnMut(&mut Facts, u32),
 ) {
-    match listener.up {
-        _ if listener.anchor == 0 => act(facts, DOCUMENT),
+    match up {
+        _ if anchor == 0 => act(facts, DOCUMENT),
         Some(up) => {
-            if let Some(inst) = facts.instance_at(listener.anchor, depth.wrapping_sub(up)) {
+            if let Some(inst) = facts.instance_at(anchor, depth.wrapping_sub(up)) {
                 act(facts, inst);
             }
         }
         None => {
-            for inst in facts.instances(program, states, node, listener.anchor, None, depth) {
+            for inst in facts.instances(program, states, node, anchor, None, depth) {
                 act(facts, inst);
             }
         }
@@ -106,8 +105,7 @@ pub(super) fn element_starts(
         facts,
         program,
         states,
-        node,
-        listener,
+        (node, listener.anchor, listener.up),
         depth,
         |facts, inst| {
             for &cond in &listener.exists {
@@ -171,69 +169,67 @@ fn slot_starts(
                 SlotKind::NamespaceUri => name.namespace,
                 _ => tag.qualified(),
             };
-            facts.fill(program, states, slot, inst, text, false);
+            facts.fill(program, states, slot, inst, text.as_bytes(), false);
             0
         }
     }
 }
 
+/// Tells an element's text, which is complete.
+#[inline]
 pub(super) fn element_ends(
     facts: &mut Facts,
     program: &Program,
     states: &States,
-    node: NodeId,
-    listener: &Listener,
+    end: &End,
     depth: u32,
-    text: &str,
+    text: &[u8],
 ) {
-    if listener.index.is_none() && listener.slots.is_empty() {
-        return;
-    }
-    each_instance(
-        facts,
-        program,
-        states,
-        node,
-        listener,
-        depth,
-        |facts, inst| {
-            if let Some(index) = listener.index {
-                let need = program
-                    .indexes
-                    .get(index as usize)
-                    .map_or(0, |index| index.need);
-                facts.test(
-                    program,
-                    states,
-                    index,
-                    Found::Text(text, is_cut(text.len(), need)),
-                    inst,
-                );
+    let place = (end.node, end.anchor, end.up);
+    each_instance(facts, program, states, place, depth, |facts, inst| {
+        if let Some(index) = end.index {
+            let found = Found::Text(text, is_cut(text.len(), end.need));
+            facts.test(program, states, index, found, inst);
+        }
+        if let Some(number) = end.slots
+            && let Some(listener) = program.listener(end.node, number)
+        {
+            fill_slots(facts, program, states, listener, (inst, depth), text);
+        }
+    });
+}
+
+/// An element's text for the slots that wait for it.
+fn fill_slots(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    listener: &Listener,
+    (inst, depth): (u32, u32),
+    text: &[u8],
+) {
+    for &slot in &listener.slots {
+        let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
+            continue;
+        };
+        let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
+        let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
+            continue;
+        };
+        match info.kind {
+            SlotKind::Text if state.progress == Progress::Taking(depth) => {
+                let cut = is_cut(text.len(), info.need.max(1));
+                facts.fill(program, states, slot, inst, text, cut);
             }
-            for &slot in &listener.slots {
-                let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
-                    continue;
-                };
-                let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-                let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
-                    continue;
-                };
-                match info.kind {
-                    SlotKind::Text if state.progress == Progress::Taking(depth) => {
-                        let cut = is_cut(text.len(), info.need.max(1));
-                        facts.fill(program, states, slot, inst, text, cut);
-                    }
-                    SlotKind::Sum => {
-                        if is_cut(text.len(), VALUE_BYTES_MAX) {
-                            facts.spilled = true;
-                        }
-                        facts.count(program, states, slot, inst, value::number(text));
-                    }
-                    _ => {}
+            SlotKind::Sum => {
+                if is_cut(text.len(), VALUE_BYTES_MAX) {
+                    facts.spilled = true;
                 }
+                facts.count(program, states, slot, inst, value::number_of(text));
             }
-        },
-    );
+            _ => {}
+        }
+    }
 }
 
 pub(super) fn attributes(
@@ -244,11 +240,10 @@ pub(super) fn attributes(
     depth: u32,
     tag: &Tag<'_>,
 ) {
-    for (symbol, value, place_in_tag) in tag.values() {
+    for (symbol, place_in_tag) in tag.symbols() {
         let attribute = OwnAttribute {
             tag,
             place: place_in_tag,
-            value,
         };
         facts.element += 1;
         let mut found = |node: NodeId, number: u32| {
@@ -285,7 +280,6 @@ pub(super) fn attributes(
 pub(super) struct OwnAttribute<'t> {
     tag: &'t Tag<'t>,
     place: usize,
-    value: &'t str,
 }
 
 impl OwnAttribute<'_> {
@@ -313,7 +307,8 @@ fn attribute_found(
     depth: u32,
     attribute: &OwnAttribute<'_>,
 ) {
-    let cut = is_cut(attribute.value.len(), VALUE_BYTES_MAX);
+    let value = attribute.tag.value_at(attribute.place);
+    let cut = is_cut(value.len(), VALUE_BYTES_MAX);
     for listener in listeners {
         leaf(
             facts,
@@ -322,7 +317,7 @@ fn attribute_found(
             node,
             listener,
             depth,
-            attribute.value,
+            value,
             cut,
             Some(attribute),
         );
@@ -338,7 +333,7 @@ pub(super) fn leaf(
     node: NodeId,
     listener: &Listener,
     depth: u32,
-    text: &str,
+    text: &[u8],
     cut: bool,
     attribute: Option<&OwnAttribute<'_>>,
 ) {
@@ -346,8 +341,7 @@ pub(super) fn leaf(
         facts,
         program,
         states,
-        node,
-        listener,
+        (node, listener.anchor, listener.up),
         depth,
         |facts, inst| {
             for &cond in &listener.exists {
@@ -369,15 +363,16 @@ pub(super) fn leaf(
                     (SlotKind::Count, _) => facts.count(program, states, slot, inst, 1.0),
                     (SlotKind::Sum, _) => {
                         facts.spilled |= cut;
-                        facts.count(program, states, slot, inst, value::number(text));
+                        facts.count(program, states, slot, inst, value::number_of(text));
                     }
                     (_, _) if !empty => {}
                     (SlotKind::Text, _) => facts.fill(program, states, slot, inst, text, cut),
                     (kind, Some(attribute)) => {
-                        facts.fill(program, states, slot, inst, &attribute.name(kind), false);
+                        let name = attribute.name(kind);
+                        facts.fill(program, states, slot, inst, name.as_bytes(), false);
                     }
                     // Texts and comments have no name.
-                    (_, None) => facts.fill(program, states, slot, inst, "", false),
+                    (_, None) => facts.fill(program, states, slot, inst, b"", false),
                 }
             }
         },

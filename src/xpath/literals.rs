@@ -1,37 +1,43 @@
 //! A table of literals, laid out so that a probe touches one cache line.
 //!
-//! Up to sixteen bytes a literal is two words in its slot; longer ones are compared besides. Keys come
-//! from the configuration, so no message can make probing slow.
+//! Up to eight bytes a literal is one word in its slot; longer ones have a hash there and are compared
+//! besides. Keys come from the configuration, so no message can make probing slow.
 
 use super::program::CondId;
 
-/// No further conditions.
-const ALONE: u32 = u32::MAX;
-
+/// A literal: its word, and what to tell.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    first: u64,
-    last: u64,
+    word: u64,
+    /// The condition, or the number of an entry when `length` says so.
+    info: u32,
+    /// Bytes, and [`ENTRY`]; or [`FREE`].
     length: u32,
-    cond: CondId,
-    /// Index of a list of further conditions, or `ALONE`.
-    more: u32,
-    /// Index of the text of a longer literal.
-    long: u32,
 }
 
+/// In a length: there is an entry, because the literal is long or has several conditions.
+const ENTRY: u32 = 1 << 31;
 /// The length of a slot that is free.
 const FREE: u32 = u32::MAX;
+/// Bytes that a word holds whole.
+const WHOLE: usize = 8;
+
+/// What does not fit into a slot.
+#[derive(Debug)]
+struct Entry {
+    text: Box<str>,
+    conds: Vec<CondId>,
+}
 
 /// Literals and the conditions that are true of values equal to them.
 #[derive(Debug, Default)]
 pub(super) struct Literals {
-    slots: Vec<Slot>,
-    more: Vec<Vec<CondId>>,
-    long: Vec<Box<str>>,
-    count: usize,
+    slots: Box<[Slot]>,
+    entries: Vec<Entry>,
     /// Lengths that occur, as bits; the last stands for all longer ones.
     lengths: u64,
+    /// Brings a hash to the number of a slot.
+    shift: u32,
 }
 
 impl Literals {
@@ -41,17 +47,14 @@ impl Literals {
         if all.is_empty() {
             return table;
         }
-        table.slots = vec![
-            Slot {
-                first: 0,
-                last: 0,
-                length: FREE,
-                cond: 0,
-                more: ALONE,
-                long: 0
-            };
-            (all.len() * 2).next_power_of_two().max(4)
-        ];
+        let free = Slot {
+            word: 0,
+            info: 0,
+            length: FREE,
+        };
+        let count = (all.len() * 3 / 2).next_power_of_two().max(4);
+        table.slots = vec![free; count].into_boxed_slice();
+        table.shift = 64 - count.trailing_zeros();
         for (text, cond) in all {
             table.insert(text, *cond);
         }
@@ -60,8 +63,8 @@ impl Literals {
 
     fn insert(&mut self, text: &str, cond: CondId) {
         self.lengths |= length_bit(text.len());
-        let (first, last) = words(text.as_bytes());
-        let mut at = self.start(first, last, text.len());
+        let word = word(text.as_bytes());
+        let mut at = self.start(word, text.len());
         let mask = self.slots.len() - 1;
         while let Some(slot) = self
             .slots
@@ -69,65 +72,76 @@ impl Literals {
             .copied()
             .filter(|slot| slot.length != FREE)
         {
-            if self.is(&slot, first, last, text) {
-                self.add(at, cond);
+            if self.is(slot, word, text.as_bytes()) {
+                self.add(at, slot, text, cond);
                 return;
             }
             at = (at + 1) & mask;
         }
-        let long = self.long.len() as u32;
-        if text.len() > 16 {
-            self.long.push(text.into());
+        let short = Slot {
+            word,
+            info: cond,
+            length: text.len() as u32,
+        };
+        let slot = if text.len() <= WHOLE {
+            short
+        } else {
+            self.entry(short, text, vec![cond])
+        };
+        if let Some(free) = self.slots.get_mut(at) {
+            *free = slot;
         }
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = Slot {
-                first,
-                last,
-                length: text.len() as u32,
-                cond,
-                more: ALONE,
-                long,
-            };
-        }
-        self.count += 1;
     }
 
-    fn add(&mut self, at: usize, cond: CondId) {
-        let Some(slot) = self.slots.get_mut(at) else {
+    /// Another condition for a literal that is there.
+    fn add(&mut self, at: usize, slot: Slot, text: &str, cond: CondId) {
+        if slot.length & ENTRY != 0 {
+            if let Some(entry) = self.entries.get_mut(slot.info as usize) {
+                entry.conds.push(cond);
+            }
             return;
-        };
-        if slot.more == ALONE {
-            slot.more = self.more.len() as u32;
-            self.more.push(vec![cond]);
-        } else if let Some(list) = self.more.get_mut(slot.more as usize) {
-            list.push(cond);
+        }
+        let slot = self.entry(slot, text, vec![slot.info, cond]);
+        if let Some(old) = self.slots.get_mut(at) {
+            *old = slot;
+        }
+    }
+
+    fn entry(&mut self, slot: Slot, text: &str, conds: Vec<CondId>) -> Slot {
+        let info = self.entries.len() as u32;
+        let text = text.into();
+        self.entries.push(Entry { text, conds });
+        Slot {
+            info,
+            length: slot.length | ENTRY,
+            ..slot
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.slots.is_empty()
     }
 
     /// Tells the conditions of the literal that equals `text`.
     #[inline]
-    pub(super) fn find(&self, text: &str, mut tell: impl FnMut(CondId)) {
+    pub(super) fn find(&self, text: &[u8], mut tell: impl FnMut(CondId)) {
         if self.lengths & length_bit(text.len()) == 0 {
             return;
         }
-        let (first, last) = words(text.as_bytes());
-        let mut at = self.start(first, last, text.len());
+        let word = word(text);
+        let mut at = self.start(word, text.len());
         let mask = self.slots.len().wrapping_sub(1);
         while let Some(slot) = self.slots.get(at).filter(|slot| slot.length != FREE) {
-            if self.is(slot, first, last, text) {
-                tell(slot.cond);
-                if slot.more != ALONE {
-                    self.more
-                        .get(slot.more as usize)
-                        .into_iter()
-                        .flatten()
-                        .copied()
-                        .for_each(tell);
+            if slot.word == word && self.is(*slot, word, text) {
+                if slot.length & ENTRY == 0 {
+                    return tell(slot.info);
                 }
+                let entry = self.entries.get(slot.info as usize);
+                entry
+                    .iter()
+                    .flat_map(|entry| &entry.conds)
+                    .copied()
+                    .for_each(tell);
                 return;
             }
             at = (at + 1) & mask;
@@ -135,47 +149,58 @@ impl Literals {
     }
 
     #[inline(always)]
-    fn start(&self, first: u64, last: u64, length: usize) -> usize {
-        let mixed = (first ^ last.rotate_left(29) ^ (length as u64) << 56)
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) as usize >> 20
-            & self.slots.len().wrapping_sub(1)
+    fn start(&self, word: u64, length: usize) -> usize {
+        let mixed = (word ^ (length as u64) << 59).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> self.shift) as usize
     }
 
     #[inline(always)]
-    fn is(&self, slot: &Slot, first: u64, last: u64, text: &str) -> bool {
-        slot.first == first
-            && slot.last == last
-            && slot.length as usize == text.len()
-            && (text.len() <= 16
+    fn is(&self, slot: Slot, word: u64, text: &[u8]) -> bool {
+        slot.word == word
+            && (slot.length & !ENTRY) as usize == text.len()
+            && (text.len() <= WHOLE
                 || self
-                    .long
-                    .get(slot.long as usize)
-                    .is_some_and(|known| **known == *text))
+                    .entries
+                    .get(slot.info as usize)
+                    .is_some_and(|entry| entry.text.as_bytes() == text))
     }
 }
 
+#[inline(always)]
 fn length_bit(length: usize) -> u64 {
     1 << length.min(63)
 }
 
-/// The first and last eight bytes, or all in one or two words.
+/// All bytes, if there are eight or fewer; else a hash of the first and last eight of each sixteen.
 #[inline(always)]
-fn words(text: &[u8]) -> (u64, u64) {
+fn word(text: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+        return match text.len() {
+            8 => first,
+            9..=16 => first ^ last.wrapping_mul(0xA24B_AED4_963E_E407).rotate_left(31),
+            _ => hash(text),
+        };
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        return (
-            u64::from(u32::from_le_bytes(*first)),
-            u64::from(u32::from_le_bytes(*last)),
-        );
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << 32;
     }
-    (
-        text.iter()
-            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
-        0,
-    )
+    text.iter()
+        .fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+fn hash(text: &[u8]) -> u64 {
+    let (words, rest) = text.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let tail = rest
+        .iter()
+        .fold(0, |word, &byte| word << 8 | u64::from(byte));
+    words.chain(std::iter::once(tail)).fold(0, |hash, word| {
+        (hash ^ word)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(29)
+    })
 }
 
 #[cfg(test)]
@@ -195,14 +220,14 @@ mod tests {
         let table = Literals::build(&all);
         for (text, cond) in &all {
             let mut found = Vec::new();
-            table.find(text, |cond| found.push(cond));
+            table.find(text.as_bytes(), |cond| found.push(cond));
             assert_eq!(found, [*cond], "{text}");
-            table.find(&format!("{text}x"), |cond| panic!("{cond}"));
+            table.find(format!("{text}x").as_bytes(), |cond| panic!("{cond}"));
         }
         let twice = Literals::build(&[("a", 1), ("a", 2), ("", 3)]);
         let mut found = Vec::new();
-        twice.find("a", |cond| found.push(cond));
-        twice.find("", |cond| found.push(cond));
+        twice.find(b"a", |cond| found.push(cond));
+        twice.find(b"", |cond| found.push(cond));
         assert_eq!(found, [1, 2, 3]);
     }
 }

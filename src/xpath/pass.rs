@@ -1,6 +1,6 @@
 //! The scanner's sink: a stream, its program, and somebody who reads along.
 
-use crate::xml::{EndTag, Flow, Observer, Sink, Tag};
+use crate::xml::{EndTag, Flow, Observer, Sink, Tag, Taken};
 
 use super::program::Program;
 use super::stream::Stream;
@@ -53,9 +53,18 @@ impl<O: Observer> Sink for Pass<'_, O> {
     }
 
     #[inline]
+    fn text_bytes(&mut self, text: &[u8]) {
+        if self.depth <= self.observes {
+            self.text(std::str::from_utf8(text).unwrap_or(""));
+        } else if !self.stream.over {
+            self.stream.take_text(text);
+        }
+    }
+
+    #[inline]
     fn text(&mut self, text: &str) {
         if !self.stream.over {
-            self.stream.take_text(text);
+            self.stream.take_text(text.as_bytes());
         }
         if self.depth <= self.observes {
             self.observer.text(self.depth, text);
@@ -69,36 +78,42 @@ impl<O: Observer> Sink for Pass<'_, O> {
         attributes: bool,
         depth: u32,
         end: u64,
-    ) -> Option<Flow> {
-        if depth <= self.observes || self.stream.over {
-            return None;
+    ) -> Taken {
+        if depth <= self.observes.max(1) || self.stream.over {
+            return Taken::Not;
         }
-        let dead = self
+        let known = (symbol, note);
+        let Some(dead) = self
             .stream
-            .enter_known(self.program, (symbol, note), attributes, end)?;
+            .enter_known(self.program, known, attributes, end)
+        else {
+            return Taken::Not;
+        };
         self.depth = depth;
         if self.stream.news(self.tally) {
-            return Some(Flow::Stop);
+            return Taken::Stop;
         }
-        Some(if dead && !self.check_all {
-            Flow::Skip
+        if (dead || self.stream.over) && !self.check_all {
+            Taken::Skip
         } else {
-            Flow::Continue
-        })
+            Taken::Continue
+        }
     }
 
     #[inline(always)]
-    fn end_known(&mut self, depth: u32, end: u64) -> Option<Flow> {
-        if depth <= self.observes || self.stream.over || !self.stream.leave_known(self.program, end)
+    fn end_known(&mut self, depth: u32, end: u64) -> Taken {
+        if depth <= self.observes.max(1)
+            || self.stream.over
+            || !self.stream.leave_known(self.program, end)
         {
-            return None;
+            return Taken::Not;
         }
         self.depth = depth - 1;
-        Some(if self.stream.news(self.tally) {
-            Flow::Stop
+        if self.stream.news(self.tally) {
+            Taken::Stop
         } else {
-            Flow::Continue
-        })
+            Taken::Continue
+        }
     }
 
     fn comment(&mut self, text: &str, last: bool) {

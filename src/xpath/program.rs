@@ -12,7 +12,10 @@ use super::index::{Hashing, Index};
 use super::scalar::Scalar;
 use super::trie::{NodeId, SymbolTest, Symbols, Trie};
 
+/// Number of a condition. In the final program those that decide an expression alone are not
+/// conditions but the expression's number with [`DECIDES`], so that nothing is kept for them.
 pub(super) type CondId = u32;
+pub(super) const DECIDES: u32 = 1 << 31;
 pub(super) type FormulaId = u32;
 pub(super) type RuleId = u32;
 
@@ -128,12 +131,15 @@ pub(super) struct Conjunction {
     pub(super) negative_at_start: bool,
     /// The last phase of the negatives, for rules of the document.
     pub(super) phase: Phase,
+    /// Its one condition has the expression's number, so nobody looks at the rule.
+    pub(super) spent: bool,
 }
 
 /// A conjunction in its final form: its conditions stand in one list with all others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
-    pub(super) formula: FormulaId,
+    /// The formula it makes true, or the one expression it decides, with [`DECIDES`].
+    pub(super) outcome: u32,
     pub(super) first: u32,
     pub(super) positives: u16,
     pub(super) negatives: u16,
@@ -146,10 +152,10 @@ pub(super) struct Rule {
 pub(super) enum Action {
     /// Nothing: others ask for it.
     Nothing,
-    /// It decides an expression alone. Nobody else asks.
-    Atom(u32),
-    /// It opens the rules of this range of `access`.
-    Rules(u32, u32),
+    /// It opens this rule.
+    Rule(RuleId),
+    /// It opens the rules of this range of `access`; where it begins with their number.
+    Rules(u32),
 }
 
 /// What a formula's truth leads to.
@@ -199,7 +205,6 @@ pub(super) struct Program {
     pub(super) places: Vec<Option<Box<Place>>>,
     /// Trie nodes at or below which something listens.
     pub(super) useful: Vec<bool>,
-    pub(super) conds: Vec<CondInfo>,
     /// What follows from a condition, and whether rules wait for it.
     pub(super) actions: Vec<(Action, bool)>,
     /// Rules that conditions open.
@@ -238,6 +243,15 @@ impl Program {
     #[inline]
     pub(super) fn place(&self, node: NodeId) -> Option<&Place> {
         self.places.get(node as usize)?.as_deref()
+    }
+
+    /// The rules of a range of `access`.
+    #[inline]
+    pub(super) fn opened(&self, start: u32) -> &[RuleId] {
+        match self.access.get(start as usize..) {
+            Some([count, rules @ ..]) => rules.get(..*count as usize).unwrap_or(&[]),
+            _ => &[],
+        }
     }
 
     /// A listener for elements at a node, by its number there.

@@ -112,7 +112,7 @@ impl Run {
             (new, kept) => *kept = new.map(str::to_owned),
         }
         self.keep(externals);
-        self.stream.begin(&set.program, set.id);
+        self.stream.begin(&set.program, &set.tally, set.id);
         self.stream.news(&set.tally);
         self.scanner.begin(limits, charset, set.id)
     }
@@ -188,13 +188,11 @@ impl Run {
     /// What is known of an expression.
     pub fn state(&self, atom: AtomId) -> Option<bool> {
         let facts = &self.stream.facts;
-        let serial = facts.insts.first().map(|document| document.serial);
-        if facts.atom_stamps.get(atom.0 as usize).copied() == serial {
+        if facts.is_true(atom.0) {
             return Some(true);
         }
-        let (_, phase) = self.plan.atoms.get(atom.0 as usize)?;
-        let over =
-            self.trees_done || *phase != PHASE_TREE && *phase < facts.phase && !facts.spilled;
+        let (_, phase) = self.plan.atom(atom.0)?;
+        let over = self.trees_done || phase != PHASE_TREE && phase < facts.phase && !facts.spilled;
         over.then_some(false)
     }
 
@@ -219,11 +217,9 @@ impl Run {
     fn count_open(&self, level: u32) -> u32 {
         let facts = &self.stream.facts;
         if facts.spilled {
-            let all = self.plan.atoms.iter().zip(0..);
-            let open = all.filter(|((rank, _), atom)| {
-                self.plan
-                    .levels
-                    .get(*rank as usize)
+            let open = (0..self.plan.len()).filter(|atom| {
+                let rank = self.plan.atom(*atom).map(|(rank, _)| rank as usize);
+                rank.and_then(|rank| self.plan.levels.get(rank))
                     .is_some_and(|of| *of <= level)
                     && self.state(AtomId(*atom)).is_none()
             });
@@ -252,8 +248,7 @@ impl Run {
     /// Whether expressions are open that only a tree of the whole message can decide.
     pub fn needs_tree(&self) -> bool {
         let facts = &self.stream.facts;
-        let spilled =
-            || (0..self.plan.atoms.len() as u32).any(|atom| self.state(AtomId(atom)).is_none());
+        let spilled = || (0..self.plan.len()).any(|atom| self.state(AtomId(atom)).is_none());
         !self.trees_done && (self.plan.trees() > 0 || facts.spilled && spilled())
     }
 
@@ -287,13 +282,8 @@ impl Run {
             }
         }
         let facts = &mut self.stream.facts;
-        let serial = facts.insts.first().map_or(0, |document| document.serial);
         for atom in holding {
-            facts
-                .atom_stamps
-                .get_mut(atom as usize)
-                .into_iter()
-                .for_each(|stamp| *stamp = serial);
+            facts.mark(atom);
             facts.matched.push(AtomId(atom));
         }
         self.trees_done = true;

@@ -124,13 +124,16 @@ impl Scalar {
     ) -> R {
         match (self, self.kind()) {
             // The commonest case needs no copy.
-            (Self::Text(slot), _) => then(Found::Text(slots.text(*slot), false)),
+            (Self::Text(slot), _) => then(Found::Text(slots.text(*slot).as_bytes(), false)),
             (_, Type::Number) => then(Found::Number(self.number(slots, stack))),
             (_, Type::Boolean) => then(Found::Boolean(self.truth(slots, stack))),
             _ => {
                 let from = stack.len();
                 self.push(slots, stack);
-                let out = then(Found::Text(stack.get(from..).unwrap_or(""), false));
+                let out = then(Found::Text(
+                    stack.as_bytes().get(from..).unwrap_or(&[]),
+                    false,
+                ));
                 stack.truncate(from);
                 out
             }

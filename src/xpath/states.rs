@@ -35,7 +35,7 @@ pub(super) struct State {
     pub(super) counted: Box<[NodeId]>,
     /// Listeners that are told of the start, and of the end.
     pub(super) starts: Box<[ListenerId]>,
-    pub(super) ends: Box<[ListenerId]>,
+    pub(super) ends: Box<[End]>,
     /// Nodes at which attributes, text nodes, comments are listened for.
     pub(super) attributes: Box<[NodeId]>,
     /// The tests of those attributes, if they are few: with the node and the place's number of it.
@@ -46,6 +46,19 @@ pub(super) struct State {
     pub(super) flags: u8,
     /// Bytes of the element's text that its tests need.
     pub(super) need: usize,
+}
+
+/// What a listener wants of an element's end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) node: NodeId,
+    pub(super) anchor: NodeId,
+    pub(super) up: Option<u32>,
+    /// The tests on its text, and how much of it they need.
+    pub(super) index: Option<u32>,
+    pub(super) need: usize,
+    /// The listener's number at the node, if slots take the text.
+    pub(super) slots: Option<u32>,
 }
 
 /// A listener for elements: its node, and its number there.
@@ -330,14 +343,11 @@ impl State {
             let all = places.iter().filter(|(_, place)| wanted(place));
             all.map(|(id, _)| *id).collect()
         };
-        let listeners = |wanted: &dyn Fn(&Listener) -> bool| -> Box<[ListenerId]> {
-            let all = places.iter().flat_map(|(id, place)| {
-                (0_u32..)
-                    .zip(&place.element)
-                    .filter(|(_, l)| wanted(l))
-                    .map(|(number, _)| (*id, number))
-            });
-            all.collect()
+        let elements = || {
+            places.iter().flat_map(|(id, place)| {
+                let numbered = (0_u32..).zip(&place.element);
+                numbered.map(|(number, listener)| (*id, number, listener))
+            })
         };
         let index_need = |listener: &Listener| {
             let index = listener
@@ -345,23 +355,40 @@ impl State {
                 .and_then(|at| program.indexes.get(at as usize));
             index.map_or(0, |index| index.need)
         };
-        let elements = || places.iter().flat_map(|(_, place)| &place.element);
         let mut state = Self {
             anchors: nodes(&|place| place.anchor.is_some()),
             counted: nodes(&|place| !place.positions.is_empty()),
-            starts: listeners(&|l| !l.exists.is_empty() || !l.slots.is_empty()),
-            ends: listeners(&|l| l.index.is_some() || !l.slots.is_empty()),
+            starts: elements()
+                .filter(|(_, _, listener)| {
+                    !listener.exists.is_empty() || !listener.slots.is_empty()
+                })
+                .map(|(node, number, _)| (node, number))
+                .collect(),
+            ends: elements()
+                .filter(|(_, _, l)| l.index.is_some() || !l.slots.is_empty())
+                .map(|(node, number, listener)| End {
+                    node,
+                    anchor: listener.anchor,
+                    up: listener.up,
+                    index: listener.index,
+                    need: index_need(listener),
+                    slots: (!listener.slots.is_empty()).then_some(number),
+                })
+                .collect(),
             attributes: nodes(&|place| !place.attributes.is_empty()),
             few_attributes: few_attributes(&places),
             texts: nodes(&|place| !place.texts.is_empty()),
             comments: nodes(&|place| !place.comments.is_empty()),
             section: places.iter().find_map(|(_, place)| place.section),
-            need: elements().map(index_need).max().unwrap_or(0),
+            need: elements()
+                .map(|(_, _, listener)| index_need(listener))
+                .max()
+                .unwrap_or(0),
             flags: 0,
             matched,
             waiting,
         };
-        let named = elements().any(|listener| listener.wants_name(program));
+        let named = elements().any(|(_, _, listener)| listener.wants_name(program));
         state.flags = state.flags_now(program, named);
         state
     }
@@ -370,11 +397,7 @@ impl State {
         let live = self.matched.iter().any(|id| has_useful_child(program, *id));
         let dead =
             !live && self.waiting.is_empty() && self.texts.is_empty() && self.comments.is_empty();
-        let slots = self.starts.iter().chain(&self.ends).any(|&(node, number)| {
-            program
-                .listener(node, number)
-                .is_some_and(|l| !l.slots.is_empty())
-        });
+        let slots = self.ends.iter().any(|end| end.slots.is_some());
         let opens = !self.anchors.is_empty()
             || !self.counted.is_empty()
             || !self.starts.is_empty()

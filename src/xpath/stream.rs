@@ -21,11 +21,11 @@ pub(super) struct Stream {
     pub(super) states: States,
     pub(super) tally: Tally,
     /// Text of open elements whose value is wanted.
-    pub(super) kept: String,
+    pub(super) kept: Vec<u8>,
     /// `kept` grows up to here.
     pub(super) wanted: usize,
     /// The text node in hand, where text nodes are wanted.
-    node_text: String,
+    node_text: Vec<u8>,
     pub(super) takes_nodes: bool,
     comment_open: bool,
     /// Offset behind the event in hand, and of the last decision.
@@ -37,11 +37,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn begin(&mut self, program: &Program, id: u64) {
+    pub(super) fn begin(&mut self, program: &Program, tally: &super::tally::Plan, id: u64) {
         let fresh = self.program != id;
         self.program = id;
         self.facts.begin(program, fresh);
-        self.tally.begin();
+        self.tally.begin(tally);
         let document = if fresh || self.states.full {
             self.states.reset(program)
         } else {
@@ -55,6 +55,7 @@ impl Stream {
             capture: NONE,
             need: 0,
             wanted_before: 0,
+            spare: 0,
         });
         self.kept.clear();
         self.wanted = 0;
@@ -68,11 +69,12 @@ impl Stream {
     }
 
     /// Brings the tally up to date after an event; the answer is whether to pause.
-    #[inline]
+    #[inline(always)]
     pub(super) fn news(&mut self, tally: &super::tally::Plan) -> bool {
-        if !self.facts.news {
-            return false;
-        }
+        self.facts.news && self.take_news(tally)
+    }
+
+    fn take_news(&mut self, tally: &super::tally::Plan) -> bool {
         self.facts.news = false;
         let was_settled = self.tally.settled;
         let decided = self
@@ -122,14 +124,16 @@ impl Stream {
         let from = self.facts.frames.last()?.state;
         let (state, flags) = self.states.noted(from, symbol, note)?;
         let refused = flags::NAMES | flags::SECTION | flags::ATTRIBUTES * u8::from(attributes);
-        let depth = self.facts.frames.len() as u32;
-        if flags & refused != 0 || depth < 2 || !self.node_text.is_empty() {
+        if flags & refused != 0 || !self.node_text.is_empty() {
             return None;
         }
         self.here = end;
         self.push(state, flags);
-        if flags & (flags::OPENS | flags::CAPTURES) != 0 {
-            self.listen(program, depth, None);
+        if flags & flags::OPENS != 0 {
+            self.listen(program, self.facts.frames.len() as u32 - 1, None);
+        } else if flags & flags::CAPTURES != 0 {
+            let need = self.states.get(state).map_or(0, |state| state.need);
+            self.capture(need);
         }
         Some(flags & flags::DEAD != 0 && self.kept.len() >= self.wanted)
     }
@@ -182,6 +186,7 @@ impl Stream {
             capture: NONE,
             need: 0,
             wanted_before: 0,
+            spare: 0,
         });
         self.takes_nodes = flags & flags::TEXTS != 0;
     }
@@ -239,6 +244,7 @@ impl Stream {
     }
 
     /// Starts keeping the text of the innermost element.
+    #[inline]
     fn capture(&mut self, need: usize) {
         let start = self.kept.len();
         if let Some(frame) = self.facts.frames.last_mut() {
@@ -257,10 +263,7 @@ impl Stream {
         };
         let busy = frame.flags & flags::CLOSES != 0 || frame.capture != NONE;
         let counters = frame.counters as usize;
-        if frame.flags & flags::SECTION != 0
-            || self.facts.frames.len() <= 2
-            || !self.node_text.is_empty()
-        {
+        if frame.flags & flags::SECTION != 0 || !self.node_text.is_empty() {
             return false;
         }
         self.here = end;
@@ -334,14 +337,12 @@ impl Stream {
             wanted,
             ..
         } = self;
-        let text = kept.get(frame.capture as usize..).unwrap_or("");
+        let text = kept.get(frame.capture as usize..).unwrap_or(&[]);
         let Some(state) = states.get(frame.state) else {
             return;
         };
-        for &(node, listener) in &state.ends {
-            if let Some(listener) = program.listener(node, listener) {
-                listen::element_ends(facts, program, states, node, listener, depth, text);
-            }
+        for end in &state.ends {
+            listen::element_ends(facts, program, states, end, depth, text);
         }
         let before = frame.wanted_before as usize;
         *wanted = before;
@@ -350,17 +351,14 @@ impl Stream {
         if before == 0 {
             kept.clear();
         } else if kept.len() > floor {
-            let floor = (floor..=kept.len())
-                .find(|at| kept.is_char_boundary(*at))
-                .unwrap_or(0);
-            kept.truncate(floor);
+            kept.truncate(char_end(kept, floor));
         }
     }
 
     // --- text -------------------------------------------------------------------------------------
 
     #[inline]
-    pub(super) fn take_text(&mut self, text: &str) {
+    pub(super) fn take_text(&mut self, text: &[u8]) {
         if self.kept.len() < self.wanted {
             keep(&mut self.kept, text, self.wanted);
         }
@@ -410,7 +408,7 @@ impl Stream {
         if !wanted {
             return;
         }
-        keep(&mut self.node_text, text, VALUE_BYTES_MAX);
+        keep(&mut self.node_text, text.as_bytes(), VALUE_BYTES_MAX);
         if !last {
             return;
         }
@@ -441,14 +439,19 @@ impl Stream {
 }
 
 /// Appends text up to `wanted` bytes, at a character's end.
-fn keep(kept: &mut String, text: &str, wanted: usize) {
+#[inline]
+fn keep(kept: &mut Vec<u8>, text: &[u8], wanted: usize) {
     let room = wanted.saturating_sub(kept.len());
-    if text.len() <= room {
-        kept.push_str(text);
-        return;
-    }
-    let end = (room..=text.len())
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(text.len());
-    kept.push_str(text.get(..end).unwrap_or(text));
+    let end = if text.len() <= room {
+        text.len()
+    } else {
+        char_end(text, room)
+    };
+    kept.extend_from_slice(text.get(..end).unwrap_or(text));
+}
+
+/// The first place from `at` on that is not inside a character.
+fn char_end(text: &[u8], at: usize) -> usize {
+    let inside = |byte: &&u8| **byte & 0xC0 == 0x80;
+    at + text.iter().skip(at).take_while(inside).count()
 }

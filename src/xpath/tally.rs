@@ -11,14 +11,16 @@ pub(super) const PHASE_TREE: Phase = u8::MAX;
 /// What is fixed for a set.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// By expression: its level's rank and its phase.
-    pub(super) atoms: Vec<(u32, Phase)>,
+    /// By expression: its level's rank, and its phase in the lowest eight bits.
+    atoms: Vec<u32>,
     /// The levels in order.
     pub(super) levels: Vec<u32>,
     /// For each phase, how many expressions have a rank of at most the index.
     upto: Vec<Vec<u32>>,
     /// The same for those that need a tree.
     trees_upto: Vec<u32>,
+    /// How many expressions have this phase or a later one that streams.
+    from: Vec<u32>,
 }
 
 /// The counts of one message.
@@ -48,16 +50,37 @@ impl Plan {
             .iter()
             .map(|(level, phase)| (levels.binary_search(level).unwrap_or(0) as u32, *phase))
             .collect();
-        let upto = (0..phases)
+        let upto: Vec<Vec<u32>> = (0..phases)
             .map(|phase| sums(&ranked, levels.len(), phase as Phase))
             .collect();
         let trees_upto = sums(&ranked, levels.len(), PHASE_TREE);
+        let in_phase = upto.iter().map(|sums| sums.last().copied().unwrap_or(0));
+        let from = in_phase.rev().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        let from: Vec<u32> = from.collect();
         Self {
-            atoms: ranked,
+            atoms: ranked
+                .iter()
+                .map(|(rank, phase)| rank << 8 | u32::from(*phase))
+                .collect(),
             levels,
             upto,
             trees_upto,
+            from: from.into_iter().rev().collect(),
         }
+    }
+
+    /// An expression's rank and phase.
+    pub(super) fn atom(&self, atom: u32) -> Option<(u32, Phase)> {
+        let packed = self.atoms.get(atom as usize)?;
+        Some((packed >> 8, *packed as Phase))
+    }
+
+    /// How many expressions there are.
+    pub(super) fn len(&self) -> u32 {
+        self.atoms.len() as u32
     }
 
     fn at_most(&self, phase: Phase, rank: u32) -> u32 {
@@ -102,12 +125,12 @@ fn sums(atoms: &[(u32, Phase)], levels: usize, phase: Phase) -> Vec<u32> {
 }
 
 impl Tally {
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, plan: &Plan) {
         self.phase = 0;
         self.seen = 0;
         self.matched.clear();
+        self.matched.resize(usize::from(plan.phases()), 0);
         self.best = None;
-        self.matched_best.clear();
         self.settled = false;
         self.begun = false;
         self.open = 0;
@@ -115,53 +138,44 @@ impl Tally {
 
     /// Takes in new decisions; the answer is whether any expression was decided.
     pub(super) fn update(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
-        self.matched.resize(usize::from(plan.phases()), 0);
-        for atom in matched.get(self.seen..).unwrap_or(&[]) {
-            let Some(&(rank, phase)) = plan.atoms.get(atom.0 as usize) else {
-                continue;
-            };
-            self.matched
-                .get_mut(usize::from(phase))
-                .into_iter()
-                .for_each(|count| *count += 1);
-            if self.best.is_none_or(|best| rank < best) {
-                self.best = Some(rank);
-                self.matched_best.clear();
-                self.matched_best.resize(usize::from(plan.phases()), 0);
-            }
-            if self.best == Some(rank) {
-                self.matched_best
-                    .get_mut(usize::from(phase))
-                    .into_iter()
-                    .for_each(|count| *count += 1);
-            }
+        let new = matched.get(self.seen..).unwrap_or(&[]);
+        for atom in new {
+            self.count(plan, *atom);
         }
-        let more = (matched.len() - self.seen.min(matched.len())) as u32;
         self.seen = matched.len();
         let before = self.open;
-        self.open = match self.begun && phase == self.phase {
-            true => self.open.saturating_sub(more),
-            false => {
-                self.phase = phase;
-                self.open_streaming(plan)
-            }
-        };
+        if self.begun && phase == self.phase {
+            self.open = self.open.saturating_sub(new.len() as u32);
+        } else {
+            self.phase = phase;
+            let done: u32 = self.matched.iter().skip(usize::from(phase)).sum();
+            let all = plan.from.get(usize::from(phase)).copied().unwrap_or(0);
+            self.open = all.saturating_sub(done);
+        }
         self.settled = self.open == 0;
-        more > 0
+        !new.is_empty()
             || self.begun && self.open < before
             || !std::mem::replace(&mut self.begun, true) && self.open == 0
     }
 
-    fn open_streaming(&self, plan: &Plan) -> u32 {
-        let Some(last) = plan.levels.len().checked_sub(1) else {
-            return 0;
+    #[inline]
+    fn count(&mut self, plan: &Plan, atom: AtomId) {
+        let Some((rank, phase)) = plan.atom(atom.0) else {
+            return;
         };
-        (self.phase..plan.phases())
-            .map(|phase| {
-                let matched = self.matched.get(usize::from(phase)).copied().unwrap_or(0);
-                plan.at_most(phase, last as u32).saturating_sub(matched)
-            })
-            .sum()
+        if let Some(count) = self.matched.get_mut(usize::from(phase)) {
+            *count += 1;
+        }
+        if self.best.is_none_or(|best| rank < best) {
+            self.best = Some(rank);
+            self.matched_best.clear();
+            self.matched_best.resize(usize::from(plan.phases()), 0);
+        }
+        if self.best == Some(rank)
+            && let Some(count) = self.matched_best.get_mut(usize::from(phase))
+        {
+            *count += 1;
+        }
     }
 
     /// Expressions of this level or before that are open; `trees` if those that need one are.
@@ -178,9 +192,7 @@ impl Tally {
         let all: u32 = (self.phase..plan.phases())
             .map(|phase| plan.at_most(phase, rank))
             .sum();
-        let done = matched
-            .iter()
-            .filter_map(|atom| plan.atoms.get(atom.0 as usize));
+        let done = matched.iter().filter_map(|atom| plan.atom(atom.0));
         let done = done
             .filter(|(of, phase)| *of <= rank && *phase >= self.phase && *phase != PHASE_TREE)
             .count();

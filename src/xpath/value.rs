@@ -12,7 +12,7 @@ pub(super) fn is_space(c: char) -> bool {
 
 /// `number(string)`: optional white space and minus around a plain decimal, otherwise NaN.
 pub(super) fn number(text: &str) -> f64 {
-    if let Some(number) = short_number(text) {
+    if let Some(number) = short_number(text.as_bytes()) {
         return number;
     }
     let text = text.trim_matches(is_space);
@@ -27,12 +27,18 @@ pub(super) fn number(text: &str) -> f64 {
     }
 }
 
+/// The same of bytes that are UTF-8.
+pub(super) fn number_of(text: &[u8]) -> f64 {
+    short_number(text)
+        .or_else(|| std::str::from_utf8(text).ok().map(number))
+        .unwrap_or(f64::NAN)
+}
+
 /// A number of few digits: both its digits and the power of ten are exact, so one division rounds right.
-fn short_number(text: &str) -> Option<f64> {
+fn short_number(bytes: &[u8]) -> Option<f64> {
     const POWERS: [f64; 16] = [
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
     ];
-    let bytes = text.as_bytes();
     if bytes.len() > POWERS.len() {
         return None;
     }
