@@ -34,6 +34,7 @@ pub fn run(registry: Registry) -> ExitCode {
     match dispatch(args.verb, registry) {
         Ok(Verdict::Fine) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(1),
+        Ok(Verdict::CannotRun) => ExitCode::from(2),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)

@@ -7,4 +7,6 @@ pub(crate) enum Verdict {
     Fine,
     /// The answer is "no", or mistakes were found: 1.
     No,
+    /// It was asked for what cannot be done: 2.
+    CannotRun,
 }

@@ -23,14 +23,17 @@ pub(super) fn run(args: &Xpath) -> anyhow::Result<Verdict> {
         Err(error) => {
             let under =
                 " ".repeat(error.column.saturating_sub(1)) + &"^".repeat(error.length.max(1));
-            eprintln!("error: {}\n  {}\n  {under}", error.message, args.expr);
+            eprintln!(
+                "error: column {}: {}\n  {}\n  {under}",
+                error.column, error.message, args.expr
+            );
             if let Some(expected) = &error.expected {
                 eprintln!("expected: {expected}");
             }
             if let Some(hint) = &error.hint {
                 eprintln!("hint: {hint}");
             }
-            return Ok(Verdict::No);
+            return Ok(Verdict::CannotRun);
         }
     };
     let bytes = message::read(&args.message)?;

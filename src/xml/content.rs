@@ -30,25 +30,28 @@ impl Scanner {
         sink: &mut S,
     ) -> Result<Step, Box<Error>> {
         let ready = self.ready(buf);
+        // The next `<`, where looking for the end of a leaf has found it already.
+        let mut open = None;
         loop {
             if ready.get(at) != Some(&b'<') {
-                let Some(end) = find::less_than(ready, at) else {
+                let Some(end) = open.or_else(|| find::less_than(ready, at)) else {
                     break;
                 };
-                let run = ready.get(at..end).unwrap_or(&[]);
-                if !self.plain && memchr::memchr3(b'&', b'\r', b']', run).is_some() {
+                if !self.plain && !is_plain(ready, at, end) {
                     break;
                 }
                 if sink.wants_text() {
-                    sink.text_bytes(run);
+                    sink.text_bytes(ready.get(at..end).unwrap_or(&[]));
                 }
                 at = end;
             }
+            open = None;
             let taken = match ready.get(at + 1) {
                 Some(b'/') => self.common_end(ready, &mut at, sink),
                 Some(b'!' | b'?') | None => break,
-                Some(_) => match self.common_start(ready, &mut at, sink) {
+                Some(_) => match self.common_start(ready, &mut at, &mut open, sink) {
                     (Taken::Not, Some(told)) => {
+                        open = None;
                         match self.tell_start(ready, at, &told, sink)? {
                             Step::Next(next) => at = next,
                             other => return Ok(other),
@@ -82,8 +85,7 @@ impl Scanner {
     #[inline(always)]
     fn leaf_end(&self, ready: &[u8], at: usize) -> Option<usize> {
         let end = find::less_than(ready, at).filter(|end| ready.get(end + 1) == Some(&b'/'))?;
-        let run = ready.get(at..end)?;
-        (self.plain || memchr::memchr3(b'&', b'\r', b']', run).is_none()).then_some(end)
+        (self.plain || is_plain(ready, at, end)).then_some(end)
     }
 
     /// An end tag that is the start tag's name and nothing else.
@@ -145,6 +147,7 @@ impl Scanner {
         &mut self,
         ready: &[u8],
         at: &mut usize,
+        open: &mut Option<usize>,
         sink: &mut S,
     ) -> (Taken, Option<Told>) {
         let Some(outer) = self.frames.last() else {
@@ -176,11 +179,26 @@ impl Scanner {
         if empty {
             return (Taken::Not, Some(told));
         }
-        let end = self.base + close as u64 + 1;
         let depth = self.frames.len() as u32 + 1;
         let attributes = !self.records.is_empty();
         let known = self.known.at_mut(place);
         let symbol = known.name.symbol;
+        // A leaf whose end tag stands right behind its text is taken at once.
+        *open = find::less_than(ready, close + 1);
+        if let Some(start) = *open
+            && let Some(next) = known.key().ends_at(ready, start)
+            && (self.plain || is_plain(ready, close + 1, start))
+        {
+            let text = ready.get(close + 1..start).unwrap_or(&[]);
+            let end = self.base + next as u64;
+            let taken = sink.leaf_known((symbol, &mut known.note), depth, text, end);
+            if taken != Taken::Not {
+                self.told = end;
+                (*at, *open) = (next, None);
+                return (taken, None);
+            }
+        }
+        let end = self.base + close as u64 + 1;
         let taken = sink.start_known((symbol, &mut known.note), attributes, depth, end);
         if taken == Taken::Not {
             return (taken, Some(told));
@@ -287,4 +305,11 @@ impl Scanner {
                     .is_some());
         fits.then_some((close, empty))
     }
+}
+
+/// Whether text stands as it is: no reference, carriage return or `]]>` can be in it.
+#[inline(always)]
+fn is_plain(ready: &[u8], at: usize, end: usize) -> bool {
+    let run = ready.get(at..end).unwrap_or(&[]);
+    memchr::memchr3(b'&', b'\r', b']', run).is_none()
 }

@@ -170,9 +170,12 @@ impl Scanner {
             return Ok(Fed::More);
         }
         let first = std::mem::take(&mut self.input.first);
-        // No event comes out of less than five bytes, so nothing can stop here: `<a/>` ends in the
-        // fourth, and for it the rest is fed all the same.
         let fed = self.start(&first, sink)?;
+        if let Fed::Stopped(taken) = fed {
+            // Behind a root as short as `<r>` a byte of the four is unread.
+            self.carry
+                .extend_from_slice(first.get(taken..).unwrap_or(&[]));
+        }
         self.input.first = first;
         self.input.first.clear();
         if matches!(fed, Fed::Stopped(_)) {

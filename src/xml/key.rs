@@ -57,6 +57,17 @@ impl NameKey {
         Self::slow(buf.get(at..at + self.length as usize).unwrap_or(&[])) == self
     }
 
+    /// If the end tag of this name stands at `at` as it usually does, what follows it.
+    #[inline(always)]
+    pub(super) fn ends_at(self, buf: &[u8], at: usize) -> Option<usize> {
+        let close = at + 2 + self.length as usize;
+        let fits = buf.get(close) == Some(&b'>')
+            && buf.get(at + 1) == Some(&b'/')
+            && self.is_whole()
+            && self.stands_at(buf, at + 2);
+        fits.then_some(close + 1)
+    }
+
     #[cold]
     fn slow(name: &[u8]) -> Self {
         let mut bytes = [0; WHOLE];

@@ -48,6 +48,12 @@ pub trait Sink {
         let _ = (known, attributes, depth, end);
         Taken::Not
     }
+    /// Takes an element that contains nothing but this text, which is UTF-8, from its start to its end
+    /// tag. After [`Taken::Not`], nothing has happened, and both are told for themselves.
+    fn leaf_known(&mut self, known: (u64, &mut u64), depth: u32, text: &[u8], end: u64) -> Taken {
+        let _ = (known, depth, text, end);
+        Taken::Not
+    }
     /// Takes the end of an element inside the root by its depth alone. After [`Taken::Not`],
     /// nothing has happened, and `end` follows.
     fn end_known(&mut self, depth: u32, end: u64) -> Taken {
@@ -211,6 +217,15 @@ impl<'a> Tag<'a> {
                 symbol: record.resolved.symbol,
                 value: tag.value(record),
             })
+    }
+
+    /// Symbol and value of each attribute, and the place by which [`Tag::attribute`] gives its name.
+    #[inline]
+    pub(crate) fn values(&self) -> impl Iterator<Item = (u64, &'a str, usize)> + use<'a> {
+        let tag = *self;
+        let all = self.records.iter().zip(0..);
+        all.filter(|(record, _)| !record.declaration)
+            .map(move |(record, place)| (record.resolved.symbol, tag.value(record), place))
     }
 
     /// Symbol of each attribute, and the place by which the rest of it is asked for.

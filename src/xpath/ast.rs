@@ -246,17 +246,6 @@ impl Axis {
             .find(|(_, axis)| *axis == self)
             .map_or("child", |(name, _)| name)
     }
-
-    pub(super) fn is_reverse(self) -> bool {
-        matches!(
-            self,
-            Self::Parent
-                | Self::Ancestor
-                | Self::PrecedingSibling
-                | Self::Preceding
-                | Self::AncestorOrSelf
-        )
-    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

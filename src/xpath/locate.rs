@@ -225,11 +225,13 @@ impl Compiler {
                 if !rest.is_empty() {
                     // Nothing lies below an attribute, a text or a comment.
                     let is_leaf = |place: &Place| place.source != Source::Element;
-                    if !places.iter().all(is_leaf)
-                        || rest
-                            .iter()
-                            .any(|step| step.axis.is_reverse() || step.axis == Axis::Itself)
-                    {
+                    let goes_down = rest.first().is_some_and(|step| {
+                        matches!(
+                            step.axis,
+                            Axis::Child | Axis::Descendant | Axis::Attribute | Axis::Namespace
+                        )
+                    });
+                    if !places.iter().all(is_leaf) || !goes_down {
                         return Err("steps behind an attribute or a text".into());
                     }
                     return Ok(Ok(Logic::Const(false)));

@@ -101,6 +101,21 @@ impl<O: Observer> Sink for Pass<'_, O> {
     }
 
     #[inline(always)]
+    fn leaf_known(&mut self, known: (u64, &mut u64), depth: u32, text: &[u8], end: u64) -> Taken {
+        if depth <= self.observes.max(1)
+            || self.stream.over
+            || !self.stream.leaf_known(self.program, known, text, end)
+        {
+            return Taken::Not;
+        }
+        if self.stream.news(self.tally) {
+            Taken::Stop
+        } else {
+            Taken::Continue
+        }
+    }
+
+    #[inline(always)]
     fn end_known(&mut self, depth: u32, end: u64) -> Taken {
         if depth <= self.observes.max(1)
             || self.stream.over

@@ -118,11 +118,20 @@ impl Plain {
                 self.push(if path.steps.is_empty() { ")" } else { ")/" });
             }
         }
-        for (index, step) in path.steps.iter().enumerate() {
-            if index > 0 {
+        let mut before: Option<&Step> = None;
+        for step in &path.steps {
+            let from_element = before.is_some_and(|before| {
+                matches!(before.test, Test::Name(_)) && before.axis != Axis::Attribute
+            });
+            if is_sideways(step.axis) && !from_element {
+                // sxd-xpath finds nothing beside comments and texts.
+                return None;
+            }
+            if before.is_some() {
                 self.push("/");
             }
             self.step(step)?;
+            before = Some(step);
         }
         Some(())
     }
@@ -201,6 +210,13 @@ impl Plain {
         self.push("]");
         Some(())
     }
+}
+
+fn is_sideways(axis: Axis) -> bool {
+    matches!(
+        axis,
+        Axis::Following | Axis::FollowingSibling | Axis::Preceding | Axis::PrecedingSibling
+    )
 }
 
 fn ends_at_attribute(node: &Node) -> bool {

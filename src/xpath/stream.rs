@@ -138,6 +138,53 @@ impl Stream {
         Some(flags & flags::DEAD != 0 && self.kept.len() >= self.wanted)
     }
 
+    /// An element with text only, for whose start nobody waits; nothing has happened when the answer
+    /// is false.
+    #[inline(always)]
+    pub(super) fn leaf_known(
+        &mut self,
+        program: &Program,
+        (symbol, note): (u64, &mut u64),
+        text: &[u8],
+        end: u64,
+    ) -> bool {
+        let Some(from) = self.facts.frames.last().map(|frame| frame.state) else {
+            return false;
+        };
+        let Some((state, flags)) = self.states.noted(from, symbol, note) else {
+            return false;
+        };
+        let ignored = flags::DEAD | flags::CAPTURES;
+        if flags & !ignored != 0 || !self.node_text.is_empty() {
+            return false;
+        }
+        if self.kept.len() < self.wanted {
+            keep(&mut self.kept, text, self.wanted);
+        }
+        self.here = end;
+        if flags & flags::CAPTURES != 0 {
+            self.leaf_value(program, (state, flags), text);
+        } else {
+            self.facts.element += 1;
+        }
+        true
+    }
+
+    /// The text of a leaf meets its tests where it stands.
+    fn leaf_value(&mut self, program: &Program, (state, flags): (StateId, u8), text: &[u8]) {
+        let takes_nodes = self.takes_nodes;
+        self.push(state, flags);
+        let depth = self.facts.frames.len() as u32 - 1;
+        let Self { facts, states, .. } = self;
+        if let Some(state) = states.get(state) {
+            for end in &state.ends {
+                listen::element_ends(facts, program, states, end, depth, text);
+            }
+        }
+        self.facts.frames.pop();
+        self.takes_nodes = takes_nodes;
+    }
+
     /// An element starts; the answer is whether nothing below it can matter.
     #[inline]
     pub(super) fn enter(&mut self, program: &Program, tag: &Tag<'_>) -> bool {

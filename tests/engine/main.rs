@@ -9,6 +9,7 @@ mod corpus;
 mod generate;
 mod metamorphic;
 mod reasons;
+mod recommendation;
 mod scanner;
 mod streaming;
 mod support;

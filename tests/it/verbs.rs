@@ -167,9 +167,11 @@ fn xpath_says_what_a_filter_would_see() {
         folder.path(),
         &["xpath", "//o:Tier[", file, "--ns", "o=urn:example:orders"],
     );
-    assert_eq!((wrong.code, wrong.out.as_str()), (1, ""));
+    assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
     assert!(
-        wrong.err.contains("//o:Tier[\n") && wrong.err.contains('^'),
+        wrong.err.contains("//o:Tier[\n")
+            && wrong.err.contains('^')
+            && wrong.err.contains("column 10"),
         "{}",
         wrong.err
     );
