@@ -58,6 +58,8 @@ mod route;
 mod serve;
 /// Slow readers and writers.
 mod slow_peers;
+/// Every mode at once, for a while.
+mod soak;
 /// Messages that flow before they are whole.
 mod streaming;
 /// TLS on both sides.
