@@ -23,6 +23,7 @@ use crate::front::{self, Accepting, BindError, Room};
 use crate::net::Budget;
 use crate::snapshot::{self, Listener, Live, Snapshot};
 use crate::telemetry::{AccessLog, AccessLogFormat, Metrics, Writer, names};
+use crate::upstream::{Fleet, Group, Upkeep};
 
 /// Sockets that may wait for a worker to take them: a reload hands over one a listener.
 const MAILBOX_MAX: usize = 1024;
@@ -52,6 +53,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Router {
     live: Arc<Live>,
+    fleet: Arc<Fleet>,
+    upkeep: Upkeep,
     metrics: Arc<Metrics>,
     workers: Vec<WorkerThread>,
     doors: Mutex<HashMap<Arc<str>, Door>>,
@@ -96,7 +99,15 @@ impl Router {
     pub fn start(snapshot: Arc<Snapshot>) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let (access, access_writer) = open_access_log(&snapshot.access_log)?;
-        let live = Arc::new(Live::new(Arc::clone(&snapshot), &metrics));
+        let fleet = Arc::new(Fleet::new(Arc::clone(&metrics)));
+        let upkeep = Upkeep::start(Arc::clone(&fleet), Arc::clone(&metrics)).map_err(|source| {
+            let what = "cannot start the thread that looks after endpoints";
+            StartError::System { what, source }
+        })?;
+        let groups = prepare(&fleet, &upkeep, &snapshot);
+        fleet.commit(groups.clone());
+        upkeep.committed();
+        let live = Arc::new(Live::new(Arc::clone(&snapshot), groups, &metrics));
         let budget = Budget::new(REPLAY_MEMORY_MAX);
         let places = Places::default();
         let connections = TaskTracker::new();
@@ -117,6 +128,8 @@ impl Router {
         let room = Arc::new(Room::new(Arc::clone(&live)));
         let router = Self {
             live,
+            fleet,
+            upkeep,
             room,
             metrics,
             workers,
@@ -130,15 +143,20 @@ impl Router {
     }
 
     /// Puts another configuration in force: new listeners open first, then exchanges that begin
-    /// see the new rules, then listeners that are gone close. A listener that stays where it is
-    /// keeps its socket, whatever else of it changes: connections that come from then on find the
-    /// new settings, and none is turned away in between.
+    /// see the new rules, then listeners that are gone close and servers that are gone drain. A
+    /// listener that stays where it is keeps its socket, whatever else of it changes: connections
+    /// that come from then on find the new settings, and none is turned away in between. Blocks
+    /// until new servers were looked at once, or did not answer in time.
     ///
     /// # Errors
     /// When a new listener cannot be opened; the old configuration then stays in force whole.
     pub fn apply(&self, snapshot: Arc<Snapshot>) -> Result<(), StartError> {
         let bound = self.bind_new(&snapshot)?;
-        self.live.swap(Arc::clone(&snapshot), &self.metrics);
+        let groups = prepare(&self.fleet, &self.upkeep, &snapshot);
+        self.live
+            .swap(Arc::clone(&snapshot), groups.clone(), &self.metrics);
+        self.fleet.commit(groups);
+        self.upkeep.committed();
         self.follow(&snapshot);
         self.open(bound);
         Ok(())
@@ -174,6 +192,12 @@ impl Router {
         &self.metrics
     }
 
+    /// The endpoints' servers and how they stand.
+    #[must_use]
+    pub const fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
     /// Stops accepting, finishes what is in flight, and comes back when all is done or the
     /// drain time is over. Says whether everything was finished.
     pub async fn stop(&self) -> bool {
@@ -205,6 +229,7 @@ impl Router {
             }
         }
         drop((self.live, self.room));
+        self.upkeep.stop();
         if let Some(writer) = take(&self.access_writer) {
             writer.close();
         }
@@ -315,6 +340,14 @@ impl Router {
             listener.is_some()
         });
     }
+}
+
+/// The live endpoints of a configuration, looked at once.
+fn prepare(fleet: &Fleet, upkeep: &Upkeep, snapshot: &Snapshot) -> Vec<Arc<Group>> {
+    let endpoints = snapshot.endpoints.iter();
+    let groups = fleet.prepare(endpoints.map(|endpoint| endpoint.spec.clone()));
+    upkeep.first_look(&groups, &snapshot.dns);
+    groups
 }
 
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {

@@ -12,7 +12,8 @@
 //! | [`xpath`] | expressions, all of a table in one pass |
 //! | [`soap`] | the envelope: what it says of itself, faults in its dialect |
 //! | [`xml`] | bytes to namespaced events, under limits |
-//! | [`upstream`] | connections to endpoints, one message to one of them |
+//! | [`upstream`] | the living endpoints: their servers, who is well, who is next; one message to one of them |
+//! | [`naming`] | names to addresses |
 //! | [`http1`] | HTTP/1.1 on one connection, on either side |
 //! | [`net`] | bodies that are bounded, relayed, sent again |
 //! | [`config`] | what the user wrote, with the place of everything |
@@ -36,6 +37,7 @@ pub mod exchange;
 pub mod filter;
 pub mod front;
 pub mod http1;
+pub mod naming;
 pub mod net;
 pub mod reload;
 pub mod routing;

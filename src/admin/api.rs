@@ -9,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use serde_json::json;
 
+use super::endpoints::{self, Asked};
 use super::server::Admin;
 use crate::reload::Outcome;
 
@@ -26,20 +27,39 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Answer {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let asked = endpoints::asked(&path);
+    let changes = path == "/api/v1/reload" || matches!(asked, Some(Asked::Order(..)));
+    let shown = request.headers().get(AUTHORIZATION);
+    if method == Method::POST && changes && !may_change(admin, peer, shown) {
+        let text = "this call needs `Authorization: Bearer` with the token of `admin.token_file`";
+        return reply(
+            StatusCode::FORBIDDEN,
+            JSON,
+            json!({ "error": text }).to_string(),
+        );
+    }
+    let fleet = admin.reloader.router().fleet();
+    let found = match (&method, asked) {
+        (&Method::GET | &Method::HEAD, Some(Asked::All)) => Some(endpoints::show(fleet, None)),
+        (&Method::GET | &Method::HEAD, Some(Asked::One(name))) => {
+            Some(endpoints::show(fleet, Some(name)))
+        }
+        (&Method::POST, Some(Asked::Order(name, order))) => {
+            let query = request.uri().query();
+            Some(endpoints::give(fleet, name, order, query))
+        }
+        (_, Some(_)) => {
+            let body = json!({ "error": "wrong method" });
+            Some((StatusCode::METHOD_NOT_ALLOWED, body))
+        }
+        (_, None) => None,
+    };
+    if let Some((status, body)) = found {
+        return reply(status, JSON, body.to_string());
+    }
     match (method, path.as_str()) {
         (Method::GET | Method::HEAD, path) => look(admin, path),
-        (Method::POST, "/api/v1/reload") => {
-            if !may_change(admin, peer, request.headers().get(AUTHORIZATION)) {
-                let text =
-                    "this call needs `Authorization: Bearer` with the token of `admin.token_file`";
-                return reply(
-                    StatusCode::FORBIDDEN,
-                    JSON,
-                    json!({ "error": text }).to_string(),
-                );
-            }
-            reload(admin).await
-        }
+        (Method::POST, "/api/v1/reload") => reload(admin).await,
         (_, path) if KNOWN.contains(&path) => reply(
             StatusCode::METHOD_NOT_ALLOWED,
             JSON,
@@ -49,12 +69,13 @@ pub(super) async fn answer(
     }
 }
 
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     "/",
     "/healthz",
     "/readyz",
     "/metrics",
     "/api/v1/config",
+    "/api/v1/endpoints",
     "/api/v1/reload",
 ];
 
@@ -64,7 +85,9 @@ fn look(admin: &Admin, path: &str) -> Answer {
         "/readyz" if admin.is_ready() => reply(StatusCode::OK, TEXT, "ready\n".into()),
         "/readyz" => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n".into()),
         "/metrics" => {
-            let text = admin.reloader.router().metrics().render();
+            let router = admin.reloader.router();
+            router.fleet().observe();
+            let text = router.metrics().render();
             reply(StatusCode::OK, METRICS, text)
         }
         "/api/v1/config" => config(admin),
@@ -172,7 +195,7 @@ fn same(left: &str, right: &str) -> bool {
 }
 
 fn index() -> Answer {
-    let text = "soap-router\n\n/healthz\n/readyz\n/metrics\n/api/v1/config\nPOST /api/v1/reload\n";
+    let text = "soap-router\n\n/healthz\n/readyz\n/metrics\n/api/v1/config\n/api/v1/endpoints\nPOST /api/v1/endpoints/NAME/{drain,disable,enable}\nPOST /api/v1/reload\n";
     reply(StatusCode::OK, TEXT, text.into())
 }
 

@@ -3,6 +3,7 @@
 //! Serves its own small HTTP on its own address; nothing here is on the road of a message.
 
 mod api;
+mod endpoints;
 mod server;
 
 pub use server::{Admin, bind, serve};

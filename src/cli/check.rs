@@ -50,22 +50,34 @@ fn verdict(report: &Report, strict: bool) -> Verdict {
     if bad { Verdict::No } else { Verdict::Fine }
 }
 
-/// What a message may be sent to again, and on what terms.
+/// What a message may be sent to again, and on what terms: what that means for duplicates.
 fn resend(snapshot: &Snapshot, service: &Service) -> Option<String> {
-    let with_backups = service
-        .table
-        .entries
+    let entries = &service.table.entries;
+    let with_backups = entries.iter().find(|entry| !entry.backups.is_empty());
+    let along_list = with_backups
+        .and_then(|entry| snapshot.endpoint(entry.endpoint))
+        .map(|endpoint| match endpoint.resend {
+            Resend::Always => "backups are asked after any failure, also a timeout, so a message may be delivered twice",
+            Resend::IfNotDelivered => {
+                "backups are asked only when an endpoint cannot have got the message"
+            }
+            Resend::Never => "backups are never asked (`resend: never`)",
+        });
+    let endpoints = entries
         .iter()
-        .find(|entry| !entry.backups.is_empty())?;
-    let endpoint = snapshot.endpoint(with_backups.endpoint)?;
-    Some(match endpoint.resend {
-        Resend::Always => "backups are asked after any failure, also a timeout, so a message may be delivered twice"
-            .to_owned(),
-        Resend::IfNotDelivered => {
-            "backups are asked only when an endpoint cannot have got the message".to_owned()
-        }
-        Resend::Never => "backups are never asked (`resend: never`)".to_owned(),
-    })
+        .flat_map(|entry| std::iter::once(&entry.endpoint).chain(&entry.backups));
+    let within = endpoints
+        .filter_map(|id| snapshot.endpoint(*id))
+        .find(|endpoint| endpoint.spec.servers.all.len() > 1)
+        .map(|endpoint| match endpoint.resend_within {
+            Resend::Always => "another server of an endpoint is asked after any failure, also a timeout, so a message may be delivered twice",
+            Resend::IfNotDelivered => {
+                "another server of an endpoint is asked only when the first cannot have got the message"
+            }
+            Resend::Never => "no other server of an endpoint is asked (`resend: never`)",
+        });
+    let told: Vec<&str> = [along_list, within].into_iter().flatten().collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// What is held of a message beyond the decision, and why.

@@ -29,6 +29,7 @@ use crate::filter::Registry;
 use crate::reload::{Reloader, Watcher};
 use crate::snapshot::{self, Snapshot};
 use crate::telemetry::start_logging;
+use crate::upstream;
 
 const ROUTER_YAML: &str = include_str!("../../config/router.yaml");
 const ORDERS_YAML: &str = include_str!("../../filters/orders.yaml");
@@ -167,6 +168,8 @@ async fn start_stubs(snapshot: &mut Snapshot, any_port: bool) -> anyhow::Result<
             )
         })?;
         endpoint.spec.port = socket.local_addr()?.port();
+        let server = upstream::Server::at(endpoint.spec.host.clone(), endpoint.spec.port);
+        endpoint.spec.servers.all = vec![server];
         let behaviour = Behaviour {
             name: endpoint.spec.name.clone(),
             soap: None,

@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 
 use super::address::EndpointUrl;
 use super::amounts::Time;
+use super::names::Namespaces;
 use super::node::{Kind, Node, shorten};
 use super::schema::Book;
+use super::servers::{Affinity, Balance, OperationTimes, Probe, RetryBudget, Server, Suspend};
 use super::shape::{words, written};
 use super::suggest;
 use super::tls::EndpointTls;
+use super::values::OneOrMany;
 use super::written::{Reader, Spanned, Written};
 use crate::diag::Diagnostic;
 
@@ -18,6 +21,34 @@ written! {
     pub struct Endpoint as "an endpoint" {
         /// Where it is: `http://host:port/path`.
         pub url: Spanned<EndpointUrl>,
+        /// The servers behind it; if left out, the one of its `url`.
+        pub servers: Option<OneOrMany<Server>> = None,
+        /// Which of several servers is next.
+        pub balance: Balance = Balance::RoundRobin,
+        /// What binds callers to one server.
+        pub affinity: Option<Affinity> = None,
+        /// Prefixes of the XPaths in this endpoint, beside the predefined ones.
+        pub namespaces: Namespaces = Namespaces::default(),
+        /// How servers are asked whether they are well; not at all if left out.
+        pub probe: Option<Probe> = None,
+        /// When a server that fails is left alone for a while; never if left out.
+        pub suspend: Option<Suspend> = None,
+        /// If fewer servers than this are well, the others are asked too; with 0 a message then gets a fault.
+        pub min_servers: u32 [0..=10_000] = 0,
+        /// How long a server that gets nothing new may take to finish what it has.
+        pub drain: Time [1000..=3_600_000] = Time::secs(30),
+        /// Whether a server that its probe finds unhealthy is drained: what it still has is then broken off in the end.
+        pub drain_unhealthy: bool = true,
+        /// Most servers that one message is sent to, while the ones before failed.
+        pub tries: u32 [1..=100] = 3,
+        /// How many messages may be sent again; within an endpoint a fifth if left out, along a backup list all.
+        pub retry_budget: Option<RetryBudget> = None,
+        /// Most requests at a time to all servers together; no bound if left out.
+        pub max_requests: Option<u32> [1..=1_000_000] = None,
+        /// Most messages that wait while all places are taken; more get the fault `Overloaded` at once.
+        pub max_queue: u32 [0..=1_000_000] = 100,
+        /// How long a message may wait for a place.
+        pub queue_timeout: Time [1..=3_600_000] = Time::secs(5),
         /// The SOAP version it wants; as the message came if left out.
         pub soap: SoapVersion = SoapVersion::Keep,
         /// The WS-Addressing version it wants; as the message came if left out.
@@ -30,7 +61,9 @@ written! {
         pub response_timeout: Time [1..=86_400_000] = Time::secs(60),
         /// Time without a byte of a body, either way, before the attempt is broken off.
         pub idle_timeout: Time [1..=86_400_000] = Time::secs(60),
-        /// Unused connections kept by each worker.
+        /// Operations that may take longer, or less long, than the others; the first that fits counts.
+        pub operations: Vec<Spanned<OperationTimes>> = Vec::new(),
+        /// Unused connections to one server kept by each worker.
         pub max_idle: u32 [0..=100_000] = 64,
         /// How long an unused connection is kept: less than the 5 s after which common servers close theirs.
         pub idle_connection_timeout: Time [0..=86_400_000] = Time::secs(4),
@@ -40,9 +73,9 @@ written! {
         pub bridge: Bridge = Bridge::default(),
         /// When it has failed and a backup is tried.
         pub failover: Failover = Failover::default(),
-        /// Whether a message may be sent again that may have been delivered; along a declared backup list
-        /// `always` if left out.
-        pub resend: Option<Resend> = None,
+        /// Whether a message may be sent again that may have been delivered. Left out: to another server of this
+        /// endpoint `if_not_delivered`, along a declared backup list `always`.
+        pub resend: Option<Spanned<Resend>> = None,
         /// Trust and client certificate, for `https://`.
         pub tls: Option<Spanned<EndpointTls>> = None,
     }
@@ -117,6 +150,10 @@ pub enum FailoverOn {
     Timeout,
     /// The answer is not SOAP where SOAP is due.
     NotSoap,
+    /// No server may be asked: all are suspended, unhealthy or taken out.
+    Down,
+    /// All places are taken, and the queue is full or took too long.
+    Busy,
     /// This HTTP status.
     Status(u16),
     /// A SOAP fault of this blame.
@@ -188,6 +225,8 @@ const FAILOVER_WORDS: &[(&str, FailoverOn)] = &[
     ("reset", FailoverOn::Reset),
     ("timeout", FailoverOn::Timeout),
     ("not-soap", FailoverOn::NotSoap),
+    ("down", FailoverOn::Down),
+    ("busy", FailoverOn::Busy),
 ];
 
 /// What WCF fails over on, as far as HTTP shows it.

@@ -26,6 +26,7 @@ mod node;
 mod request;
 mod router;
 mod schema;
+mod servers;
 mod service;
 mod shape;
 mod suggest;
@@ -54,6 +55,11 @@ pub use names::{Named, Namespaces};
 pub use request::{HeaderName, HostPattern, OperationName, ServicePath};
 pub use router::{AccessFormat, AccessLog, Admin, BackupList, Listener, Reload, Router};
 pub use schema::{router_schema, table_schema};
+pub use servers::{
+    Affinity, AffinityCookie, Balance, CookieName, CookieText, Dns, Expect, Factor, HashOn, OnLost,
+    OperationTimes, Probe, ProbeMethod, ProbePath, RetryBudget, SameSite, Server, ServerAddress,
+    StatusRanges, Suspend,
+};
 pub use service::{
     OnOverflow, Pattern, RouteOn, SenderFaultStatus, Service, SeveralMatches, TableRef, Verify,
 };

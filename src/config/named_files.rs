@@ -21,6 +21,10 @@ impl Router {
             {
                 all.extend([ca, cert, key].into_iter().filter_map(Option::as_mut));
             }
+            let affinity = endpoint.affinity.as_mut();
+            if let Some(cookie) = affinity.and_then(|affinity| affinity.cookie.as_mut()) {
+                all.extend(cookie.secret_file.as_mut());
+            }
         }
         all
     }

@@ -14,6 +14,7 @@ use super::limits::Limits;
 use super::names::Named;
 use super::node::Node;
 use super::schema::Book;
+use super::servers::Dns;
 use super::service::Service;
 use super::shape::{words, written};
 use super::tls::ListenerTls;
@@ -33,6 +34,8 @@ written! {
         pub endpoints: Named<Endpoint>,
         /// Ordered lists of endpoints tried after an entry's endpoint fails, by name.
         pub backup_lists: Named<BackupList> = Named::default(),
+        /// How the names of endpoints and servers are resolved.
+        pub dns: Dns = Dns::default(),
         /// Where the router is watched; without it there is no admin listener.
         pub admin: Option<Admin> = None,
         /// Worker threads; one per core if left out.

@@ -10,16 +10,17 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bridging::{Back, Caller};
 use super::error::Error;
-use super::judge::{Bounds, Failure, Verdict, judge};
+use super::judge::{Bounds, Failure, ReceiverFault, Verdict, judge};
 use super::outbound::Outbound;
 use super::record::{Attempt, Record};
+use super::values::Values;
 use super::worker::Worker;
 use crate::net::{Body, Change, Incoming, OnOverflow, Replay};
 use crate::routing::{Decision, Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
 use crate::soap::Outcome;
 use crate::telemetry::clock;
-use crate::upstream::{Progress, Reply, SendError};
+use crate::upstream::{Group, Progress, Reply, SendError, Turn, Wants};
 
 /// The message's bytes, as often as they are wanted.
 #[derive(Debug, Clone)]
@@ -36,7 +37,22 @@ pub(super) struct Delivered {
     /// A backup was due but the message could not be sent again.
     pub(super) committed: bool,
     /// The endpoint that answered, and its answer.
-    pub(super) result: Result<(EndpointId, Answer), Error>,
+    pub(super) result: Result<Answered, Error>,
+}
+
+/// The endpoint that answered, its answer, and the place at the server that it comes from.
+pub(super) struct Answered {
+    pub(super) endpoint: EndpointId,
+    pub(super) answer: Answer,
+    pub(super) turn: Turn,
+}
+
+impl Answered {
+    /// Nobody wants the answer: that it came is enough.
+    pub(super) fn let_go(self) {
+        self.turn.succeeded();
+        self.answer.let_go();
+    }
 }
 
 /// An answer worth handing on.
@@ -67,6 +83,7 @@ struct Trip<'a> {
     active: &'a Active,
     outbound: Outbound,
     cargo: &'a Cargo,
+    values: &'a Values,
     service: &'a Service,
     /// For endpoints that speak versions of their own.
     caller: Option<&'a Caller>,
@@ -78,9 +95,20 @@ struct Trip<'a> {
     committed: bool,
 }
 
+/// An endpoint that a message may go to.
+struct Destination {
+    id: EndpointId,
+    endpoint: Arc<Endpoint>,
+    group: Arc<Group>,
+    /// Whether other endpoints stand behind it.
+    has_backups: bool,
+}
+
 /// What holds for all attempts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common<'a> {
+    /// What says which server of an endpoint gets the message.
+    pub(super) values: &'a Values,
     /// Whom answers are for, where they have to be bridged.
     pub(super) caller: Option<&'a Caller>,
     /// When all attempts must be over, and how long that was from the start.
@@ -97,7 +125,11 @@ pub(super) async fn all(
     cargo: &Cargo,
     common: Common<'_>,
 ) -> Vec<Delivered> {
-    let Common { caller, time } = common;
+    let Common {
+        values,
+        caller,
+        time,
+    } = common;
     let trip = |outbound, lane| {
         let (attempts, committed) = (Vec::with_capacity(1), false);
         Trip {
@@ -105,6 +137,7 @@ pub(super) async fn all(
             active,
             outbound,
             cargo,
+            values,
             service,
             caller,
             time,
@@ -189,6 +222,7 @@ impl Cargo {
 }
 
 impl Trip<'_> {
+    /// The endpoint, then its backups, until one answers or none may be asked any more.
     async fn run(mut self, delivery: &Delivery) -> Delivered {
         let candidates: SmallVec<[EndpointId; 4]> = [delivery.endpoint]
             .into_iter()
@@ -196,23 +230,24 @@ impl Trip<'_> {
             .collect();
         let mut last: Option<Failure> = None;
         for (at, &id) in candidates.iter().enumerate() {
-            let is_last = at + 1 == candidates.len();
-            let Some(endpoint) = self.active.snapshot.endpoint(id).cloned() else {
+            let Some(destination) = self.destination(id, at + 1 < candidates.len()) else {
                 continue;
             };
-            let Some(body) = self.cargo.body(self.lane) else {
-                self.committed = true;
-                break;
-            };
-            match self.attempt(id, &endpoint, body, is_last).await {
-                Ok(answer) => {
+            match self.ask(&destination).await {
+                Ok((answer, turn)) => {
                     self.cargo.close(self.lane);
-                    return self.done(Ok((id, answer)));
+                    return self.done(Ok(Answered {
+                        endpoint: id,
+                        answer,
+                        turn,
+                    }));
                 }
                 Err(failure) => {
-                    let goes_on = may_go_on(&endpoint, &failure);
-                    last = Some(failure);
-                    if !goes_on {
+                    last = failure.or(last);
+                    let goes_on = last
+                        .as_ref()
+                        .is_some_and(|f| self.may_go_on(&destination, f));
+                    if self.committed || !goes_on {
                         break;
                     }
                 }
@@ -223,22 +258,105 @@ impl Trip<'_> {
         self.done(Err(error))
     }
 
+    fn destination(&self, id: EndpointId, has_backups: bool) -> Option<Destination> {
+        Some(Destination {
+            id,
+            endpoint: self.active.snapshot.endpoint(id).cloned()?,
+            group: self.active.group(id).cloned()?,
+            has_backups,
+        })
+    }
+
+    /// One server of the endpoint after the other, as far as the message may be sent again.
+    async fn ask(&mut self, to: &Destination) -> Result<(Answer, Turn), Option<Failure>> {
+        let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
+        let mut last: Option<Failure> = None;
+        to.group.pay_in();
+        loop {
+            let turn = match self.turn(to, &tried).await {
+                Ok(turn) => turn,
+                // What failed says more than that nobody else is there.
+                Err(_) if last.is_some() => return Err(last),
+                Err(failure) => {
+                    self.note(to, None, Err(&failure), Duration::ZERO);
+                    return Err(Some(failure));
+                }
+            };
+            let Some(body) = self.cargo.body(self.lane) else {
+                self.committed = true;
+                return Err(last);
+            };
+            tried.push(turn.member().id());
+            let several = to.group.may_be_several();
+            let has_servers = several && tried.len() < to.group.tries();
+            let failure = match self.attempt(to, &turn, body, has_servers).await {
+                Ok(answer) => return Ok((answer, turn)),
+                Err(failure) => failure,
+            };
+            let again = has_servers && self.may_try_another(to, &failure);
+            last = Some(failure);
+            if !again {
+                return Err(last);
+            }
+        }
+    }
+
+    /// A place at a server, within the service's own time.
+    async fn turn(&self, to: &Destination, tried: &[u64]) -> Result<Turn, Failure> {
+        let (hash, bound) = self.values.of(to.id);
+        let wants = Wants {
+            draw: self.worker.draw(),
+            hash,
+            bound,
+            headers: self.outbound.headers(),
+        };
+        let turn = to.group.turn(&wants, tried);
+        let turn = match self.time {
+            None => turn.await,
+            Some((until, after)) => timeout_at(until, turn)
+                .await
+                .map_err(|_elapsed| Failure::out_of_time(after))?,
+        };
+        turn.map_err(Failure::no_server)
+    }
+
     async fn attempt(
         &mut self,
-        id: EndpointId,
-        endpoint: &Arc<Endpoint>,
+        to: &Destination,
+        turn: &Turn,
         body: Body,
-        is_last: bool,
+        has_servers: bool,
     ) -> Result<Answer, Failure> {
         let start = clock::now();
-        let verdict = match self.time {
-            None => self.send(id, endpoint, body, is_last).await,
-            Some((until, after)) => timeout_at(until, self.send(id, endpoint, body, is_last))
+        let time = self.time;
+        let sent = self.send(to, turn, body, has_servers);
+        let mut verdict = match time {
+            None => sent.await,
+            Some((until, after)) => timeout_at(until, sent)
                 .await
                 .unwrap_or_else(|_elapsed| Err(Failure::out_of_time(after))),
         };
-        let took = clock::now() - start;
-        let (outcome, why, status) = match &verdict {
+        match &mut verdict {
+            Ok(answer) => answer.credit(turn),
+            // Neither a caller that broke off nor the service's own time is the server's fault.
+            Err(failure) if failure.is_the_servers() => {
+                turn.failed(&failure.name, &failure.why, failure.status);
+            }
+            Err(_) => {}
+        }
+        self.note(to, Some(turn), verdict.as_ref(), clock::now() - start);
+        verdict
+    }
+
+    /// Counts an attempt and keeps it for the log.
+    fn note(
+        &mut self,
+        to: &Destination,
+        turn: Option<&Turn>,
+        verdict: Result<&Answer, &Failure>,
+        took: Duration,
+    ) {
+        let (outcome, why, status) = match verdict {
             Ok(answer) => ("ok".to_owned(), None, answer.status()),
             Err(failure) => (
                 failure.name.clone(),
@@ -246,40 +364,46 @@ impl Trip<'_> {
                 failure.status,
             ),
         };
-        if let Some(meter) = self.active.endpoint_meter(id) {
+        if let Some(meter) = self.active.endpoint_meter(to.id) {
             meter.attempt(&outcome);
             if verdict.is_ok() {
                 meter.seconds.observe(took.as_secs_f64());
             }
         }
-        let name: Arc<str> = endpoint.spec.name.as_str().into();
+        let several = to.group.may_be_several();
+        let server = turn.filter(|_| several);
         self.attempts.push(Attempt {
-            endpoint: name,
+            endpoint: to.endpoint.spec.name.as_str().into(),
+            server: server.map(|turn| turn.member().address()),
             outcome,
             why,
             status,
             took,
         });
-        verdict
     }
 
     async fn send(
         &mut self,
-        id: EndpointId,
-        endpoint: &Endpoint,
+        to: &Destination,
+        turn: &Turn,
         body: Body,
-        is_last: bool,
+        has_servers: bool,
     ) -> Verdict {
+        let Destination {
+            endpoint, group, ..
+        } = to;
         let (body, bridged) = match (&endpoint.bridge, self.caller) {
             (Some(plan), Some(caller)) => {
                 let mut prepared = caller.prepare(plan, body).await?;
                 let body = std::mem::take(&mut prepared.body);
-                self.count(id, "request", prepared.trip.outcome.as_ref());
+                self.count(to.id, "request", prepared.trip.outcome.as_ref());
                 (body, Some((plan, prepared)))
             }
             _ => (body, None),
         };
-        let Some(mut request) = self.outbound.request(&endpoint.spec, body, is_last) else {
+        let spec = endpoint.spec_for(self.values.operation(to.id));
+        let is_last = !has_servers && !to.has_backups;
+        let Some(mut request) = self.outbound.request(spec, body, is_last) else {
             return Err(Failure::router(
                 "the endpoint's address cannot be used with this query",
             ));
@@ -287,34 +411,45 @@ impl Trip<'_> {
         if let Some((_, prepared)) = &bridged {
             prepared.dress(request.headers_mut());
         }
+        if let Some(cookie) = group.cookie().filter(|cookie| cookie.strip) {
+            cookie.strip(request.headers_mut());
+        }
         let sent = self
             .worker
             .client
-            .send(&endpoint.spec, request, &self.cargo.progress(self.lane))
+            .send(
+                spec,
+                turn.member(),
+                request,
+                &self.cargo.progress(self.lane),
+            )
             .await;
         let reply = sent.map_err(Failure::send)?;
         let bounds = Bounds {
             bytes_max: self.service.limits.fault_bytes,
-            idle: endpoint.spec.idle_timeout,
+            idle: spec.idle_timeout,
+            minds_receiver_faults: turn.minds_receiver_faults(),
         };
         let one_way = self.service.table.pattern == Pattern::OneWay;
+        // Once the caller has the head, nobody else can answer any more.
+        let may_resend = (has_servers && endpoint.resend_within == Resend::Always)
+            || (to.has_backups && endpoint.resend == Resend::Always);
         let answer = judge(reply, &endpoint.failover, one_way, bounds).await?;
         let answer = match bridged.filter(|_| !one_way) {
             Some((plan, prepared)) => {
                 let settings = Back {
-                    idle: endpoint.spec.idle_timeout,
+                    idle: spec.idle_timeout,
                     sender_fault: self.service.sender_fault_status,
                 };
                 let (answer, outcome) = prepared.trip.back(plan, answer, settings).await?;
-                self.count(id, "reply", outcome.as_ref());
+                self.count(to.id, "reply", outcome.as_ref());
                 answer
             }
             None => answer,
         };
         match answer {
-            // Once the caller has the head, no backup can answer any more.
-            Answer::Stream(reply) if !is_last => {
-                let begun = reply.begun(endpoint.spec.response_timeout).await;
+            Answer::Stream(reply) if may_resend => {
+                let begun = reply.begun(spec.response_timeout).await;
                 begun.map(Answer::Stream).map_err(Failure::send)
             }
             answer => Ok(answer),
@@ -339,6 +474,30 @@ impl Trip<'_> {
         }
     }
 
+    /// Whether another server of the same endpoint may be asked after this failure.
+    fn may_try_another(&self, to: &Destination, failure: &Failure) -> bool {
+        allows(to.endpoint.resend_within, failure)
+            && failure.triggers(&to.endpoint.failover)
+            && self.has_budget(to, failure)
+    }
+
+    /// Whether the next backup may be asked after this failure.
+    fn may_go_on(&self, to: &Destination, failure: &Failure) -> bool {
+        to.has_backups
+            && allows(to.endpoint.resend, failure)
+            && failure.triggers(&to.endpoint.failover)
+            && (!to.endpoint.budget_along_list || self.has_budget(to, failure))
+    }
+
+    /// What was surely not delivered costs servers nothing and is always sent again.
+    fn has_budget(&self, to: &Destination, failure: &Failure) -> bool {
+        let allowed = failure.undelivered || to.group.may_resend();
+        if let Some(meter) = self.active.endpoint_meter(to.id) {
+            meter.resend(allowed);
+        }
+        allowed
+    }
+
     fn error(&self, last: Option<Failure>) -> Error {
         let Some(last) = last else {
             return Error::RouterInternal("no endpoint to send to");
@@ -354,6 +513,8 @@ impl Trip<'_> {
         }
         // With several endpoints asked, no single one's trouble describes what happened.
         match (self.attempts.len(), last.name.as_str()) {
+            (1, "busy") => Error::EndpointBusy,
+            (1, "lost") => Error::EndpointLost,
             (1, "timeout") => Error::EndpointTimeout,
             (1, "not-soap") => Error::EndpointReply,
             (_, "cannot-bridge-back") => Error::EndpointBridge,
@@ -363,7 +524,7 @@ impl Trip<'_> {
         }
     }
 
-    fn done(self, result: Result<(EndpointId, Answer), Error>) -> Delivered {
+    fn done(self, result: Result<Answered, Error>) -> Delivered {
         Delivered {
             attempts: self.attempts,
             committed: self.committed,
@@ -372,20 +533,16 @@ impl Trip<'_> {
     }
 }
 
-/// Whether the next candidate may be asked after this failure.
-fn may_go_on(endpoint: &Endpoint, failure: &Failure) -> bool {
+/// Whether the message may be sent again by this policy.
+const fn allows(resend: Resend, failure: &Failure) -> bool {
     if failure.out_of_time || matches!(failure.error, Some(SendError::Caller(_))) {
         return false;
     }
-    let resendable = match endpoint.resend {
+    match resend {
         Resend::Always => true,
         Resend::Never => false,
-        Resend::IfNotDelivered => failure
-            .error
-            .as_ref()
-            .is_some_and(SendError::is_undelivered),
-    };
-    resendable && failure.triggers(&endpoint.failover)
+        Resend::IfNotDelivered => failure.undelivered,
+    }
 }
 
 impl Answer {
@@ -402,6 +559,28 @@ impl Answer {
             Self::Whole(response) => Some(response.status().as_u16()),
             Self::Changed { head, .. } => Some(head.status.as_u16()),
             Self::Accepted => None,
+        }
+    }
+
+    /// Puts it down to the server, and binds the caller to it.
+    fn credit(&mut self, turn: &Turn) {
+        match self {
+            Self::Whole(response)
+                if turn.minds_receiver_faults()
+                    && response.extensions().get::<ReceiverFault>().is_some() =>
+            {
+                let why = "it answered with a fault that blames the receiver";
+                turn.failed("receiver-fault", why, Some(response.status().as_u16()));
+            }
+            // Whether the rest of it comes is told when the exchange is closed.
+            Self::Stream(_) | Self::Changed { .. } => {}
+            _ => turn.succeeded(),
+        }
+        match self {
+            Self::Stream(reply) => turn.bind(reply.response.headers_mut()),
+            Self::Whole(response) => turn.bind(response.headers_mut()),
+            Self::Changed { head, .. } => turn.bind(&mut head.headers),
+            Self::Accepted => {}
         }
     }
 }

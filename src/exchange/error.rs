@@ -114,6 +114,12 @@ pub enum Error {
         /// What the last one wanted us to wait, if it said.
         retry_after: Option<String>,
     },
+    /// The only endpoint has no place, and its queue is full or took too long.
+    #[error("the endpoint for this message is busy; try again shortly")]
+    EndpointBusy,
+    /// The caller is bound to a server that is gone, and may get no other.
+    #[error("the server that this caller is bound to is gone")]
+    EndpointLost,
     /// The only endpoint was too slow.
     #[error("the endpoint for this message did not answer in time")]
     EndpointTimeout,
@@ -154,7 +160,8 @@ impl Error {
             Self::SenderUnknownService => Reason::UnknownService,
             Self::Undecidable(Undecidable::NoMatch) => Reason::NoMatchingFilter,
             Self::Undecidable(Undecidable::Several(_)) => Reason::SeveralFiltersMatched,
-            Self::EndpointsUnavailable { .. } => Reason::EndpointsUnavailable,
+            Self::EndpointsUnavailable { .. } | Self::EndpointLost => Reason::EndpointsUnavailable,
+            Self::EndpointBusy => Reason::Overloaded,
             Self::EndpointTimeout => Reason::EndpointTimeout,
             Self::EndpointReply | Self::EndpointBridge => Reason::BadEndpointReply,
             Self::RouterOverloaded => Reason::Overloaded,
@@ -184,6 +191,8 @@ impl Error {
             | Self::SenderUnknownService
             | Self::Undecidable(Undecidable::NoMatch) => Blame::Sender,
             Self::EndpointsUnavailable { .. }
+            | Self::EndpointBusy
+            | Self::EndpointLost
             | Self::EndpointTimeout
             | Self::EndpointReply
             | Self::EndpointBridge => Blame::Endpoint,
@@ -208,6 +217,16 @@ impl Error {
         matches!(self.blame(), Blame::Endpoint) || matches!(self, Self::RouterOverloaded)
     }
 
+    /// The status that goes with it: the reason's, but for a lost server, which is 503 so that a
+    /// caller can tell that it must begin anew.
+    #[must_use]
+    pub const fn http_status(&self, of_reason: u16) -> u16 {
+        match self {
+            Self::EndpointLost => 503,
+            _ => of_reason,
+        }
+    }
+
     /// What the log says beyond the caller's text.
     #[must_use]
     pub const fn detail(&self) -> Option<&'static str> {
@@ -222,7 +241,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<&str> {
         match self {
             Self::EndpointsUnavailable { retry_after } => retry_after.as_deref(),
-            Self::RouterOverloaded => Some("1"),
+            Self::RouterOverloaded | Self::EndpointBusy => Some("1"),
             _ => None,
         }
     }
@@ -364,6 +383,8 @@ mod tests {
                 500,
                 true,
             ),
+            (Error::EndpointBusy, "Overloaded", 503, 503, true),
+            (Error::EndpointLost, "EndpointsUnavailable", 503, 503, true),
             (Error::EndpointTimeout, "EndpointTimeout", 500, 500, true),
             (Error::EndpointReply, "BadEndpointReply", 500, 500, true),
             (Error::EndpointBridge, "BadEndpointReply", 500, 500, true),
@@ -397,12 +418,12 @@ mod tests {
         for (error, name, status11, status12, retry) in cases {
             assert_eq!(error.reason().name(), name, "{error:?}");
             assert_eq!(
-                error.reason().http_status(Version::Soap11),
+                error.http_status(error.reason().http_status(Version::Soap11)),
                 status11,
                 "{error:?}"
             );
             assert_eq!(
-                error.reason().http_status(Version::Soap12),
+                error.http_status(error.reason().http_status(Version::Soap12)),
                 status12,
                 "{error:?}"
             );

@@ -15,9 +15,8 @@ use tokio::time::timeout;
 use super::arrival::with_media;
 use super::deliver::Answer;
 use crate::net::Incoming;
-use crate::snapshot::Failover;
 use crate::soap::{BridgeError, FaultClass, read_fault};
-use crate::upstream::{Reply, SendError};
+use crate::upstream::{NoServer, Reply, SendError, Triggers};
 
 /// What reading an answer may cost, to see whether it is a fault.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +25,13 @@ pub(super) struct Bounds {
     pub(super) bytes_max: u64,
     /// Longest silence.
     pub(super) idle: Duration,
+    /// Whether it matters for the server's health that a fault blames the receiver.
+    pub(super) minds_receiver_faults: bool,
 }
+
+/// Marks an answer that is a fault and blames the receiver, for the server's health.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReceiverFault;
 
 /// The judgement.
 pub(super) type Verdict = Result<Answer, Failure>;
@@ -41,6 +46,8 @@ pub(super) struct Failure {
     pub(super) status: Option<u16>,
     pub(super) retry_after: Option<String>,
     pub(super) error: Option<SendError>,
+    /// The message cannot have reached anybody.
+    pub(super) undelivered: bool,
     /// The service's own time was over: no other endpoint is asked.
     pub(super) out_of_time: bool,
     /// The message, or the answer to it, cannot be bridged.
@@ -54,6 +61,7 @@ impl Failure {
             why: error.to_string(),
             status: None,
             retry_after: None,
+            undelivered: error.is_undelivered(),
             error: Some(error),
             out_of_time: false,
             bridge: None,
@@ -67,8 +75,34 @@ impl Failure {
             status: None,
             retry_after: None,
             error: None,
+            undelivered: false,
             out_of_time: false,
             bridge: None,
+        }
+    }
+
+    /// There was no server to ask.
+    pub(super) fn no_server(why: NoServer) -> Self {
+        let (name, text) = match &why {
+            NoServer::Dns(problem) => ("dns", problem.as_str()),
+            NoServer::Down(_) => ("down", "no server may be asked"),
+            NoServer::Busy => (
+                "busy",
+                "all places are taken, and the queue gave none in time",
+            ),
+            NoServer::Lost => ("lost", "the server that the caller is bound to is gone"),
+            NoServer::Tried => ("down", "every server was asked already"),
+        };
+        let seconds = |wait: &Duration| wait.as_secs().max(1).to_string();
+        Self {
+            name: name.into(),
+            undelivered: true,
+            retry_after: match &why {
+                NoServer::Down(wait) => wait.as_ref().map(seconds),
+                NoServer::Busy => Some("1".into()),
+                _ => None,
+            },
+            ..Self::router(text)
         }
     }
 
@@ -133,31 +167,28 @@ impl Failure {
             status: Some(status.as_u16()),
             retry_after,
             error: None,
+            undelivered: false,
             out_of_time: false,
             bridge: None,
         }
     }
 
+    /// Whether the server is to blame: no caller that broke off, no time of the service's own.
+    pub(super) const fn is_the_servers(&self) -> bool {
+        let callers = matches!(self.error, Some(SendError::Caller(_)));
+        !callers && !self.out_of_time && self.bridge.is_none()
+    }
+
     /// Whether the configuration lists this failure.
-    pub(super) fn triggers(&self, failover: &Failover) -> bool {
-        let listed = |name: &str| failover.on.iter().any(|on| on == name);
-        match self.status {
-            Some(status) if failover.statuses.contains(&status) => true,
-            Some(_) => match self.name.as_str() {
-                "receiver-fault" => failover.receiver_fault,
-                "cannot-bridge-back" => false,
-                "timeout" => listed("timeout"),
-                _ => listed("not-soap"),
-            },
-            None => listed(&self.name),
-        }
+    pub(super) fn triggers(&self, failover: &Triggers) -> bool {
+        failover.hit(&self.name, self.status)
     }
 }
 
 /// Judges an answer by its head, and by its body where the head leaves it open.
 pub(super) async fn judge(
     reply: Reply,
-    failover: &Failover,
+    failover: &Triggers,
     one_way: bool,
     bounds: Bounds,
 ) -> Verdict {
@@ -189,14 +220,15 @@ pub(super) async fn judge(
         let why = format!("status {} with {kind} is no SOAP answer", status.as_u16());
         return Err(Failure::reply(name, why, status, headers));
     }
-    if listed || (failover.receiver_fault && !status.is_success()) {
+    let minds = failover.receiver_fault || bounds.minds_receiver_faults;
+    if listed || (minds && !status.is_success()) {
         return look_inside(reply, failover, bounds).await;
     }
     Ok(Answer::Stream(reply))
 }
 
 /// Reads an answer that may be a fault, to know.
-async fn look_inside(reply: Reply, failover: &Failover, bounds: Bounds) -> Verdict {
+async fn look_inside(reply: Reply, failover: &Triggers, bounds: Bounds) -> Verdict {
     let (head, body) = reply.response.into_parts();
     let (status, headers) = (head.status, &head.headers);
     let fail = |name: String, why: &str| {
@@ -218,7 +250,13 @@ async fn look_inside(reply: Reply, failover: &Failover, bounds: Bounds) -> Verdi
             "receiver-fault".into(),
             "a Receiver fault, which is listed in `failover`",
         ),
-        Some(_) => Ok(Answer::Whole(Response::from_parts(head, bytes))),
+        Some(class) => {
+            let mut response = Response::from_parts(head, bytes);
+            if class == FaultClass::Receiver {
+                response.extensions_mut().insert(ReceiverFault);
+            }
+            Ok(Answer::Whole(response))
+        }
         None if failover.statuses.contains(&status.as_u16()) => {
             fail(format!("status-{}", status.as_u16()), "no SOAP fault in it")
         }

@@ -18,6 +18,7 @@ mod reply;
 mod road;
 mod root_part;
 mod settle;
+mod values;
 mod verify;
 mod worker;
 

@@ -51,6 +51,11 @@ impl Outbound {
         }
     }
 
+    /// The caller's fields, for who looks a cookie up; gone once the last request was made.
+    pub(super) const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The request for one endpoint. `last` says that there will be no other, so nothing has
     /// to be kept.
     pub(super) fn request(

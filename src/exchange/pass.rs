@@ -2,18 +2,26 @@
 //!
 //! They go to the service's default endpoint as they are, and its answer comes back as it is.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
+use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::arrival::{self, Arrival};
+use super::deliver::{Answer, Cargo};
+use super::judge::Failure;
 use super::outbound::Outbound;
 use super::receive::Parcel;
 use super::record::{Attempt, Outcome, Record};
 use super::reply;
+use super::values::Values;
 use super::worker::Worker;
 use crate::net::{self, Body};
-use crate::snapshot::{Active, Service};
-use crate::upstream::Progress;
+use crate::routing::EndpointId;
+use crate::snapshot::{Active, Endpoint, Service};
+use crate::upstream::{Group, Progress, Turn, Wants};
 
 /// Whether the request can carry no envelope.
 pub(super) fn is_not_soap(method: &Method) -> bool {
@@ -31,7 +39,8 @@ pub(super) async fn pass(
     let endpoint = service
         .default_endpoint
         .and_then(|id| Some((id, active.snapshot.endpoint(id)?)));
-    let Some((id, endpoint)) = endpoint else {
+    let found = endpoint.and_then(|(id, endpoint)| Some((id, endpoint, active.group(id)?)));
+    let Some((id, endpoint, group)) = found else {
         return reply::refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             "This is a SOAP service: send the envelope with POST.",
@@ -41,59 +50,151 @@ pub(super) async fn pass(
     record.outcome = Outcome::Passed;
     let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
-    let mut outbound = Outbound::new(arrival.head, &arrival.origin);
+    let values = Values::of_head(active, id, &arrival.head.headers);
+    let outbound = Outbound::new(arrival.head, &arrival.origin);
     let cargo = has_body.then(|| {
         let parcel = Parcel::new(arrival.body, length, service.limits);
         parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone())
     });
-    let body = match &cargo {
+    let body = || match &cargo {
         Some(replay) => replay.reader(0).map_or(Body::Empty, Body::Replay),
         None => Body::Full(Bytes::new()),
     };
-    let Some(request) = outbound.request(&endpoint.spec, body, true) else {
-        return reply::refuse(
-            StatusCode::BAD_REQUEST,
-            "This query cannot be passed on.",
-            record,
-        );
-    };
     record.endpoints.push(endpoint.spec.name.as_str().into());
-    let start = tokio::time::Instant::now();
     let progress = cargo
         .as_ref()
         .map_or_else(Progress::default, |replay| Progress::of(replay.clone(), 0));
-    match worker.client.send(&endpoint.spec, request, &progress).await {
-        Ok(answer) => {
-            if let Some(meter) = active.endpoint_meter(id) {
-                meter.attempt("ok");
+    let mut trip = Trip {
+        progress,
+        worker,
+        active,
+        id,
+        endpoint,
+        group,
+        outbound,
+        values,
+    };
+    let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
+    loop {
+        // A body that is still arriving can be sent once only.
+        let again = !has_body && tried.len() + 1 < group.tries();
+        match trip.attempt(body(), &mut tried).await {
+            Ok((answer, turn)) => {
+                let idle = endpoint.spec.idle_timeout;
+                record.turn = Some(turn);
+                let cargo = cargo.map(Cargo::Stream);
+                return reply::answer(answer, idle, cargo, record);
             }
-            reply::answer(
-                super::deliver::Answer::Stream(answer),
-                endpoint.spec.idle_timeout,
-                cargo.map(super::deliver::Cargo::Stream),
-                record,
-            )
+            Err(failed) => {
+                record.attempts.push(failed.attempt);
+                if !(again && failed.undelivered) {
+                    return reply::refuse(failed.status, failed.text, record);
+                }
+            }
         }
-        Err(error) => {
-            if let Some(meter) = active.endpoint_meter(id) {
-                meter.attempt(error.name());
+    }
+}
+
+/// One request on its way through an endpoint's servers.
+struct Trip<'a> {
+    progress: Progress,
+    worker: &'a Worker,
+    active: &'a Active,
+    id: EndpointId,
+    endpoint: &'a Endpoint,
+    group: &'a Arc<Group>,
+    outbound: Outbound,
+    values: Values,
+}
+
+/// An attempt without an answer.
+struct Failed {
+    attempt: Attempt,
+    undelivered: bool,
+    status: StatusCode,
+    text: &'static str,
+}
+
+impl Trip<'_> {
+    async fn attempt(
+        &mut self,
+        body: Body,
+        tried: &mut SmallVec<[u64; 4]>,
+    ) -> Result<(Answer, Turn), Failed> {
+        let start = Instant::now();
+        let (hash, bound) = self.values.of(self.id);
+        let wants = Wants {
+            draw: self.worker.draw(),
+            hash,
+            bound,
+            headers: self.outbound.headers(),
+        };
+        let turn = self.group.turn(&wants, tried).await;
+        let turn = turn.map_err(|why| {
+            let failure = Failure::no_server(why);
+            self.failed(None, &failure, false, start)
+        })?;
+        tried.push(turn.member().id());
+        let Some(mut request) = self.outbound.request(&self.endpoint.spec, body, false) else {
+            let failure = Failure::router("this query cannot be passed on");
+            return Err(Failed {
+                status: StatusCode::BAD_REQUEST,
+                text: "This query cannot be passed on.",
+                ..self.failed(Some(&turn), &failure, false, start)
+            });
+        };
+        if let Some(cookie) = self.group.cookie().filter(|cookie| cookie.strip) {
+            cookie.strip(request.headers_mut());
+        }
+        let (spec, member) = (&self.endpoint.spec, turn.member());
+        match self
+            .worker
+            .client
+            .send(spec, member, request, &self.progress)
+            .await
+        {
+            Ok(mut answer) => {
+                turn.bind(answer.response.headers_mut());
+                if let Some(meter) = self.active.endpoint_meter(self.id) {
+                    meter.attempt("ok");
+                }
+                Ok((Answer::Stream(answer), turn))
             }
-            record.attempts.push(Attempt {
-                endpoint: endpoint.spec.name.as_str().into(),
-                outcome: error.name().to_owned(),
-                why: Some(error.to_string()),
+            Err(error) => {
+                let failure = Failure::send(error);
+                turn.failed(&failure.name, &failure.why, None);
+                Err(self.failed(Some(&turn), &failure, failure.undelivered, start))
+            }
+        }
+    }
+
+    fn failed(
+        &self,
+        turn: Option<&Turn>,
+        failure: &Failure,
+        undelivered: bool,
+        start: Instant,
+    ) -> Failed {
+        if let Some(meter) = self.active.endpoint_meter(self.id) {
+            meter.attempt(&failure.name);
+        }
+        let several = self.group.may_be_several();
+        Failed {
+            attempt: Attempt {
+                endpoint: self.endpoint.spec.name.as_str().into(),
+                server: turn.filter(|_| several).map(|t| t.member().address()),
+                outcome: failure.name.clone(),
+                why: Some(failure.why.clone()),
                 status: None,
                 took: start.elapsed(),
-            });
-            let status = match error.name() {
+            },
+            undelivered,
+            status: match failure.name.as_str() {
                 "timeout" => StatusCode::GATEWAY_TIMEOUT,
+                "busy" | "lost" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::BAD_GATEWAY,
-            };
-            reply::refuse(
-                status,
-                "The service behind this address does not answer.",
-                record,
-            )
+            },
+            text: "The service behind this address does not answer.",
         }
     }
 }

@@ -102,6 +102,20 @@ impl Parcel {
         Ok(())
     }
 
+    /// Reads on until the first child of Body is known: how long the endpoint may take depends on it.
+    ///
+    /// # Errors
+    /// As [`Parcel::until_decided`].
+    pub(super) async fn until_operation(&mut self, probe: &mut Probe<'_>) -> Result<(), Error> {
+        while probe.facts().operation.is_none() {
+            match self.read().await? {
+                Some(chunk) => probe.feed(&chunk)?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Reads on until the message is complete or longer than may be held: with
     /// `on_overflow: refuse` nothing is sent that could not be sent again.
     ///
@@ -118,7 +132,7 @@ impl Parcel {
     }
 
     /// The next bytes, also kept; `None` at the end.
-    async fn read(&mut self) -> Result<Option<Bytes>, Error> {
+    pub(super) async fn read(&mut self) -> Result<Option<Bytes>, Error> {
         let Some(rest) = &mut self.rest else {
             return Ok(None);
         };
@@ -177,7 +191,8 @@ impl Parcel {
         self.limits.message_bytes.unwrap_or(u64::MAX)
     }
 
-    fn whole(&mut self) -> Bytes {
+    /// All bytes read so far.
+    pub(super) fn whole(&mut self) -> Bytes {
         if self.held.len() > 1 {
             self.held = vec![self.held.concat().into()];
         }

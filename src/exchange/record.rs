@@ -20,6 +20,7 @@ use super::worker::{ExchangeId, Place};
 use crate::net::{BodyError, OnEnd};
 use crate::soap::{Reason, Version};
 use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter, clock};
+use crate::upstream::Turn;
 
 /// How an exchange ended, as metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
     pub(super) endpoint: Arc<str>,
+    /// The server, where the endpoint has several.
+    pub(super) server: Option<SocketAddr>,
     pub(super) outcome: String,
     pub(super) why: Option<String>,
     pub(super) status: Option<u16>,
@@ -82,6 +85,8 @@ pub(super) struct Story {
     pub(super) error: Option<String>,
     /// Given back when the record is closed.
     pub(super) place: Option<Place>,
+    /// The place at the server that answers, given back with it.
+    pub(super) turn: Option<Turn>,
     log: AccessLog,
     metrics: Arc<Metrics>,
     closed: bool,
@@ -120,6 +125,7 @@ impl Record {
             reason: None,
             error: None,
             place: None,
+            turn: None,
             log,
             metrics,
             closed: false,
@@ -146,6 +152,9 @@ impl Record {
             return;
         }
         self.place = None;
+        if let Some(turn) = self.turn.take().filter(|_| broken.is_none()) {
+            turn.succeeded();
+        }
         let took = clock::now() - self.start;
         if let Some(meter) = &self.meter {
             meter.in_flight.dec();
@@ -201,6 +210,15 @@ impl Record {
             [only] => _ = line.field("endpoint", &**only),
             several => _ = line.field("endpoint", several.iter().map(|e| &**e).collect::<Vec<_>>()),
         }
+        let answered = self.attempts.iter().filter(|a| a.outcome == "ok");
+        let servers: Vec<String> = answered
+            .filter_map(|a| Some(a.server?.to_string()))
+            .collect();
+        match servers.as_slice() {
+            [] => {}
+            [only] => _ = line.field("server", only.as_str()),
+            several => _ = line.field("server", several),
+        }
         // A first try that worked says nothing that `endpoint` and `status` do not say.
         if self.attempts.len() > 1 || self.attempts.iter().any(|a| a.outcome != "ok") {
             line.field(
@@ -254,6 +272,9 @@ impl Attempt {
             "outcome": self.outcome,
             "duration_ms": milliseconds(self.took),
         });
+        if let (Some(server), Some(object)) = (self.server, value.as_object_mut()) {
+            object.insert("server".into(), server.to_string().into());
+        }
         if let (Some(why), Some(object)) = (&self.why, value.as_object_mut()) {
             object.insert("why".into(), why.as_str().into());
         }
@@ -319,6 +340,15 @@ impl OnEnd for CloseAtEnd {
         if let Some(cargo) = cargo {
             drain(cargo.take_rest());
             cargo.note(&mut record);
+        }
+        if let Some(turn) = &record.turn {
+            match error {
+                Some(error @ BodyError::Reply(_)) => turn.failed("reset", &error.to_string(), None),
+                Some(error @ BodyError::Idle(_)) => {
+                    turn.failed("timeout", &error.to_string(), None);
+                }
+                _ => {}
+            }
         }
         let broken = match error {
             Some(error) => error.to_string(),

@@ -110,7 +110,7 @@ pub(super) fn fault(error: &Error, dialect: &Dialect, mut record: Record) -> Res
     };
     let body = Bytes::from(fault.write());
     let content_type = fault.content_type();
-    let status = fault.http_status();
+    let status = error.http_status(fault.http_status());
     record.reason = Some(reason);
     record.error = Some(error.detail().map_or_else(|| text.clone(), str::to_owned));
     record.outcome = Outcome::RouterFault;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::arrival::{self, Arrival, HeadFacts, Origin, Slip};
 use super::bridging::Caller;
-use super::deliver::{self, Cargo, Delivered};
+use super::deliver::{self, Answered, Cargo, Delivered};
 use super::drain::drain;
 use super::error::Error;
 use super::outbound::Outbound;
@@ -25,9 +25,10 @@ use super::receive::Parcel;
 use super::record::Record;
 use super::reply::{self, Dialect};
 use super::root_part::RootPart;
+use super::values::{self, Values};
 use super::verify::Verifier;
 use super::worker::Worker;
-use crate::filter::{self, Probe};
+use crate::filter::{self, Around, Probe};
 use crate::net::{self, Body};
 use crate::routing::{self, Decision, EndpointId, Pattern};
 use crate::snapshot::{Active, OnOverflow, Service, ServiceId};
@@ -71,6 +72,15 @@ pub async fn handle(worker: &Worker, arrival: Arrival) -> Response<Body> {
     .await
 }
 
+/// What is known of a message when it can be sent.
+struct Routed {
+    decision: Decision,
+    /// Looks at what is still to come (`verify: full`).
+    verify: Option<Verifier>,
+    /// What says which server it goes to.
+    values: Values,
+}
+
 /// One SOAP request under way.
 struct Journey<'a> {
     worker: &'a Worker,
@@ -102,10 +112,10 @@ impl Journey<'_> {
             }
         };
         match routed {
-            Ok((decision, verify)) => {
-                self.note_choice(&decision);
+            Ok(routed) => {
+                self.note_choice(&routed.decision);
                 let outbound = Outbound::new(head, &origin);
-                self.send(&decision, verify, parcel, outbound, time).await
+                self.send(routed, parcel, outbound, time).await
             }
             Err(error) => {
                 self.record.request_bytes = parcel.bytes();
@@ -121,7 +131,7 @@ impl Journey<'_> {
         head: &Parts,
         origin: &Origin,
         parcel: &mut Parcel,
-    ) -> Result<(Decision, Option<Verifier>), Error> {
+    ) -> Result<Routed, Error> {
         let facts = HeadFacts::read(&head.headers)?;
         let media = facts.media?;
         self.tolerate(&facts.slips)?;
@@ -173,40 +183,73 @@ impl Journey<'_> {
             }
             held?;
         }
+        // Of a multipart message what the decision took to read must do.
+        if root.is_none() && values::wants_operation(self.active, &decision) {
+            parcel.until_operation(&mut probe).await?;
+            self.note_facts(&probe);
+        }
+        let around = Around {
+            action: facts.action.as_deref(),
+            url: &url,
+            charset: media.charset.as_deref(),
+            limits: service.limits.xml,
+            now: self.worker.now(),
+        };
+        let headers = &head.headers;
+        let values = Values::read(
+            self.active,
+            &decision,
+            headers,
+            probe.facts(),
+            parcel,
+            &media,
+            &around,
+        )
+        .await?;
+        let routed = |verify| Routed {
+            decision,
+            verify,
+            values,
+        };
         if !service.verify_full {
-            return Ok((decision, None));
+            return Ok(routed(None));
         }
         let mut verify = Verifier::new(service.limits.xml, &media, parcel.held());
         if parcel.is_complete() {
             verify.finish()?;
-            return Ok((decision, None));
+            return Ok(routed(None));
         }
-        Ok((decision, Some(verify)))
+        Ok(routed(Some(verify)))
     }
 
     /// Steps 4 and 5.
     async fn send(
         mut self,
-        decision: &Decision,
-        verify: Option<Verifier>,
+        routed: Routed,
         parcel: Parcel,
         outbound: Outbound,
         time: Option<(Instant, Duration)>,
     ) -> Response<Body> {
+        let Routed {
+            decision,
+            verify,
+            values,
+        } = routed;
         let one_way = self.service.table.pattern == Pattern::OneWay;
         if let Some(meter) = &self.record.meter {
             meter.mode(self.service.mode.kind.name());
             meter.held_bytes.inc_by(parcel.bytes());
         }
-        let cargo = self.load(decision, verify, parcel);
+        let cargo = self.load(&decision, verify, parcel);
         let delivered = deliver::all(
             self.worker,
             self.active,
-            decision,
+            &decision,
             outbound,
             self.service,
             &cargo,
             deliver::Common {
+                values: &values,
                 caller: self.caller.as_ref(),
                 time,
             },
@@ -225,24 +268,32 @@ impl Journey<'_> {
             self.record.committed |= committed;
             match result {
                 Ok(answer) if chosen.is_none() => chosen = Some(answer),
-                Ok((_, surplus)) => surplus.let_go(),
+                Ok(surplus) => surplus.let_go(),
                 Err(failed) => error = error.or(Some(failed)),
             }
         }
-        let Some((endpoint, answer)) = chosen else {
+        let Some(Answered {
+            endpoint,
+            answer,
+            turn,
+        }) = chosen
+        else {
             let error = error.unwrap_or(Error::RouterInternal("nothing was sent"));
             drain(cargo.take_rest());
             return reply::fault(&error, &self.dialect, self.record);
         };
         if one_way {
+            turn.succeeded();
             answer.let_go();
             return reply::accepted(Some(cargo), self.record);
         }
+        let operation = values.operation(endpoint);
         let mut idle = self.service.limits.body_idle_timeout;
         if let Some(endpoint) = self.active.snapshot.endpoint(endpoint) {
             self.record.endpoints = vec![endpoint.spec.name.as_str().into()];
-            idle = endpoint.spec.idle_timeout;
+            idle = endpoint.spec_for(operation).idle_timeout;
         }
+        self.record.turn = Some(turn);
         reply::answer(answer, idle, Some(cargo), self.record)
     }
 
@@ -298,7 +349,10 @@ impl Journey<'_> {
         let lanes: SmallVec<[bool; 4]> = decision
             .deliveries
             .iter()
-            .map(|delivery| !delivery.backups.is_empty())
+            .map(|delivery| {
+                let group = self.active.group(delivery.endpoint);
+                !delivery.backups.is_empty() || group.is_some_and(|group| group.may_be_several())
+            })
             .collect();
         let on_overflow = match self.service.on_overflow {
             OnOverflow::Spool => net::OnOverflow::Spool,

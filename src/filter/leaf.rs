@@ -104,6 +104,11 @@ impl Leaf {
                 .arrival
                 .certificate
                 .is_some_and(|shown| test.holds(shown)),
+            // Known when the message was read whole; asked elsewhere.
+            Self::Percent {
+                sticky: Some(Sticky::XPath(_)),
+                ..
+            } => return None,
             Self::Percent { share, sticky } => draw(known, sticky.as_ref()) < *share,
             Self::Custom { filter, .. } => filter.matches(&MessageView {
                 headers: known.arrival.headers,
@@ -204,9 +209,13 @@ impl HeaderTest {
 fn draw(known: &Known<'_>, sticky: Option<&Sticky>) -> f64 {
     let key = match sticky {
         Some(Sticky::Header(name)) => known.arrival.headers.get(name).map(|v| v.as_bytes()),
-        Some(Sticky::XPath { .. }) | None => None,
+        Some(Sticky::XPath(_)) | None => None,
     };
-    let number = key.map_or(known.arrival.draw, hash);
+    percent(key.map_or(known.arrival.draw, hash))
+}
+
+/// A number as a share, 0 to 100.
+pub(super) fn percent(number: u64) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "32 bits fit a double exactly")]
     let unit = (number >> 32) as f64 / (u64::from(u32::MAX) + 1) as f64;
     unit * 100.0

@@ -14,6 +14,7 @@ mod set;
 mod spec;
 mod state;
 mod trial;
+mod value;
 
 pub use address::{Address, AddressPattern};
 pub use custom::{CustomError, MessageFilter, MessageView, Registry};
@@ -23,3 +24,4 @@ pub use probe::{Arrival, Considered, Probe};
 pub use set::{Reading, Row, Set};
 pub use spec::{Certificate, CertificateTest, HeaderTest, Spec, Sticky, TextTest};
 pub use trial::{TrialOutcome, XPathTrial};
+pub use value::{Around, MessageValue};

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use super::address::Address;
 use super::environment::{Externals, days_since_year_one};
 use super::error::ReadError;
-use super::leaf::{Known, Leaf};
+use super::leaf::{Known, Leaf, hash, percent};
 use super::set::{Class, Node, Set};
-use super::spec::Certificate;
+use super::spec::{Certificate, Sticky};
+use super::value::Around;
 use crate::routing::EntryId;
 use crate::soap::{Facts, Head, Stage};
 use crate::xml;
@@ -74,6 +75,8 @@ pub struct Probe<'a> {
     longest: Option<usize>,
     /// Turns taken by this message, by group.
     turns: SmallVec<[(usize, u64); 2]>,
+    /// Numbers that shares were drawn by an XPath's value, by node; known at the end only.
+    drawn: SmallVec<[(usize, u64); 1]>,
     matched: SmallVec<[EntryId; 4]>,
     decided: bool,
     decided_after: u64,
@@ -103,6 +106,7 @@ impl<'a> Probe<'a> {
             to_known: false,
             longest: None,
             turns: SmallVec::new(),
+            drawn: SmallVec::new(),
             matched: SmallVec::new(),
             decided: false,
             decided_after: 0,
@@ -185,6 +189,7 @@ impl<'a> Probe<'a> {
             run.evaluate_trees(&self.set.xpath, whole)
                 .map_err(|error| ReadError::Tree(error.to_string()))?;
         }
+        self.draw_by_values(whole)?;
         self.settle();
         Ok(())
     }
@@ -198,7 +203,26 @@ impl<'a> Probe<'a> {
     /// Whether [`Probe::finish`] will need all bytes of the message.
     #[must_use]
     pub fn needs_whole(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.needs_tree())
+        self.set.has_drawn_values() || self.run.as_ref().is_some_and(|run| run.needs_tree())
+    }
+
+    /// Draws the shares that stick to an XPath's value: one value serves all shares that ask for
+    /// it, so growing a share keeps whom it had.
+    fn draw_by_values(&mut self, whole: &[u8]) -> Result<(), ReadError> {
+        let set = Arc::clone(&self.set);
+        let around = Around {
+            action: self.arrival.action,
+            url: self.arrival.url,
+            charset: self.arrival.charset,
+            limits: self.arrival.limits,
+            now: self.arrival.now,
+        };
+        for (node, value) in set.drawn_values() {
+            let found = value.of(whole, &around)?;
+            let number = found.map_or(self.arrival.draw, |text| hash(text.as_bytes()));
+            self.drawn.push((node, number));
+        }
+        Ok(())
     }
 
     /// Whether the decision cannot change any more.
@@ -346,6 +370,13 @@ impl<'a> Probe<'a> {
                 let turn = self.turns.iter().find(|(known, _)| known == group);
                 Some(turn.is_some_and(|(_, turn)| is_turn(*turn, *of, *index)))
             }
+            Node::Leaf(Leaf::Percent {
+                share,
+                sticky: Some(Sticky::XPath(_)),
+            }) => {
+                let drawn = self.drawn.iter().find(|(own, _)| *own == node)?;
+                Some(percent(drawn.1) < *share)
+            }
             Node::Leaf(leaf) => leaf.decide(&self.known()),
             Node::Not(child) => self.value(set, *child).map(|value| !value),
             Node::And(children) => self.combine(set, children, false),
@@ -452,6 +483,18 @@ impl<'a> Probe<'a> {
             Some(Node::Leaf(Leaf::XPath { atom, .. })) => {
                 let state = self.run.as_ref().and_then(|run| run.state(*atom));
                 self.why_xpath(set, *atom, state, whole)
+            }
+            Some(Node::Leaf(Leaf::Percent {
+                share,
+                sticky: Some(Sticky::XPath(value)),
+            })) => {
+                let drawn = match self.value(set, node) {
+                    Some(true) => "into",
+                    Some(false) => "outside",
+                    None => return "still open when the decision fell".into(),
+                };
+                let text = value.text();
+                format!("the value of `{text}` was drawn {drawn} the {share} %")
             }
             Some(Node::Leaf(leaf)) => leaf.why(&self.known()),
             None => String::new(),

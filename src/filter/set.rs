@@ -10,8 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use super::address::AddressPattern;
 use super::environment::landmarks;
 use super::leaf::Leaf;
-use super::spec::Spec;
+use super::spec::{Spec, Sticky};
 use super::state::Turns;
+use super::value::MessageValue;
 use crate::routing::EntryId;
 use crate::soap::{QName, Stage};
 use crate::xpath::{self, Atom, AtomId, Pause, Strategy};
@@ -60,6 +61,8 @@ pub struct Set {
     pub(super) turns: Turns,
     /// Whether any filter compares `To`, which costs parsing it.
     pub(super) compares_addresses: bool,
+    /// Whether any share sticks to an XPath's value, which costs the whole message and a tree.
+    draws_values: bool,
     /// Boxed, because a run is large and goes from hand to hand.
     #[allow(
         clippy::vec_box,
@@ -168,6 +171,13 @@ impl Set {
                 .nodes
                 .iter()
                 .any(|node| matches!(node, Node::Leaf(Leaf::Address(_) | Leaf::Prefix(_)))),
+            draws_values: compiler.nodes.iter().any(|node| {
+                let sticky = match node {
+                    Node::Leaf(Leaf::Percent { sticky, .. }) => sticky,
+                    _ => &None,
+                };
+                matches!(sticky, Some(Sticky::XPath(_)))
+            }),
             nodes: compiler.nodes,
             actions,
             operations,
@@ -222,6 +232,13 @@ impl Set {
                 Some(Strategy::Streaming { header_only: false }) => Reading::Body(name.to_owned()),
                 Some(Strategy::Tree { why }) => Reading::Whole(name.to_owned(), why),
             },
+            Some(Node::Leaf(Leaf::Percent {
+                sticky: Some(Sticky::XPath(value)),
+                ..
+            })) => {
+                let why = format!("a share sticks to the value of `{}`", value.text());
+                Reading::Whole(name.to_owned(), why)
+            }
             Some(Node::Leaf(leaf)) => match leaf.stage() {
                 Stage::Start => Reading::Nothing,
                 Stage::Envelope | Stage::Body => Reading::Header,
@@ -229,6 +246,24 @@ impl Set {
             },
             None => Reading::Nothing,
         }
+    }
+
+    /// Whether shares are drawn by values that stand in the message.
+    pub(super) const fn has_drawn_values(&self) -> bool {
+        self.draws_values
+    }
+
+    /// The values that shares are drawn by, with the share's node.
+    pub(super) fn drawn_values(&self) -> impl Iterator<Item = (usize, &MessageValue)> {
+        let none = (!self.draws_values).then_some(0);
+        let nodes = self.nodes.iter().take(none.unwrap_or(usize::MAX));
+        nodes.enumerate().filter_map(|(at, node)| match node {
+            Node::Leaf(Leaf::Percent {
+                sticky: Some(Sticky::XPath(value)),
+                ..
+            }) => Some((at, value)),
+            _ => None,
+        })
     }
 
     /// A run with warm memory if there is one.

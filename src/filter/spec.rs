@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::address::AddressPattern;
 use super::custom::MessageFilter;
+use super::value::MessageValue;
 use crate::soap::{QName, Version};
 use crate::xpath::Expr;
 
@@ -119,10 +120,5 @@ pub enum Sticky {
     /// The value of a header.
     Header(HeaderName),
     /// The string value of an expression.
-    XPath {
-        /// Parsed.
-        expr: Expr,
-        /// As written.
-        text: String,
-    },
+    XPath(MessageValue),
 }

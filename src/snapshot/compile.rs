@@ -5,7 +5,6 @@
 //! regular expressions, custom filters, features that are not there yet.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +12,20 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::bridge;
+use super::endpoints::{Pools, host, operations, triggers};
 use super::mode::Mode;
 use super::model::{
-    AccessLog, Admin, CertificateExpiry, Endpoint, Failover, Http2, Limits, Listener, OnOverflow,
-    PathPattern, Resend, RouteOn, Service, Snapshot,
+    AccessLog, Admin, CertificateExpiry, Endpoint, Http2, Limits, Listener, OnOverflow,
+    PathPattern, RouteOn, Service, Snapshot,
 };
 use super::specs::Specs;
 use super::tls::TlsCompiler;
-use crate::config::{self, Config, FailoverOn, Loaded};
+use crate::config::{self, Config, Loaded};
 use crate::diag::{Diagnostic, Report};
 use crate::filter::{self, Reading, Registry, Row};
+use crate::naming;
 use crate::routing::{self, EndpointId, Pattern, SeveralMatches};
-use crate::upstream::{self, Host};
+use crate::upstream;
 use crate::xml;
 
 /// Compiles a loaded configuration. The report holds every mistake, those of loading included;
@@ -84,6 +85,7 @@ impl Compiler<'_> {
             listeners,
             services,
             endpoints,
+            dns: dns(&router.dns),
             admin: router.admin.as_ref().map(|admin| Admin {
                 bind: admin.bind.value,
                 token_file: admin.token_file.as_ref().map(|path| path.value.clone()),
@@ -139,14 +141,17 @@ impl Compiler<'_> {
     fn endpoint(&mut self, name: &str, written: &config::Endpoint) -> Endpoint {
         let url = &written.url.value;
         let tls = self.tls().endpoint(name, written, false);
-        let host = match url.host.parse::<IpAddr>() {
-            Ok(address) => Host::Address(address),
-            Err(_) => Host::Name(url.host.clone()),
-        };
+        let pool = Pools {
+            config: self.config,
+            loaded: self.loaded,
+            report: self.report,
+        }
+        .of(written);
         let spec = upstream::Endpoint {
             name: name.to_owned(),
-            host,
+            host: host(&url.host),
             port: url.port,
+            servers: pool.servers,
             // Its syntax was checked when it was read.
             target: url.path.parse().unwrap_or_default(),
             authority: HeaderValue::from_str(&url.authority)
@@ -164,15 +169,15 @@ impl Compiler<'_> {
         let in_force = self.config.router_limits();
         let (limits, head) = (limits(&in_force), in_force.bridge_head.0);
         Endpoint {
+            operations: operations(written, &spec),
             spec,
             bridge: bridge::plan(written, &limits, bytes(head)),
-            failover: failover(&written.failover),
-            resend: match written.resend {
-                // Along a declared backup list WCF resends whatever happened.
-                None | Some(config::Resend::Always) => Resend::Always,
-                Some(config::Resend::IfNotDelivered) => Resend::IfNotDelivered,
-                Some(config::Resend::Never) => Resend::Never,
-            },
+            failover: triggers(&written.failover.on),
+            resend: pool.resend,
+            resend_within: pool.resend_within,
+            budget_along_list: pool.budget_along_list,
+            balance_on: pool.balance_on,
+            bound_by: pool.bound_by,
         }
     }
 
@@ -345,25 +350,14 @@ fn access_log(written: &config::AccessLog) -> AccessLog {
     }
 }
 
-fn failover(written: &config::Failover) -> Failover {
-    let mut failover = Failover {
-        on: Vec::new(),
-        statuses: Vec::new(),
-        receiver_fault: false,
-    };
-    for on in &written.on {
-        match on.value {
-            FailoverOn::Connect => failover.on.push("connect".into()),
-            FailoverOn::Dns => failover.on.push("dns".into()),
-            FailoverOn::Tls => failover.on.push("tls".into()),
-            FailoverOn::Reset => failover.on.push("reset".into()),
-            FailoverOn::Timeout => failover.on.push("timeout".into()),
-            FailoverOn::NotSoap => failover.on.push("not-soap".into()),
-            FailoverOn::Status(status) => failover.statuses.push(status),
-            FailoverOn::Fault(config::FaultBlame::Receiver) => failover.receiver_fault = true,
-        }
+fn dns(written: &config::Dns) -> naming::Settings {
+    let servers = written.servers.iter().flat_map(|servers| &servers.0);
+    naming::Settings {
+        servers: servers.map(|server| server.value).collect(),
+        ttl_min: written.min_ttl.0,
+        ttl_max: written.max_ttl.0.max(written.min_ttl.0),
+        timeout: written.timeout.0,
     }
-    failover
 }
 
 fn limits(written: &config::LimitsInForce) -> Limits {

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use super::model::{ServiceId, Snapshot};
 use crate::routing::EndpointId;
 use crate::telemetry::{EndpointMeter, Metrics, ServiceMeter};
+use crate::upstream::Group;
 
 /// A snapshot with the series that its exchanges count into.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Active {
     pub snapshot: Arc<Snapshot>,
     services: Vec<Arc<ServiceMeter>>,
     endpoints: Vec<Arc<EndpointMeter>>,
+    groups: Vec<Arc<Group>>,
 }
 
 /// The one place where the road finds its configuration.
@@ -27,7 +29,7 @@ pub struct Live {
 }
 
 impl Active {
-    fn new(snapshot: Arc<Snapshot>, metrics: &Metrics) -> Self {
+    fn new(snapshot: Arc<Snapshot>, groups: Vec<Arc<Group>>, metrics: &Metrics) -> Self {
         metrics
             .tls
             .certificates(snapshot.certificates.iter().map(|one| {
@@ -52,6 +54,7 @@ impl Active {
             snapshot,
             services,
             endpoints,
+            groups,
         }
     }
 
@@ -66,14 +69,20 @@ impl Active {
     pub fn endpoint_meter(&self, id: EndpointId) -> Option<&Arc<EndpointMeter>> {
         self.endpoints.get(id.0 as usize)
     }
+
+    /// The servers of an endpoint, alive.
+    #[must_use]
+    pub fn group(&self, id: EndpointId) -> Option<&Arc<Group>> {
+        self.groups.get(id.0 as usize)
+    }
 }
 
 impl Live {
-    /// Starts with this configuration.
+    /// Starts with this configuration; `groups` are its endpoints, in their order.
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>, metrics: &Metrics) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, groups: Vec<Arc<Group>>, metrics: &Metrics) -> Self {
         Self {
-            active: ArcSwap::from_pointee(Active::new(snapshot, metrics)),
+            active: ArcSwap::from_pointee(Active::new(snapshot, groups, metrics)),
         }
     }
 
@@ -83,7 +92,8 @@ impl Live {
     }
 
     /// Puts another configuration in force; exchanges under way keep theirs.
-    pub fn swap(&self, snapshot: Arc<Snapshot>, metrics: &Metrics) {
-        self.active.store(Arc::new(Active::new(snapshot, metrics)));
+    pub fn swap(&self, snapshot: Arc<Snapshot>, groups: Vec<Arc<Group>>, metrics: &Metrics) {
+        let active = Active::new(snapshot, groups, metrics);
+        self.active.store(Arc::new(active));
     }
 }

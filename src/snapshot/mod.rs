@@ -6,6 +6,7 @@
 mod bridge;
 mod changes;
 mod compile;
+mod endpoints;
 mod live;
 mod mode;
 mod model;
@@ -17,6 +18,6 @@ pub use compile::compile;
 pub use live::{Active, Live};
 pub use mode::{Mode, ModeKind};
 pub use model::{
-    AccessLog, Admin, CertificateExpiry, Endpoint, Failover, Http2, Limits, Listener, OnOverflow,
-    PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot,
+    AccessLog, Admin, CertificateExpiry, Endpoint, Http2, Limits, Listener, OnOverflow, Operation,
+    OperationIs, PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot, ValueOf,
 };

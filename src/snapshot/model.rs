@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::mode::Mode;
-use crate::filter;
+use crate::filter::{self, MessageValue};
+use crate::naming;
 use crate::net::tls::ServerTls;
 use crate::routing::{EndpointId, Table};
-use crate::soap::Plan;
-use crate::upstream;
+use crate::soap::{Plan, QName};
+use crate::upstream::{self, Triggers};
 use crate::xml;
 
 /// Position of a service in the snapshot.
@@ -27,6 +30,8 @@ pub struct Snapshot {
     pub services: Vec<Service>,
     /// Destinations.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// How names are resolved.
+    pub dns: naming::Settings,
     /// Where the admin interface listens.
     pub admin: Option<Admin>,
     /// Worker threads; `None` means one a core.
@@ -208,9 +213,48 @@ pub struct Endpoint {
     /// The versions that it speaks, if they are fixed, and how messages get there.
     pub bridge: Option<Arc<Plan>>,
     /// What makes the next backup be asked.
-    pub failover: Failover,
-    /// Whether a message may be sent to the next one although this one may have got it.
+    pub failover: Triggers,
+    /// Whether a message may be sent to a backup although this endpoint may have got it.
     pub resend: Resend,
+    /// The same for another server of this endpoint.
+    pub resend_within: Resend,
+    /// Whether the retry budget also holds for sending to a backup.
+    pub budget_along_list: bool,
+    /// Operations with timeouts of their own.
+    pub operations: Vec<Operation>,
+    /// The value of a message that `balance: { hash }` names.
+    pub balance_on: Option<ValueOf>,
+    /// The value of a message that `affinity` names.
+    pub bound_by: Option<ValueOf>,
+}
+
+/// An operation with timeouts of its own.
+#[derive(Debug)]
+pub struct Operation {
+    /// Which.
+    pub is: OperationIs,
+    /// The endpoint, with these timeouts.
+    pub spec: upstream::Endpoint,
+}
+
+/// What an operation is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperationIs {
+    /// Body's first child.
+    Named(QName),
+    /// Its action.
+    Action(String),
+}
+
+/// A value that comes with a message.
+#[derive(Debug, Clone)]
+pub enum ValueOf {
+    /// A field of the request's head.
+    Header(HeaderName),
+    /// A cookie.
+    Cookie(String),
+    /// An XPath's string value: the message has to be read whole.
+    XPath(MessageValue),
 }
 
 /// When a message may be sent again.
@@ -224,15 +268,13 @@ pub enum Resend {
     Never,
 }
 
-/// What counts as a failure that the next endpoint may make good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failover {
-    /// `connect`, `dns`, `tls`, `reset`, `timeout`, `not-soap`: those listed.
-    pub on: Vec<String>,
-    /// HTTP statuses.
-    pub statuses: Vec<u16>,
-    /// `fault: receiver`.
-    pub receiver_fault: bool,
+impl Endpoint {
+    /// How to reach it for the operation with this number, or for any other.
+    #[must_use]
+    pub fn spec_for(&self, operation: Option<usize>) -> &upstream::Endpoint {
+        let own = operation.and_then(|number| self.operations.get(number));
+        own.map_or(&self.spec, |operation| &operation.spec)
+    }
 }
 
 impl Snapshot {

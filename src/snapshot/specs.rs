@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use regex::RegexBuilder;
 
 use crate::config::{self, Config, Filter, FilterRef, HeaderTest, Loaded, Spanned, inside};
-use crate::diag::{Diagnostic, Report};
+use crate::diag::{Diagnostic, Report, Sources};
 use crate::filter::{
-    self, Address, AddressPattern, CertificateTest, Registry, Spec, Sticky, TextTest,
+    self, Address, AddressPattern, CertificateTest, MessageValue, Registry, Spec, Sticky, TextTest,
 };
 use crate::soap::{QName, Version};
-use crate::xpath::{self, Environment, Expr, ParseLimits};
+use crate::xpath::{self, Environment, Expr, ParseLimits, SyntaxError};
 
 /// Largest compiled regular expression, bytes: the library's own default, written out because
 /// it bounds what a filter file can make us allocate.
@@ -156,7 +156,9 @@ impl<'a> Specs<'a> {
                     Some(config::StickyOn::Header(name)) => Some(Sticky::Header(
                         http::HeaderName::from_bytes(name.value.0.as_bytes()).ok()?,
                     )),
-                    Some(config::StickyOn::XPath(text)) => Some(self.sticky_xpath(text)?),
+                    Some(config::StickyOn::XPath(text)) => {
+                        Some(Sticky::XPath(MessageValue::new(self.xpath(text)?)))
+                    }
                 },
             },
             Filter::Custom(custom) => self.custom(custom)?,
@@ -215,22 +217,6 @@ impl<'a> Specs<'a> {
         Some(filter::HeaderTest { name, test })
     }
 
-    /// The engine answers true or false so far; a share that is drawn anew for each message
-    /// although it should stick would be worse than a refusal.
-    fn sticky_xpath(&mut self, text: &Spanned<String>) -> Option<Sticky> {
-        let expr = self.xpath(text)?;
-        let told = "a share that sticks to an XPath is not there yet";
-        self.report.push(
-            Diagnostic::error("not-yet", told, text.span)
-                .label("use `header: NAME`")
-                .hint("let the share stick to an HTTP header for now"),
-        );
-        Some(Sticky::XPath {
-            expr,
-            text: text.value.clone(),
-        })
-    }
-
     fn xpath(&mut self, text: &Spanned<String>) -> Option<Expr> {
         let error = match xpath::parse(&text.value, &self.environment, &self.limits) {
             Ok(expr) => return Some(expr),
@@ -242,17 +228,8 @@ impl<'a> Specs<'a> {
         {
             return None;
         }
-        let start = error.column.saturating_sub(1);
-        let span = inside(
-            &self.loaded.sources,
-            text,
-            start..start + error.length.max(1),
-        );
-        let mut told = Diagnostic::error("xpath-syntax", error.message, span);
-        if let Some(expected) = error.expected {
-            told = told.label(format!("expected {expected}"));
-        }
-        self.report.push(told.hint_if(error.hint));
+        let told = xpath_mistake(&self.loaded.sources, text, error);
+        self.report.push(told);
         None
     }
 
@@ -269,4 +246,19 @@ impl<'a> Specs<'a> {
             }
         }
     }
+}
+
+/// A mistake in an expression, at its place in the file.
+pub(super) fn xpath_mistake(
+    sources: &Sources,
+    text: &Spanned<String>,
+    error: SyntaxError,
+) -> Diagnostic {
+    let start = error.column.saturating_sub(1);
+    let span = inside(sources, text, start..start + error.length.max(1));
+    let mut told = Diagnostic::error("xpath-syntax", error.message, span);
+    if let Some(expected) = error.expected {
+        told = told.label(format!("expected {expected}"));
+    }
+    told.hint_if(error.hint)
 }

@@ -17,10 +17,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::names;
+use super::servers::{ServerFamilies, ServerMeter, ServerSample};
 use super::tls::TlsMeter;
 
-type Labels = Vec<(&'static str, String)>;
-type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+pub(super) type Labels = Vec<(&'static str, String)>;
+pub(super) type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// Most series of one meter's open-ended label (entries of a service); what comes after is
 /// counted under `other`, so that a large table cannot flood the metrics store.
@@ -37,8 +38,10 @@ const SECONDS: [f64; 13] = [
 pub struct Metrics {
     registry: Mutex<Registry>,
     families: Families,
+    server_families: ServerFamilies,
     services: Mutex<HashMap<String, Arc<ServiceMeter>>>,
     endpoints: Mutex<HashMap<String, Arc<EndpointMeter>>>,
+    servers: Mutex<HashMap<(String, String), Arc<ServerMeter>>>,
     /// Connections accepted and open.
     pub caller_connections: (Counter, Gauge),
     /// Connections to endpoints, opened and open.
@@ -63,6 +66,7 @@ struct Families {
     attempts: Family<Labels, Counter>,
     bridged: Family<Labels, Counter>,
     losses: Family<Labels, Counter>,
+    resends: Family<Labels, Counter>,
     attempt_seconds: Histograms,
     request_bytes: Family<Labels, Counter>,
     response_bytes: Family<Labels, Counter>,
@@ -136,19 +140,20 @@ pub struct EndpointMeter {
     attempts: Family<Labels, Counter>,
     bridged: Family<Labels, Counter>,
     losses: Family<Labels, Counter>,
+    resends: Family<Labels, Counter>,
     ok: Counter,
     /// Time to the response head.
     pub seconds: Histogram,
 }
 
-fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
+pub(super) fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
     pairs
         .iter()
         .map(|(key, value)| (*key, (*value).to_owned()))
         .collect()
 }
 
-fn seconds_histogram() -> Histogram {
+pub(super) fn seconds_histogram() -> Histogram {
     Histogram::new(SECONDS)
 }
 
@@ -158,6 +163,7 @@ impl Metrics {
     pub fn new(version: &str) -> Self {
         let mut registry = Registry::with_prefix(names::PREFIX);
         let families = Families::register(&mut registry);
+        let server_families = ServerFamilies::register(&mut registry);
         let opened: Family<Labels, Counter> = Family::default();
         let open: Family<Labels, Gauge> = Family::default();
         registry.register(
@@ -201,8 +207,10 @@ impl Metrics {
         Self {
             registry: Mutex::new(registry),
             families,
+            server_families,
             services: Mutex::default(),
             endpoints: Mutex::default(),
+            servers: Mutex::default(),
             caller_connections,
             endpoint_connections,
             reload_ok,
@@ -231,6 +239,30 @@ impl Metrics {
             .entry(name.to_owned())
             .or_insert_with(|| Arc::new(EndpointMeter::new(name, &self.families)));
         Arc::clone(meter)
+    }
+
+    /// The meter of a server, the same one for the same names.
+    pub fn server(&self, endpoint: &str, server: &str) -> Arc<ServerMeter> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = servers
+            .entry((endpoint.to_owned(), server.to_owned()))
+            .or_insert_with(|| Arc::new(self.server_families.meter(endpoint, server)));
+        Arc::clone(meter)
+    }
+
+    /// Sets the gauges of servers to how they stand at the moment.
+    pub fn observe_servers<'a>(&self, samples: impl Iterator<Item = ServerSample<'a>>) {
+        self.server_families.observe(samples);
+    }
+
+    /// Sets the lengths of endpoints' queues.
+    pub fn observe_waiting<'a>(&self, waiting: impl Iterator<Item = (&'a str, u32)>) {
+        self.server_families.observe_waiting(waiting);
+    }
+
+    /// Counts a look-up of a name.
+    pub fn resolved(&self, ok: bool) {
+        self.server_families.resolved(ok);
     }
 
     /// Counts a reload: `ok` or `refused`.
@@ -274,6 +306,7 @@ impl Families {
             attempts: Family::default(),
             bridged: Family::default(),
             losses: Family::default(),
+            resends: Family::default(),
             attempt_seconds: Family::new_with_constructor(seconds_histogram),
             request_bytes: Family::default(),
             response_bytes: Family::default(),
@@ -303,6 +336,11 @@ impl Families {
                 names::BRIDGE_LOSSES,
                 "What bridged messages could not keep",
                 &families.losses,
+            ),
+            (
+                names::RESENDS,
+                "Messages to be sent again",
+                &families.resends,
             ),
             (
                 names::REQUEST_BYTES,
@@ -484,6 +522,7 @@ impl EndpointMeter {
             attempts: families.attempts.clone(),
             bridged: families.bridged.clone(),
             losses: families.losses.clone(),
+            resends: families.resends.clone(),
             ok: families
                 .attempts
                 .get_or_create_owned(&labels([("endpoint", endpoint), ("outcome", "ok")])),
@@ -509,6 +548,14 @@ impl EndpointMeter {
     pub fn lost(&self, loss: &'static str) {
         let pairs = [("endpoint", self.endpoint.as_str()), ("loss", loss)];
         self.losses.get_or_create(&labels(pairs)).inc();
+    }
+
+    /// Counts a message that is sent again, or would be but for the retry budget.
+    pub fn resend(&self, allowed: bool) {
+        let result = if allowed { "sent" } else { "refused" };
+        self.resends
+            .get_or_create(&labels([("endpoint", &self.endpoint), ("result", result)]))
+            .inc();
     }
 
     /// Counts an attempt by how it ended.

@@ -8,9 +8,11 @@ pub mod clock;
 mod log;
 mod metrics;
 pub mod names;
+mod servers;
 mod tls;
 
 pub use access::{AccessLog, AccessLogFormat, Line, Overflow, Writer};
 pub use log::start_logging;
 pub use metrics::{EndpointMeter, Metrics, SERIES_MAX, ServiceMeter};
+pub use servers::{ServerMeter, ServerSample};
 pub use tls::TlsMeter;

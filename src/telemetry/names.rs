@@ -23,6 +23,28 @@ pub const ENTRIES: &str = "entry_matches";
 pub const ATTEMPTS: &str = "endpoint_attempts";
 /// Seconds from the start of an attempt to the endpoint's response head, by `endpoint`.
 pub const ATTEMPT_SECONDS: &str = "endpoint_response_seconds";
+/// Servers of an endpoint, by `endpoint` and `state` (`up`, `trial`, `suspended`, `unprobed`,
+/// `unhealthy`, `draining`, `disabled`, `leaving`). Alert on endpoints without `up`.
+pub const SERVERS: &str = "endpoint_servers";
+/// 1 while a server gets messages, by `endpoint` and `server`.
+pub const SERVER_UP: &str = "server_up";
+/// Requests in flight to a server, by `endpoint` and `server`.
+pub const SERVER_IN_FLIGHT: &str = "server_requests_in_flight";
+/// Requests sent to a server, by `endpoint` and `server`.
+pub const SERVER_REQUESTS: &str = "server_requests";
+/// How often a server was suspended, by `endpoint` and `server`.
+pub const SERVER_SUSPENSIONS: &str = "server_suspensions";
+/// Probes, by `endpoint`, `server` and `result` (`ok`, `failed`).
+pub const PROBES: &str = "server_probes";
+/// Seconds that a probe took, by `endpoint` and `server`.
+pub const PROBE_SECONDS: &str = "server_probe_duration_seconds";
+/// Messages that wait for a place at an endpoint, by `endpoint`.
+pub const WAITING: &str = "endpoint_queue_length";
+/// Messages that were to be sent again, by `endpoint` and `result`: `sent`, or `refused` by the
+/// retry budget. Much of the latter says that an outage is not multiplied.
+pub const RESENDS: &str = "endpoint_resends";
+/// Look-ups of names, by `result` (`ok`, `failed`). While they fail the last address is kept.
+pub const LOOKUPS: &str = "dns_lookups";
 /// Body bytes received from callers, by `service`.
 pub const REQUEST_BYTES: &str = "request_bytes";
 /// Body bytes sent to callers, by `service`.

@@ -4,6 +4,7 @@
 //! one: a kept connection that turns out to be closed before the request was written is
 //! replaced by a new one, which RFC 9110 §9.2.2 allows because nothing was sent.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connect::open;
 use super::endpoint::Endpoint;
 use super::error::{Phase, SendError};
+use super::member::Member;
 use super::pool::Pool;
 use crate::http1::{self, EndpointConnection, Sending, Terms};
 use crate::net::tls::HandshakeError;
@@ -122,20 +124,21 @@ impl Client {
         self.pool.sweep();
     }
 
-    /// Sends the request and waits for the response head.
+    /// Sends the request to one server of the endpoint and waits for the response head.
     ///
     /// # Errors
     /// [`SendError`] says what went wrong and whether the endpoint can have seen the request.
     pub async fn send(
         &self,
         endpoint: &Endpoint,
+        member: &Arc<Member>,
         request: Request<Body>,
         progress: &Progress,
     ) -> Result<Reply, SendError> {
         let deadline = endpoint.timeout.map(|after| (clock::now() + after, after));
-        let (connection, kept) = match self.pool.take(endpoint) {
+        let (connection, kept) = match self.pool.take(endpoint, member) {
             Some(connection) => (connection, true),
-            None => (self.connect(endpoint, deadline).await?, false),
+            None => (self.connect(endpoint, member, deadline).await?, false),
         };
         let terms = Terms {
             idle: endpoint.keep_idle,
@@ -145,22 +148,37 @@ impl Client {
         let mut attempt = Attempt::new(sending, endpoint, progress, deadline);
         let mut result = std::future::poll_fn(|cx| attempt.poll(cx)).await;
         if kept && result.is_err() && attempt.sending.is_unsent() && !attempt.is_late() {
-            let connection = self.connect(endpoint, deadline).await?;
+            let connection = self.connect(endpoint, member, deadline).await?;
             attempt = attempt.over(connection);
             result = std::future::poll_fn(|cx| attempt.poll(cx)).await;
         }
-        let head = result?;
-        let keep_idle = keep_idle(&head.parts.headers);
-        let body = attempt.sending.answer(&head, keep_idle);
-        Ok(Reply {
-            response: Response::from_parts(head.parts, body.into()),
-            first: None,
-        })
+        Ok(attempt.reply(result?))
+    }
+
+    /// Sends one request to an address, on a connection of its own that is not kept.
+    pub(super) async fn once(
+        &self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+        request: Request<Body>,
+    ) -> Result<Reply, SendError> {
+        let stream = open(endpoint, address, Arc::default()).await?;
+        let connection = self.pool.open(stream, endpoint, None, &self.metrics);
+        let terms = Terms {
+            idle: Duration::ZERO,
+            idle_max: 0,
+        };
+        let sending = Sending::new(connection, request, RESPONSE_HEAD, terms);
+        let progress = Progress::default();
+        let mut attempt = Attempt::new(sending, endpoint, &progress, None);
+        let result = std::future::poll_fn(|cx| attempt.poll(cx)).await;
+        Ok(attempt.reply(result?))
     }
 
     async fn connect(
         &self,
         endpoint: &Endpoint,
+        member: &Arc<Member>,
         deadline: Option<(Instant, Duration)>,
     ) -> Result<EndpointConnection, SendError> {
         let start = Instant::now();
@@ -169,13 +187,14 @@ impl Client {
             Some((total, after)) if total < limit => (total, after),
             _ => (limit, endpoint.connect_timeout),
         };
-        let stream = timeout_at(limit, open(endpoint))
+        let stream = timeout_at(limit, open(endpoint, member.address(), member.tie()))
             .await
             .map_err(|_elapsed| SendError::Timeout {
                 phase: Phase::Connect,
                 after,
             })??;
-        Ok(self.pool.open(stream, endpoint, &self.metrics))
+        let pool = &self.pool;
+        Ok(pool.open(stream, endpoint, Some(member), &self.metrics))
     }
 }
 
@@ -215,6 +234,16 @@ impl<'a> Attempt<'a> {
             sending: self.sending.over(connection),
             until: None,
             ..self
+        }
+    }
+
+    /// The head came; the body is still to come.
+    fn reply(self, head: http1::ResponseHead) -> Reply {
+        let keep_idle = keep_idle(&head.parts.headers);
+        let body = self.sending.answer(&head, keep_idle);
+        Reply {
+            response: Response::from_parts(head.parts, body.into()),
+            first: None,
         }
     }
 

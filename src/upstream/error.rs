@@ -18,14 +18,6 @@ pub enum Phase {
 /// An attempt that ended without a response head.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The name could not be resolved.
-    #[error("cannot resolve `{name}`: {source}")]
-    Dns {
-        /// The name.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
@@ -56,7 +48,6 @@ impl SendError {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Dns { .. } => "dns",
             Self::Connect(_) => "connect",
             Self::Tls(_) => "tls",
             Self::Reset(_) | Self::BadHttp(_) => "reset",
@@ -77,8 +68,7 @@ impl SendError {
     pub const fn is_undelivered(&self) -> bool {
         matches!(
             self,
-            Self::Dns { .. }
-                | Self::Connect(_)
+            Self::Connect(_)
                 | Self::Tls(_)
                 | Self::Timeout {
                     phase: Phase::Connect,

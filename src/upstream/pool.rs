@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::time::Instant;
 
-use super::endpoint::{Endpoint, Host};
+use super::endpoint::Endpoint;
+use super::member::Member;
 use crate::http1::{EndpointConnection, Keeper, Stream, Terms};
 use crate::net::tls::ClientTls;
 use crate::telemetry::{Metrics, clock};
 
-/// Connections are shared by endpoints on the same host and port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Connections belong to one server of one endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    host: Host,
-    port: u16,
+    member: u64,
     /// A connection is only as good as the trust that it was opened with.
     tls: u64,
 }
@@ -29,7 +29,14 @@ struct Idle {
     until: Instant,
 }
 
-type Connections = Mutex<HashMap<Key, Vec<Idle>, BuildHasherDefault<Mix>>>;
+/// Idle connections to one server, newest last.
+#[derive(Debug)]
+struct Kept {
+    member: Arc<Member>,
+    idle: Vec<Idle>,
+}
+
+type Connections = Mutex<HashMap<Key, Kept, BuildHasherDefault<Mix>>>;
 
 /// The idle connections of a worker.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +44,7 @@ pub(super) struct Pool {
     idle: Arc<Connections>,
 }
 
-/// Hashes addresses, which come from the configuration: nobody from outside can choose them, so
+/// Hashes numbers that the router gives itself: nobody from outside can choose them, so
 /// the cheapest mixing is good enough.
 #[derive(Debug, Default, Clone, Copy)]
 struct Mix(u64);
@@ -45,15 +52,16 @@ struct Mix(u64);
 /// Where a connection belongs, and that it is open, for as long as it is.
 struct Home {
     key: Key,
+    /// `None` for a connection that is never kept.
+    member: Option<Arc<Member>>,
     pool: Weak<Connections>,
     metrics: Arc<Metrics>,
 }
 
 impl Key {
-    fn of(endpoint: &Endpoint) -> Self {
+    fn of(endpoint: &Endpoint, member: &Member) -> Self {
         Self {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
+            member: member.id(),
             tls: endpoint.tls.as_ref().map_or(0, ClientTls::identity),
         }
     }
@@ -82,10 +90,10 @@ impl Hasher for Mix {
 
 impl Pool {
     /// The newest connection that is still good.
-    pub(super) fn take(&self, endpoint: &Endpoint) -> Option<EndpointConnection> {
+    pub(super) fn take(&self, endpoint: &Endpoint, member: &Member) -> Option<EndpointConnection> {
         let now = clock::now();
         let mut idle = lock(&self.idle);
-        let connections = idle.get_mut(&Key::of(endpoint))?;
+        let connections = &mut idle.get_mut(&Key::of(endpoint, member))?.idle;
         while let Some(mut newest) = connections.pop() {
             if newest.until <= now {
                 // What lies below is older still.
@@ -104,42 +112,46 @@ impl Pool {
         &self,
         stream: impl Stream + 'static,
         endpoint: &Endpoint,
+        member: Option<&Arc<Member>>,
         metrics: &Arc<Metrics>,
     ) -> EndpointConnection {
         let (opened, open) = &metrics.endpoint_connections;
         opened.inc();
         open.inc();
         let home = Home {
-            key: Key::of(endpoint),
+            key: member.map_or_else(Key::default, |member| Key::of(endpoint, member)),
+            member: member.cloned(),
             pool: Arc::downgrade(&self.idle),
             metrics: Arc::clone(metrics),
         };
         EndpointConnection::new(stream, Arc::new(home))
     }
 
-    /// Closes what nobody wanted for too long, and what was closed at the other end.
+    /// Closes what nobody wanted for too long, what was closed at the other end, and what leads
+    /// to servers that get nothing new.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        lock(&self.idle).retain(|_, connections| {
-            connections.retain_mut(|idle| idle.until > now && idle.connection.is_open());
-            !connections.is_empty()
+        lock(&self.idle).retain(|_, kept| {
+            kept.idle
+                .retain_mut(|idle| idle.until > now && idle.connection.is_open());
+            !kept.idle.is_empty() && kept.member.keeps()
         });
     }
 }
 
 impl Keeper for Home {
     fn keep(&self, connection: EndpointConnection, terms: Terms) {
-        let Some(pool) = self.pool.upgrade() else {
+        let member = self.member.as_ref().filter(|member| member.keeps());
+        let (Some(pool), Some(member)) = (self.pool.upgrade(), member) else {
             return;
         };
         let until = clock::now() + terms.idle;
         let mut idle = lock(&pool);
-        if !idle.contains_key(&self.key) {
-            idle.insert(self.key.clone(), Vec::new());
-        }
-        let Some(connections) = idle.get_mut(&self.key) else {
-            return;
-        };
+        let kept = idle.entry(self.key).or_insert_with(|| Kept {
+            member: Arc::clone(member),
+            idle: Vec::new(),
+        });
+        let connections = &mut kept.idle;
         if connections.len() >= terms.idle_max {
             connections.remove(0);
         }
@@ -154,6 +166,6 @@ impl Drop for Home {
 }
 
 /// A panic while the lock was held leaves the map whole; so poisoning is passed over.
-fn lock(idle: &Connections) -> MutexGuard<'_, HashMap<Key, Vec<Idle>, BuildHasherDefault<Mix>>> {
+fn lock(idle: &Connections) -> MutexGuard<'_, HashMap<Key, Kept, BuildHasherDefault<Mix>>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

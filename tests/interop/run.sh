@@ -23,6 +23,8 @@ need() { # PACKAGE TEST...
 missing=()
 need libsoap-lite-perl perl -MSOAP::Lite -MHTTP::Daemon -e 1
 need curl curl --version
+need dnsmasq-base dnsmasq --version
+need nginx-light nginx -v
 need python3-venv python3 -c 'import ensurepip, venv'
 if ((${#missing[@]})); then
   echo "interop: installing ${missing[*]}"

@@ -33,9 +33,30 @@ services:
     table: [{ filter: { match_all: {} }, endpoint: a }]
 endpoints:
   a: { url: "http://a:81/x?y", soap: 1.1, addressing: 2004/08, timeout: 1s, connect_timeout: 1s, response_timeout: 1s, idle_timeout: 1s, max_idle: 0, idle_connection_timeout: 0s, on_signed: bridge_anyway, bridge: { to: "urn:x", default_action: "urn:y", roles: ["urn:r"], transparent_headers: true, keep_none_headers: true, trailers: drop, unqualified_headers: drop }, failover: { on: [connect, dns, tls, reset, timeout, not-soap, 404, fault: receiver] }, resend: never }
+  c:
+    url: "http://c/"
+    namespaces: { o: "urn:o" }
+    servers: ["10.0.0.1:81", "[::1]", { address: c.internal, weight: 2, max_requests: 10 }]
+    balance: { hash: { cookie: a } }
+    affinity: { cookie: { name: A, path: /a, domain: a.b, max_age: 1h, secure: true, http_only: false, same_site: none, cors: true, strip: false, secret_file: secret }, on_lost: fault }
+    probe: { path: /p, method: POST, host: h, port: 82, body: "<a/>", content_type: text/xml, action: "urn:a", interval: 1s, timeout: 1s, healthy: 2, unhealthy: 2, jitter: 5%, assume_healthy: true, expect: { status: "200-299,403", text: a, xpath: "//o:a" } }
+    suspend: { after: 2, initial: 1s, factor: 1.5, maximum: 2s, jitter: 0, on: [connect, 503, fault: receiver] }
+    min_servers: 1
+    drain: 10s
+    drain_unhealthy: false
+    tries: 2
+    retry_budget: { percent: 10, per_second: 1 }
+    max_requests: 100
+    max_queue: 10
+    queue_timeout: 1s
+    operations: [{ operation: "{urn:o}Report", timeout: 1m, response_timeout: 1m, idle_timeout: 1m }, { action: "urn:o/Report", timeout: 1m }]
+  d: { url: "http://d/", balance: { hash: { header: X-A } }, affinity: { header: X-A } }
+  e: { url: "http://e/", balance: { hash: { xpath: "//a" } }, affinity: { xpath: "//a" } }
+  f: { url: "http://f/", servers: f.internal, balance: least_requests, failover: { on: [down, busy] } }
   b: { url: "https://[::1]/", tls: { ca: ca.pem, cert: c.pem, key: c.key, server_name: b, verify: none, min_version: 1.2 }, soap: keep, addressing: none, resend: if_not_delivered, on_signed: forward_unchanged }
 backup_lists: { spare: b, other: [b] }
 admin: { bind: "127.0.0.1:9901", token_file: token }
+dns: { servers: ["127.0.0.1:53"], min_ttl: 2s, max_ttl: 1m, timeout: 1s }
 threads: 2
 limits: { bridge_head: 128KiB, message_bytes: 1GiB, replay_buffer: 2MiB, header_block: 32KiB, header_count: 50, header_read_timeout: 1s, connections: 100, exchanges: 100, xpath_nesting: 10, xpath_length: 1KiB }
 filters_dir: ../filters

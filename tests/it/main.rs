@@ -24,10 +24,16 @@ mod bad_wire;
 mod bridge;
 /// Bridging on the road: requests, answers, faults.
 mod bridge_road;
+/// Everything that endpoints do wrong, under load.
+mod chaos;
 /// Connections and what streams through them.
 mod connections;
 /// The pages under `docs/`.
 mod docs;
+/// Servers that get nothing new, and callers that are bound to one.
+mod draining;
+/// Which servers are well.
+mod endpoint_health;
 /// `explain`, and that it says what `serve` does.
 mod explain;
 /// Backup lists: what counts as a failure, and what does not.
@@ -44,6 +50,8 @@ mod http2;
 mod limits;
 /// Multipart messages: found by their root part, passed on to the byte.
 mod multipart;
+/// Endpoints of several servers.
+mod pools;
 /// The session of the README.
 mod readme;
 /// Hot reload.

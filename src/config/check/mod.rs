@@ -8,6 +8,7 @@ mod filters;
 mod meaning;
 mod names;
 mod places;
+mod servers;
 mod tables;
 mod unused;
 
@@ -21,6 +22,7 @@ pub(super) fn check(config: &Config, sources: &Sources, report: &mut Report) {
     let tables = tables::tables(config);
     let seen = names::check(config, &tables, sources, report);
     places::check(config, report);
+    servers::check(config, report);
     for table in &tables {
         let sound = filters::check(table, config, report);
         entries::check_each(table, config, whole, report);
