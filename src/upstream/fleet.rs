@@ -95,7 +95,7 @@ impl Fleet {
     }
 
     /// Groups for these endpoints, not yet in force. Names whose address is unknown have no
-    /// members until [`Fleet::resolved`] tells.
+    /// members until they are resolved.
     #[must_use]
     pub fn prepare(&self, endpoints: impl Iterator<Item = Endpoint>) -> Vec<Arc<Group>> {
         let mut book = self.lock();

@@ -95,7 +95,7 @@ impl Upkeep {
     }
 
     /// Looks at the servers of a configuration that is about to go live: resolves names, probes.
-    /// Blocks until each has answered once, for [`FIRST_LOOK_MAX`] at the most.
+    /// Blocks until each has answered once, for five seconds at the most.
     pub fn first_look(&self, groups: &[Arc<Group>], settings: &Settings) {
         let needed = names_of(groups).next().is_some()
             || groups

@@ -54,8 +54,10 @@ class Scene:
 
     def router(self, endpoint, more=""):
         """A router with one endpoint, written as YAML behind `endpoints: { all: `."""
+        (self.folder / "filters").mkdir(exist_ok=True)
         (self.folder / "router.yaml").write_text(
             f"""
+filters_dir: filters
 listeners: {{ public: {{ bind: "127.0.0.1:0" }} }}
 admin: {{ bind: "127.0.0.1:0" }}
 access_log: {{ format: off }}
