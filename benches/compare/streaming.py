@@ -1,15 +1,18 @@
 """Messages far larger than memory, through the router and through HAProxy, in one run.
 
-  benches/streaming.sh [GIBIBYTES]             default: 4
+  benches/streaming.sh [GIBIBYTES] [ROW]       default: 4, every row
 
 Rows: a request of that size with Content-Length and chunked, routed on the header; routed on the
-first bytes of its body; multipart with an attachment of that size; an answer of that size; and
-1,000 uploads of 10 MiB at a time. For each: throughput, and the proxy's largest resident memory
-from start to end. Bytes are made on the fly. Loopback only, free ports; ends by itself.
+first bytes of its body; multipart with an attachment of that size (both framed both ways); an
+answer of that size; and 1,000 uploads of 10 MiB at a time. For each: throughput, and the proxy's
+largest resident memory from start to end. Bytes are made on the fly. Loopback only, free ports;
+ends by itself.
 """
 
 import argparse
+import json
 import os
+import platform
 import re
 import selectors
 import shutil
@@ -203,6 +206,7 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--gib", type=float, default=4)
     parser.add_argument("--rows", default="", help="only rows with this in their name")
+    parser.add_argument("--out", type=Path, help="a JSON file that the rows are added to")
     arguments = parser.parse_args()
     size = int(arguments.gib * (1 << 30))
     folder = Path(tempfile.mkdtemp(prefix="streaming-"))
@@ -249,7 +253,9 @@ endpoints:
         ("header, Content-Length", lambda port: request(port, "/header", size)),
         ("header, chunked", lambda port: request(port, "/header", size, chunked=True)),
         ("body, first bytes", lambda port: request(port, "/body", size)),
+        ("body, first bytes, chunked", lambda port: request(port, "/body", size, chunked=True)),
         ("multipart attachment", lambda port: request(port, "/body", size, **multipart(size))),
+        ("multipart, chunked", lambda port: request(port, "/body", size, chunked=True, **multipart(size))),
         ("answer", lambda port: request(port, "/answer", 0)),
         ("1,000 uploads of 10 MiB", lambda port: many(port, "/header", 1000, 10 * MIB)),
     ]
@@ -259,7 +265,7 @@ endpoints:
         for row, run in rows:
             if arguments.rows not in row:
                 continue
-            base = None
+            base, measured = None, {}
             for name, command in commands.items():
                 processes[name] = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
                 wait(ports[name])
@@ -271,11 +277,23 @@ endpoints:
                 peak.going = False
                 base = base or rate
                 print(f"{row:26} {name:8} {rate:7.0f} {peak.peak:9}  {rate / base:.2f}", flush=True)
+                measured[name] = {"MB/s": round(rate), "peak_KiB": peak.peak}
                 processes.pop(name).kill()
+            if arguments.out:
+                keep(arguments.out, row, arguments.gib, measured)
     finally:
         for process in processes.values():
             process.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep(path, row, gib, measured):
+    """Adds a row to the results; one of the same name is replaced."""
+    results = json.loads(path.read_text()) if path.exists() else {}
+    version = subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout.splitlines()[0]
+    results["machine"] = {"cores": os.cpu_count(), "system": platform.platform(), "haproxy": version}
+    results.setdefault("rows", {})[row] = {"GiB": gib, **measured}
+    path.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def wait(port):
