@@ -74,10 +74,11 @@ pub(super) fn response(
     // An answer without a body may say how long that would be (RFC 9110 §8.6).
     let announces = head_only || parts.status == StatusCode::NOT_MODIFIED;
     fields(&parts.headers, &parts.extensions, announces, out);
-    if coder == Coder::Nothing && head_only && !parts.headers.contains_key(CONTENT_LENGTH) {
-        if let Some(length) = hint.exact().filter(|length| *length > 0) {
-            framing(Coder::Length(length), out);
-        }
+    if head_only
+        && !parts.headers.contains_key(CONTENT_LENGTH)
+        && let Some(length) = hint.exact().filter(|length| *length > 0)
+    {
+        framing(Coder::Length(length), out);
     }
     framing(coder, out);
     match (coder, told) {
