@@ -19,6 +19,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 PROXY_CORE, LOAD_CORE = "0", "1" if os.cpu_count() > 1 else "0"
 CONNECTIONS = 16
 MANY = 1000
+SOAP11, SOAP12 = "http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope"
 ACTION = '"urn:example:orders/Place"'
 
 
@@ -28,13 +29,13 @@ def free_port():
         return found.getsockname()[1]
 
 
-def envelope(size):
+def envelope(size, namespace=SOAP11):
     item = '<o:Item sku="A-1"><o:Quantity>2</o:Quantity></o:Item>\n'
     # Long messages are made of long lines, as attachments in base64 are.
     if size > 100_000:
         item = f'<o:Data>{"QUJD" * 2000}</o:Data>\n'
     head = (
-        '<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Header>'
+        f'<soap:Envelope xmlns:soap="{namespace}"><soap:Header>'
         '<o:Version xmlns:o="urn:example:orders">2</o:Version></soap:Header><soap:Body>'
         '<o:Place xmlns:o="urn:example:orders"><o:Tier>gold</o:Tier>'
     )
@@ -48,7 +49,7 @@ class Bench:
         self.arguments = arguments
         self.folder = Path(tempfile.mkdtemp(prefix="compare-"))
         self.processes = []
-        self.ports = {name: free_port() for name in ("backend", "haproxy", "search", "router")}
+        self.ports = {name: free_port() for name in ("backend", "haproxy", "search", "router", "many")}
 
     def spawn(self, command, core):
         process = subprocess.Popen(
@@ -72,6 +73,7 @@ class Bench:
               server {{
                 listen 127.0.0.1:{self.ports['backend']} backlog=1024;
                 location / {{ default_type text/xml; return 200 '{envelope(1024)}'; }}
+                location /soap12 {{ default_type application/soap+xml; return 200 '{envelope(1024, SOAP12)}'; }}
               }}
             }}""")
         self.write("haproxy.cfg", f"""
@@ -100,13 +102,8 @@ backend orders
         (self.folder / "filters").mkdir()
         for count in (1000, 10000):
             self.write(f"filters/filters-{count}.yaml", table(count))
-        self.write("router.yaml", f"""
-version: 1
-threads: 1
-listeners: {{ front: {{ bind: "127.0.0.1:{self.ports['router']}", max_connections: 4096 }} }}
-access_log: {{ format: "off" }}
-filters_dir: filters
-services:
+        # The router with eleven thousand filters is another process, so that each one's memory can be told.
+        for name, services in (("router", f"""
   header:
     path: /header
     table: [ {{ filter: {{ action: {ACTION} }}, endpoint: nginx }} ]
@@ -115,15 +112,28 @@ services:
     table:
       namespaces: {{ o: "urn:example:orders" }}
       table: [ {{ filter: {{ xpath: "//o:Tier = 'gold'" }}, endpoint: nginx }} ]
-  filters-1000: {{ path: /filters-1000, table: filters-1000 }}
-  filters-10000: {{ path: /filters-10000, table: filters-10000 }}
-endpoints: {{ nginx: {{ url: "http://127.0.0.1:{self.ports['backend']}/" }} }}
+  bridged:
+    path: /bridged
+    table: [ {{ filter: {{ action: {ACTION} }}, endpoint: soap12 }} ]"""), ("many", """
+  thousand: { path: /filters-1000, table: filters-1000 }
+  ten-thousand: { path: /filters-10000, table: filters-10000 }""")):
+            self.write(f"{name}.yaml", f"""
+version: 1
+threads: 1
+listeners: {{ front: {{ bind: "127.0.0.1:{self.ports[name]}", max_connections: 4096 }} }}
+access_log: {{ format: "off" }}
+filters_dir: filters
+services:{services}
+endpoints:
+  nginx: {{ url: "http://127.0.0.1:{self.ports['backend']}/" }}
+  soap12: {{ url: "http://127.0.0.1:{self.ports['backend']}/soap12", soap: "1.2" }}
 """)
         self.spawn(["nginx", "-p", self.folder, "-c", self.folder / "nginx.conf"], LOAD_CORE)
         haproxy = self.spawn(["haproxy", "-db", "-f", self.folder / "haproxy.cfg"], PROXY_CORE)
         self.pids = {"haproxy": haproxy.pid}
-        command = [self.arguments.binary, "serve", "-c", self.folder / "router.yaml", "--log", "warn"]
-        self.pids["router"] = self.spawn(command, PROXY_CORE).pid
+        for name in ("router", "many"):
+            command = [self.arguments.binary, "serve", "-c", self.folder / f"{name}.yaml", "--log", "warn"]
+            self.pids[name] = self.spawn(command, PROXY_CORE).pid
         for port in self.ports.values():
             self.wait(port)
 
@@ -197,7 +207,7 @@ endpoints: {{ nginx: {{ url: "http://127.0.0.1:{self.ports['backend']}/" }} }}
             capture_output=True, check=True, timeout=self.arguments.seconds * 3 + 30,
         )
         lines = [line.split("\t") for line in log.read_text().splitlines()]
-        if any(status != "200" for _, status, _ in lines):
+        if not lines or any(status != "200" for _, status, _ in lines):
             raise RuntimeError(f"{name}{path}: not every answer was 200")
         # The first tenth of them opens connections.
         took = sorted(int(micros) / 1000 for _, _, micros in lines[len(lines) // 10 :])
@@ -249,11 +259,13 @@ HEADER = ("haproxy", "/header")
 ROWS = [
     ("header, 1 KiB", KIB, {}, [HEADER, ("router", "/header")]),
     ("one body XPath, 1 KiB", KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
-    ("1,000 XPaths, 1 KiB", KIB, {}, [HEADER, ("router", "/filters-1000")]),
-    ("10,000 XPaths, 1 KiB", KIB, {}, [HEADER, ("router", "/filters-10000")]),
+    ("1,000 XPaths, 1 KiB", KIB, {}, [HEADER, ("many", "/filters-1000")]),
+    ("10,000 XPaths, 1 KiB", KIB, {}, [HEADER, ("many", "/filters-10000")]),
+    ("bridged 1.1 to 1.2 and back, 1 KiB", KIB, {}, [HEADER, ("router", "/bridged")]),
     ("header, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/header")]),
     ("one body XPath, 10 KiB", 10 * KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
-    ("10,000 XPaths, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/filters-10000")]),
+    ("10,000 XPaths, 10 KiB", 10 * KIB, {}, [HEADER, ("many", "/filters-10000")]),
+    ("bridged 1.1 to 1.2 and back, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/bridged")]),
     ("one body XPath, 1 MiB", MIB, {}, [HEADER, ("router", "/body")]),
     ("new connections, 1 KiB", KIB, {"close": True}, [HEADER, ("router", "/body")]),
     ("1,000 connections, 1 KiB", KIB, {"connections": MANY}, [HEADER, ("router", "/body")]),
@@ -306,7 +318,7 @@ def report(results, middle, latencies, calls, idle):
             costs = [each["cpu"] for each in results[row][name]]
             late = latencies.get(row, {}).get(name)
             late = f"{late['p50']:.2f} / {late['p99']:.2f} / {late['p999']:.2f}" if late else ""
-            label = {"haproxy": "HAProxy, header", "search": "HAProxy, `req.body`", "router": "router"}[name]
+            label = {"haproxy": "HAProxy, header", "search": "HAProxy, `req.body`", "router": "router", "many": "router"}[name]
             print(f"| {row} | {label} | {one['cpu']:.1f} ({min(costs):.1f}-{max(costs):.1f}) | {one['user']:.1f} | {one['system']:.1f} "
                   f"| {one['cpu'] / base:.2f} | {one['rate']:,.0f} | {one['resident'] / 1024:.1f} | {late} |")
     for name in idle:
@@ -330,23 +342,23 @@ def plot(middle):
     """Bars: CPU a message, user time in full colour and the kernel's behind it."""
     rows = {row: sides for row, sides in middle.items() if "MiB" not in row}
     most = max(one["cpu"] for sides in rows.values() for one in sides.values())
-    colours = {"haproxy": "#6b7280", "search": "#a16207", "router": "#2563eb"}
+    colours = {"haproxy": "#6b7280", "search": "#a16207", "router": "#2563eb", "many": "#2563eb"}
     names = {"haproxy": "HAProxy, header", "search": "HAProxy, req.body", "router": "soap-router"}
-    parts, y, scale = [], 40, 460 / most
+    parts, y, scale = [], 40, 420 / most
     for row, sides in rows.items():
-        parts.append(f'<text x="190" y="{y + 8 * len(sides) + 3}" text-anchor="end">{row}</text>')
+        parts.append(f'<text x="240" y="{y + 8 * len(sides) + 3}" text-anchor="end">{row}</text>')
         for name, one in sides.items():
             width, user = one["cpu"] * scale, one["user"] * scale
-            parts.append(f'<rect x="200" y="{y}" width="{width:.1f}" height="13" fill="{colours[name]}" fill-opacity="0.35"/>'
-                         f'<rect x="200" y="{y}" width="{user:.1f}" height="13" fill="{colours[name]}"/>'
-                         f'<text x="{204 + width:.1f}" y="{y + 11}">{one["cpu"]:.1f}</text>')
+            parts.append(f'<rect x="250" y="{y}" width="{width:.1f}" height="13" fill="{colours[name]}" fill-opacity="0.35"/>'
+                         f'<rect x="250" y="{y}" width="{user:.1f}" height="13" fill="{colours[name]}"/>'
+                         f'<text x="{254 + width:.1f}" y="{y + 11}">{one["cpu"]:.1f}</text>')
             y += 16
         y += 10
-    legend = "".join(f'<rect x="{200 + 150 * n}" y="12" width="12" height="12" fill="{colours[name]}"/>'
-                     f'<text x="{216 + 150 * n}" y="22">{names[name]}</text>' for n, name in enumerate(colours))
+    legend = "".join(f'<rect x="{250 + 150 * n}" y="12" width="12" height="12" fill="{colours[name]}"/>'
+                     f'<text x="{266 + 150 * n}" y="22">{names[name]}</text>' for n, name in enumerate(names))
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{y + 24}" font-family="sans-serif" font-size="12">'
             f'<rect width="720" height="{y + 24}" fill="white"/>{legend}{"".join(parts)}'
-            f'<text x="200" y="{y + 12}">CPU time of the proxy a message, in microseconds; dark: user, light: kernel</text></svg>\n')
+            f'<text x="250" y="{y + 12}">CPU time of the proxy a message, in microseconds; dark: user, light: kernel</text></svg>\n')
 
 
 def cpu_model():
