@@ -1,5 +1,7 @@
 //! An endpoint as it is written: where it is, what it speaks, how long it may take, when it has failed.
 
+use std::path::PathBuf;
+
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -11,6 +13,7 @@ use super::schema::Book;
 use super::servers::{Affinity, Balance, OperationTimes, Probe, RetryBudget, Server, Suspend};
 use super::shape::{words, written};
 use super::suggest;
+use super::target::{EndpointHost, OverridePath};
 use super::tls::EndpointTls;
 use super::values::OneOrMany;
 use super::written::{Reader, Spanned, Written};
@@ -78,6 +81,12 @@ written! {
         pub resend: Option<Spanned<Resend>> = None,
         /// Trust and client certificate, for `https://`.
         pub tls: Option<Spanned<EndpointTls>> = None,
+        /// A Unix socket to connect to instead of the URL's host and port.
+        pub socket: Option<Spanned<PathBuf>> = None,
+        /// What goes into the `Host` field: `endpoint` (the URL's), `caller` (what the caller asked for), or a name.
+        pub host: EndpointHost = EndpointHost::Endpoint,
+        /// What stands for the beginning of the path that matched; the rest of it is kept.
+        pub override_path: Option<Spanned<OverridePath>> = None,
     }
 }
 

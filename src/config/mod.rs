@@ -9,6 +9,7 @@
 //! this room panic (`tests/it/golden_check.rs`).
 
 mod address;
+mod admission;
 mod amounts;
 mod check;
 mod endpoint;
@@ -21,22 +22,26 @@ mod limits;
 mod load;
 mod loaded;
 mod named_files;
+mod network;
 mod names;
 mod node;
 mod request;
 mod router;
+mod rules;
 mod schema;
 mod servers;
 mod service;
 mod shape;
 mod suggest;
 mod table;
+mod target;
 mod tls;
 mod values;
 mod written;
 mod yaml;
 
 pub use address::{AbsoluteUri, EndpointUrl};
+pub use admission::{Admission, Rate, RateBy};
 pub use amounts::{Size, SizeOrNone, Time};
 pub use endpoint::{
     Addressing, Bridge, Dropped, Endpoint, Failover, FailoverOn, FaultBlame, OnSigned, Resend,
@@ -52,8 +57,12 @@ pub use limits::{LIMITS, LimitInfo, Limits, LimitsInForce, ServiceLimits};
 pub use load::load;
 pub use loaded::{Config, Loaded, TableText, Watch, read, to_yaml};
 pub use names::{Named, Namespaces};
-pub use request::{HeaderName, HostPattern, OperationName, ServicePath};
+pub use network::{Bind, Network};
+pub use request::{HeaderName, HostPattern, OperationName, RoutePath, ServicePath};
 pub use router::{AccessFormat, AccessLog, Admin, BackupList, Listener, Reload, Router};
+pub use rules::{
+    Condition, ErrorPages, HeaderEdits, HeaderValues, Redirect, RedirectStatus, Rewrite, Route,
+};
 pub use schema::{router_schema, table_schema};
 pub use servers::{
     Affinity, AffinityCookie, Balance, CookieName, CookieText, Dns, Expect, Factor, HashOn, OnLost,
@@ -64,6 +73,7 @@ pub use service::{
     OnOverflow, Pattern, RouteOn, SenderFaultStatus, Service, SeveralMatches, TableRef, Verify,
 };
 pub use table::{Backups, Entry, Table};
+pub use target::{EndpointHost, OverridePath};
 pub use tls::{CertificatePair, ClientAuth, EndpointTls, ListenerTls, TlsVerify, TlsVersion};
 pub use values::{Anything, Empty, FormatVersion, OneOrMany, Share};
 pub use written::Spanned;

@@ -14,6 +14,7 @@ impl Router {
             if let Some(tls) = &mut listener.tls {
                 of_listener(&mut tls.value, &mut all);
             }
+            all.extend(listener.error_pages.0.iter_mut().map(|(_, path)| path));
         }
         for (_, endpoint) in self.endpoints.iter_mut() {
             if let Some(EndpointTls { ca, cert, key, .. }) =
@@ -26,6 +27,7 @@ impl Router {
                 all.extend(cookie.secret_file.as_mut());
             }
         }
+        all.extend(self.error_pages.0.iter_mut().map(|(_, path)| path));
         all
     }
 

@@ -6,7 +6,9 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::amounts::serialize_as_written;
-use super::written::Leaf;
+use super::node::{Kind, Node};
+use super::schema::Book;
+use super::written::{Leaf, Reader, Written};
 
 /// The path of a service: exact, or everything below a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,10 +19,22 @@ pub struct ServicePath {
     pub below: bool,
 }
 
-/// A host that a service answers to: exact or `*.example.com`. In lower case.
+/// The path of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RoutePath {
+    /// This path, or everything below it, as services have it.
+    Plain(ServicePath),
+    /// Every path that begins so (`/docs*`).
+    Prefix(String),
+    /// Every path in which the regular expression is found.
+    Matches(String),
+}
+
+/// A host that a service answers to: exact, `*.example.com`, or with `*` and `?` anywhere. In
+/// lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPattern {
-    /// The name, without `*.`.
+    /// The name, without `*.`; with `*` and `?` where they stand elsewhere.
     pub name: String,
     /// True for `*.example.com`: any one or more labels before the name.
     pub wildcard: bool,
@@ -98,6 +112,56 @@ impl fmt::Display for ServicePath {
     }
 }
 
+impl Written for RoutePath {
+    const NOUN: &'static str = "the path of a route";
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if let Kind::Map(entries) = &node.kind {
+            if let [(key, value)] = entries.as_slice()
+                && key.text == "matches"
+            {
+                return String::read(value, reader).map(Self::Matches);
+            }
+            reader.wrong_type(node, "a path, or `{ matches: REGEX }`", "/docs/*");
+            return None;
+        }
+        let prefix = node.text().and_then(|text| {
+            let prefix = text.strip_suffix('*')?;
+            (!prefix.ends_with('/') && ServicePath::parse(prefix).is_ok()).then_some(prefix)
+        });
+        match prefix {
+            Some(prefix) => Some(Self::Prefix(prefix.to_owned())),
+            None => ServicePath::read(node, reader).map(Self::Plain),
+        }
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        json!({ "anyOf": [ServicePath::schema(book), {
+            "type": "object", "required": ["matches"], "additionalProperties": false,
+            "properties": { "matches": { "type": "string" } },
+        }] })
+    }
+}
+
+impl fmt::Display for RoutePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(path) => path.fmt(f),
+            Self::Prefix(path) => write!(f, "{path}*"),
+            Self::Matches(regex) => write!(f, "~{regex}"),
+        }
+    }
+}
+
+impl Serialize for RoutePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Matches(regex) => serializer.collect_map([("matches", regex)]),
+            plain => serializer.collect_str(plain),
+        }
+    }
+}
+
 impl Leaf for HostPattern {
     const WHAT: &'static str = "a host";
     const EXAMPLE: &'static str = "orders.example.com";
@@ -124,7 +188,15 @@ impl Leaf for HostPattern {
         let bad = match name.as_str() {
             _ if ipv6 && !wildcard => return Ok(Self { name, wildcard }),
             "*" => "leave `hosts` out to answer to every host",
-            _ if name.contains('*') => "`*` stands only at the start, as `*.`",
+            _ if name.contains(['*', '?']) => match glob_mistake(text) {
+                Some(mistake) => mistake,
+                None => {
+                    return Ok(Self {
+                        name: text.to_ascii_lowercase(),
+                        wildcard: false,
+                    });
+                }
+            },
             _ if name.contains("://") || name.contains('/') => "a host is a name, not a URL",
             _ if name.contains(':') => "a host has no port here: the listener has it",
             _ if !name.split('.').all(label_ok) || name.len() > 253 => {
@@ -136,7 +208,26 @@ impl Leaf for HostPattern {
     }
 
     fn leaf_schema() -> Value {
-        json!({ "type": "string", "pattern": "^(\\*\\.)?[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$" })
+        json!({ "type": "string", "pattern": "^[A-Za-z0-9._*?-]+$|^\\[[0-9A-Fa-f:.]+\\]$" })
+    }
+}
+
+/// What is wrong with a host in which `*` stands for any characters and `?` for one.
+fn glob_mistake(text: &str) -> Option<&'static str> {
+    let stars = text.matches('*').count();
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '?');
+    match text {
+        _ if text.contains("**") || text.contains("*?") || text.contains("?*") => {
+            Some("`*` stands for any characters already: no other beside it")
+        }
+        _ if stars > 2 || stars + text.matches('?').count() > 4 => {
+            Some("at most 2 `*`, and 4 of `*` and `?` together")
+        }
+        _ if text.split('.').any(|label| label.matches('*').count() > 1) => {
+            Some("at most one `*` between two dots")
+        }
+        _ if !text.chars().all(good) => Some("a host is a DNS name or an IP address"),
+        _ => None,
     }
 }
 

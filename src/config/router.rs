@@ -11,6 +11,9 @@ use serde_json::Value;
 use super::amounts::Time;
 use super::endpoint::Endpoint;
 use super::limits::Limits;
+use super::network::{Bind, Network};
+use super::request::HeaderName;
+use super::rules::{ErrorPages, Route};
 use super::names::Named;
 use super::node::Node;
 use super::schema::Book;
@@ -30,6 +33,8 @@ written! {
         pub listeners: Named<Listener>,
         /// The virtual SOAP services, by name.
         pub services: Named<Service>,
+        /// Requests that are not SOAP, by host and path: REST, static files, redirects.
+        pub routes: Named<Route> = Named::default(),
         /// The destinations, by name.
         pub endpoints: Named<Endpoint>,
         /// Ordered lists of endpoints tried after an entry's endpoint fails, by name.
@@ -40,6 +45,8 @@ written! {
         pub admin: Option<Admin> = None,
         /// Worker threads; one per core if left out.
         pub threads: Option<u16> [1..=1024] = None,
+        /// Pages for callers that are no SOAP clients, by status: `{ 404: pages/404.html }`.
+        pub error_pages: ErrorPages = ErrorPages::default(),
         /// Limits for the whole router.
         pub limits: Limits = Limits::default(),
         /// The folder with the filter tables, relative to this file.
@@ -56,8 +63,8 @@ written! {
 written! {
     /// A socket that the router accepts on.
     pub struct Listener as "a listener" {
-        /// The IP address and port.
-        pub bind: Spanned<SocketAddr>,
+        /// The IP address and port, or `unix:/path` of a socket.
+        pub bind: Spanned<Bind>,
         /// Certificate, key and trust; without it the listener speaks plain HTTP.
         pub tls: Option<Spanned<ListenerTls>> = None,
         /// Connections at a time.
@@ -70,6 +77,37 @@ written! {
         pub http2: bool = false,
         /// HTTP/2: requests at a time on one connection.
         pub http2_streams: u32 [1..=10_000] = 100,
+        /// Balancers in front that say with the PROXY protocol who the caller is.
+        pub proxy_protocol: Option<ProxyProtocol> = None,
+        /// Proxies in front whose `X-Forwarded-*` is believed.
+        pub trusted_proxies: Vec<Spanned<Network>> = Vec::new(),
+        /// What endpoints are told of the caller.
+        pub forwarded: Forwarded = Forwarded::Plain,
+        /// A header field that carries the caller's certificate to endpoints, as RFC 9440 writes it.
+        pub client_certificate_header: Option<Spanned<HeaderName>> = None,
+        /// Pages of this listener, by status, before those of the router.
+        pub error_pages: ErrorPages = ErrorPages::default(),
+    }
+}
+
+written! {
+    /// Who may say with the PROXY protocol, version 1 or 2, who the caller is.
+    pub struct ProxyProtocol as "proxy_protocol" {
+        /// Networks of the balancers; their connections must begin with it, others are refused.
+        pub from: Vec<Spanned<Network>>,
+    }
+}
+
+words! {
+    /// What endpoints are told of the caller.
+    pub enum Forwarded as "a style of forwarding" {
+        /// `X-Forwarded-For`, `-Proto` and `-Host`.
+        Plain = "plain",
+        /// As Azure Application Gateway: addresses with ports, the port of the listener, the host and URL as
+        /// they were asked for, and an id for tracing.
+        Gateway = "gateway",
+        /// Nothing is added, and nothing taken away.
+        Off = "off",
     }
 }
 

@@ -3,10 +3,12 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::admission::Admission;
 use super::amounts::{Size, Time};
 use super::limits::ServiceLimits;
 use super::node::{Kind, Node};
 use super::request::{HostPattern, ServicePath};
+use super::rules::Rewrite;
 use super::schema::Book;
 use super::shape::{words, written};
 use super::table::{Entry, Table};
@@ -18,7 +20,7 @@ written! {
     pub struct Service as "a service" {
         /// The path: exact (`/orders`), or with everything below it (`/orders/*`).
         pub path: Spanned<ServicePath>,
-        /// The hosts it answers to, exact or `*.example.com`; every host if left out.
+        /// The hosts it answers to, exact or with `*` and `?`; every host if left out.
         pub hosts: Option<OneOrMany<Spanned<HostPattern>>> = None,
         /// The listeners it is reached on; all if left out.
         pub listeners: Option<OneOrMany<Spanned<String>>> = None,
@@ -47,6 +49,10 @@ written! {
         pub on_overflow: OnOverflow = OnOverflow::Commit,
         /// How long an exchange may take in all, backups included; no bound but the endpoints' if left out.
         pub timeout: Option<Time> [1..=86_400_000] = None,
+        /// What is changed on the way.
+        pub rewrites: Vec<Spanned<Rewrite>> = Vec::new(),
+        /// Who may enter, how many at a time, and how fast.
+        pub admission: Option<Spanned<Admission>> = None,
     }
 }
 

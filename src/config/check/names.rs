@@ -66,6 +66,7 @@ pub(super) fn check<'c>(
         seen: Seen::default(),
     };
     look.services(folder_read);
+    look.routes();
     for (list, endpoints) in config.router.backup_lists.iter() {
         let context = format!("backup list `{}`", list.value);
         endpoints
@@ -114,6 +115,24 @@ impl<'c> Look<'c, '_> {
                 self.seen.tables.extend(meant);
             }
             if let Some(endpoint) = &service.default_endpoint {
+                self.endpoint(&context, endpoint);
+            }
+        }
+    }
+
+    fn routes(&mut self) {
+        let config = self.config;
+        for (name, route) in config.router.routes.iter() {
+            let context = format!("route `{}`", name.value);
+            let redirect = route.redirect.as_ref();
+            let target = redirect.and_then(|redirect| redirect.value.listener.as_ref());
+            let listed = route.listeners.iter().flat_map(|listeners| &listeners.0);
+            for listener in listed.chain(target) {
+                let declared = &config.router.listeners;
+                let meant = self.look_up(&LISTENER, &context, listener, declared, || None);
+                self.seen.listeners.extend(meant);
+            }
+            if let Some(endpoint) = &route.endpoint {
                 self.endpoint(&context, endpoint);
             }
         }

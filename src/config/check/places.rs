@@ -1,11 +1,14 @@
 //! Where things stand: sockets, hosts and paths that two want at once, and what reaches too far.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::super::loaded::Config;
+use super::super::network::Bind;
+use super::super::request::HostPattern;
 use super::super::router::Router;
 use super::super::service::{Pattern, Service};
+use super::super::values::OneOrMany;
 use super::super::written::Spanned;
 use crate::diag::{Diagnostic, FileId, Report, Span};
 
@@ -40,29 +43,24 @@ fn nothing_declared(router: &Router, report: &mut Report) {
 }
 
 fn sockets(router: &Router, report: &mut Report) {
-    let listeners = router
-        .listeners
-        .iter()
-        .map(|(name, listener)| (format!("listener `{}`", name.value), &listener.bind));
-    let admin = router
-        .admin
-        .iter()
-        .map(|admin| ("admin".to_owned(), &admin.bind));
-    let mut taken: HashMap<u16, Vec<(String, &Spanned<SocketAddr>)>> = HashMap::new();
-    for (title, bind) in listeners.chain(admin) {
-        let same_port = taken.entry(bind.port()).or_default();
-        // Port 0 asks the system for any free one.
-        let clash = same_port
-            .iter()
-            .find(|(_, other)| bind.port() != 0 && overlap(bind.ip(), other.ip()));
-        if let Some((other, earlier)) = clash {
-            let text = format!("{title} and {other} want the same address `{}`", bind.value);
+    let listeners = router.listeners.iter().map(|(name, listener)| {
+        let title = format!("listener `{}`", name.value);
+        (title, listener.bind.value.clone(), listener.bind.span)
+    });
+    let admin = router.admin.iter().map(|admin| {
+        let bind = Bind::Tcp(admin.bind.value);
+        ("admin".to_owned(), bind, admin.bind.span)
+    });
+    let mut taken: Vec<(String, Bind, Span)> = Vec::new();
+    for (title, bind, span) in listeners.chain(admin) {
+        let clash = taken.iter().find(|(_, other, _)| overlap(&bind, other));
+        if let Some((other, _, earlier)) = clash {
+            let text = format!("{title} and {other} want the same address `{bind}`");
             report.push(
-                Diagnostic::error("address-taken", text, bind.span)
-                    .other(earlier.span, "taken here"),
+                Diagnostic::error("address-taken", text, span).other(*earlier, "taken here"),
             );
         }
-        same_port.push((title, bind));
+        taken.push((title, bind, span));
     }
     if let Some(admin) = &router.admin
         && !admin.bind.ip().is_loopback()
@@ -78,39 +76,66 @@ fn sockets(router: &Router, report: &mut Report) {
     }
 }
 
-fn overlap(one: IpAddr, other: IpAddr) -> bool {
-    one == other || one.is_unspecified() || other.is_unspecified()
+fn overlap(one: &Bind, other: &Bind) -> bool {
+    match (one, other) {
+        // Port 0 asks the system for any free one.
+        (Bind::Tcp(one), Bind::Tcp(other)) => {
+            let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+            one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
+        }
+        (one, other) => one == other,
+    }
+}
+
+/// A service or a route, by where it is reached.
+struct Place<'c> {
+    title: String,
+    path: String,
+    span: Span,
+    hosts: &'c Option<OneOrMany<Spanned<HostPattern>>>,
+    listeners: &'c Option<OneOrMany<Spanned<String>>>,
 }
 
 fn services(router: &Router, report: &mut Report) {
-    let mut by_path: HashMap<String, Vec<(&Spanned<String>, &Service)>> = HashMap::new();
-    for (name, service) in router.services.iter() {
-        let same_path = by_path.entry(service.path.value.to_string()).or_default();
-        if let Some((other, earlier)) = same_path
-            .iter()
-            .find(|(_, other)| both_reached(service, other))
-        {
+    let services = router.services.iter().map(|(name, service)| Place {
+        title: format!("service `{}`", name.value),
+        path: service.path.value.to_string(),
+        span: service.path.span,
+        hosts: &service.hosts,
+        listeners: &service.listeners,
+    });
+    let routes = router.routes.iter().map(|(name, route)| Place {
+        title: format!("route `{}`", name.value),
+        path: route.path.value.to_string(),
+        span: route.path.span,
+        hosts: &route.hosts,
+        listeners: &route.listeners,
+    });
+    let mut by_path: HashMap<String, Vec<Place<'_>>> = HashMap::new();
+    for place in services.chain(routes) {
+        let same_path = by_path.entry(place.path.clone()).or_default();
+        if let Some(other) = same_path.iter().find(|other| both_reached(&place, other)) {
             let text = format!(
-                "services `{}` and `{}` have the same path `{}` on the same host and listener",
-                name.value, other.value, service.path.value
+                "{} and {} have the same path `{}` on the same host and listener",
+                place.title, other.title, place.path
             );
-            let told = Diagnostic::error("service-overlap", text, service.path.span);
+            let told = Diagnostic::error("service-overlap", text, place.span);
             report.push(
-                told.other(earlier.path.span, "taken here")
+                told.other(other.span, "taken here")
                     .hint("give them different paths, `hosts` or `listeners`"),
             );
         }
-        same_path.push((name, service));
+        same_path.push(place);
     }
 }
 
 /// Left out stands for all; the hosts of one with a list are found before those of one without.
-fn both_reached(one: &Service, other: &Service) -> bool {
-    let listeners = match (&one.listeners, &other.listeners) {
+fn both_reached(one: &Place<'_>, other: &Place<'_>) -> bool {
+    let listeners = match (one.listeners, other.listeners) {
         (Some(one), Some(other)) => one.0.iter().any(|listener| other.0.contains(listener)),
         _ => true,
     };
-    let hosts = match (&one.hosts, &other.hosts) {
+    let hosts = match (one.hosts, other.hosts) {
         (Some(one), Some(other)) => one.0.iter().any(|host| other.0.contains(host)),
         (None, None) => true,
         _ => false,
@@ -129,10 +154,10 @@ fn endpoints(router: &Router, report: &mut Report) {
         };
         let Some(ip) = ip else { continue };
         let own = |bind: IpAddr| bind == ip || (bind.is_unspecified() && ip.is_loopback());
-        let listener = router
-            .listeners
-            .iter()
-            .find(|(_, listener)| listener.bind.port() == url.port && own(listener.bind.ip()));
+        let listener = router.listeners.iter().find(|(_, listener)| {
+            let bind = listener.bind.tcp();
+            bind.is_some_and(|bind| bind.port() == url.port && own(bind.ip()))
+        });
         if let Some((listener, found)) = listener {
             let text = format!(
                 "endpoint `{}` is the router's own listener `{}`",
