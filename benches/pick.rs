@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
 use soap_router::telemetry::Metrics;
-use soap_router::upstream::{Balance, Endpoint, Fleet, Group, Host, Server, Servers, Wants};
+use soap_router::upstream::{
+    Balance, Endpoint, Fleet, Group, Host, HostField, Server, Servers, Wants,
+};
 
 const PICKS: u32 = 200_000;
 const RUNS: usize = 7;
@@ -67,6 +69,9 @@ fn group(count: u32, balance: Balance, weighted: bool) -> Arc<Group> {
         keep_idle: second,
         idle_max: 1,
         tls: None,
+        socket: None,
+        host_field: HostField::Endpoint,
+        override_path: None,
     };
     let fleet = Fleet::new(Arc::new(Metrics::new("bench")));
     let groups = fleet.prepare(std::iter::once(endpoint));

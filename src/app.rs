@@ -12,16 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::exchange::{self, Places};
-use crate::front::{self, Accepting, BindError, Room};
+use crate::exchange::{self, Closing, Places};
+use crate::front::{self, Accepting, BindError, Opened, Room, Socket, Trace};
 use crate::net::Budget;
-use crate::snapshot::{self, Listener, Live, Snapshot};
+use crate::snapshot::{self, Bind, Listener, Live, Snapshot};
 use crate::telemetry::{AccessLog, AccessLogFormat, Metrics, Writer, names};
 use crate::upstream::{Fleet, Group, Upkeep};
 
@@ -30,6 +29,8 @@ const MAILBOX_MAX: usize = 1024;
 /// Memory that all bodies held for another attempt may take together: a thousand uploads at
 /// once must not cost a gibibyte; what finds no room is committed where it is.
 const REPLAY_MEMORY_MAX: u64 = 64 << 20;
+/// How long saying the last word to those who still wait may take.
+const LAST_WORD_MAX: Duration = Duration::from_secs(2);
 /// How often a worker closes connections to endpoints that nobody wanted for too long.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -60,6 +61,7 @@ pub struct Router {
     doors: Mutex<HashMap<Arc<str>, Door>>,
     connections: TaskTracker,
     room: Arc<Room>,
+    closing: Arc<Closing>,
     access_writer: Mutex<Option<Writer>>,
 }
 
@@ -72,7 +74,7 @@ struct WorkerThread {
 
 #[derive(Debug)]
 enum Order {
-    Accept(std::net::TcpListener, Accepting),
+    Accept(Socket, Accepting),
 }
 
 /// A listener that is open.
@@ -80,15 +82,10 @@ enum Order {
 struct Door {
     /// Its settings as its connections find them.
     settings: watch::Sender<Arc<Listener>>,
-    address: SocketAddr,
+    address: Bind,
     stop: CancellationToken,
-}
-
-/// Sockets bound for a listener, one a worker, not yet accepted on.
-struct Bound {
-    listener: Listener,
-    address: SocketAddr,
-    sockets: Vec<std::net::TcpListener>,
+    /// Of a Unix socket: gone with the door.
+    _trace: Option<Trace>,
 }
 
 impl Router {
@@ -110,19 +107,21 @@ impl Router {
         let live = Arc::new(Live::new(Arc::clone(&snapshot), groups, &metrics));
         let budget = Budget::new(REPLAY_MEMORY_MAX);
         let places = Places::default();
+        let closing = Arc::new(Closing::default());
         let connections = TaskTracker::new();
+        let common = Common {
+            live: Arc::clone(&live),
+            metrics: Arc::clone(&metrics),
+            access,
+            budget: budget.clone(),
+            places,
+            closing: Arc::clone(&closing),
+            connections: connections.clone(),
+        };
         let count = worker_count(snapshot.threads);
         let mut workers = Vec::with_capacity(count);
         for number in 0..count {
-            workers.push(start_worker(
-                number,
-                &live,
-                &metrics,
-                &access,
-                &budget,
-                &places,
-                &connections,
-            )?);
+            workers.push(start_worker(number, common.clone())?);
         }
         watch(&metrics, budget, &workers);
         let room = Arc::new(Room::new(Arc::clone(&live)));
@@ -131,6 +130,7 @@ impl Router {
             fleet,
             upkeep,
             room,
+            closing,
             metrics,
             workers,
             doors: Mutex::default(),
@@ -162,21 +162,24 @@ impl Router {
         Ok(())
     }
 
-    /// The address that a listener really has (its port may have been 0).
+    /// The address that a listener really has (its port may have been 0), if it is on one.
     #[must_use]
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.doors().get(listener).map(|door| door.address)
+        match self.doors().get(listener)?.address {
+            Bind::Tcp(address) => Some(address),
+            Bind::Unix(_) => None,
+        }
     }
 
     /// Every open listener with its address.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<(Arc<str>, Bind)> {
         let doors = self.doors();
         let mut all: Vec<_> = doors
             .iter()
-            .map(|(name, door)| (Arc::clone(name), door.address))
+            .map(|(name, door)| (Arc::clone(name), door.address.clone()))
             .collect();
-        all.sort();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all
     }
 
@@ -202,13 +205,20 @@ impl Router {
     /// drain time is over. Says whether everything was finished.
     pub async fn stop(&self) -> bool {
         let drain = self.snapshot().drain;
-        for (_, door) in self.doors().drain() {
+        let doors: Vec<Door> = self.doors().drain().map(|(_, door)| door).collect();
+        for door in &doors {
             door.stop.cancel();
         }
+        self.live.load().close_gates();
         self.connections.close();
         let finished = tokio::time::timeout(drain, self.connections.wait())
             .await
             .is_ok();
+        if !finished {
+            // Whoever still waits for an endpoint is told so, which takes a moment.
+            self.closing.say();
+            let _ = tokio::time::timeout(LAST_WORD_MAX, self.connections.wait()).await;
+        }
         if !finished {
             tracing::warn!(
                 ?drain,
@@ -240,7 +250,7 @@ impl Router {
     }
 
     /// Binds what the configuration has and the running router has not.
-    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<Bound>, BindError> {
+    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<(Listener, Opened)>, BindError> {
         let doors = self.doors();
         let is_new = |listener: &&Listener| {
             doors
@@ -248,26 +258,13 @@ impl Router {
                 .is_none_or(|door| door.settings.borrow().bind != listener.bind)
         };
         let bind_one = |listener: &Listener| {
-            let address = listener.bind;
             // Where this router listens already it may listen again: a listener that is renamed,
             // or moves between one address and all of them.
-            if !doors
+            let ours = doors
                 .values()
-                .any(|door| door.address.port() == address.port())
-            {
-                front::claim(listener, address)?;
-            }
-            let first = front::bind(listener, address)?;
-            let address = first.local_addr().unwrap_or(address);
-            let mut sockets = vec![first];
-            for _ in 1..self.workers.len() {
-                sockets.push(front::bind(listener, address)?);
-            }
-            Ok(Bound {
-                listener: listener.clone(),
-                address,
-                sockets,
-            })
+                .any(|door| shares(&door.address, &listener.bind));
+            let opened = front::open(listener, self.workers.len(), ours)?;
+            Ok((listener.clone(), opened))
         };
         snapshot
             .listeners
@@ -277,14 +274,14 @@ impl Router {
             .collect()
     }
 
-    fn open(&self, bound: Vec<Bound>) {
+    fn open(&self, bound: Vec<(Listener, Opened)>) {
         let mut doors = self.doors();
-        for Bound {
-            listener,
-            address,
-            sockets,
-        } in bound
-        {
+        for (listener, opened) in bound {
+            let Opened {
+                address,
+                sockets,
+                trace,
+            } = opened;
             let stop = CancellationToken::new();
             let open = Arc::new(AtomicUsize::new(0));
             let (settings, follow) = watch::channel(Arc::new(listener.clone()));
@@ -311,6 +308,7 @@ impl Router {
                     settings,
                     address,
                     stop,
+                    _trace: trace,
                 },
             );
         }
@@ -348,6 +346,14 @@ fn prepare(fleet: &Fleet, upkeep: &Upkeep, snapshot: &Snapshot) -> Vec<Arc<Group
     let groups = fleet.prepare(endpoints.map(|endpoint| endpoint.spec.clone()));
     upkeep.first_look(&groups, &snapshot.dns);
     groups
+}
+
+/// Whether the two have a port in common.
+fn shares(one: &Bind, other: &Bind) -> bool {
+    match (one, other) {
+        (Bind::Tcp(one), Bind::Tcp(other)) => one.port() == other.port(),
+        _ => false,
+    }
 }
 
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
@@ -391,15 +397,19 @@ fn watch(metrics: &Metrics, budget: Budget, workers: &[WorkerThread]) {
     });
 }
 
-fn start_worker(
-    number: usize,
-    live: &Arc<Live>,
-    metrics: &Arc<Metrics>,
-    access: &AccessLog,
-    budget: &Budget,
-    places: &Places,
-    connections: &TaskTracker,
-) -> Result<WorkerThread, StartError> {
+/// What all workers share.
+#[derive(Clone)]
+struct Common {
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+    access: AccessLog,
+    budget: Budget,
+    places: Places,
+    closing: Arc<Closing>,
+    connections: TaskTracker,
+}
+
+fn start_worker(number: usize, common: Common) -> Result<WorkerThread, StartError> {
     let system = |what| move |source| StartError::System { what, source };
     let (mailbox, orders) = mpsc::channel(MAILBOX_MAX);
     let runtime = runtime::Builder::new_current_thread()
@@ -407,21 +417,10 @@ fn start_worker(
         .build()
         .map_err(system("cannot start a runtime"))?;
     let handle = runtime.handle().clone();
-    let (live, metrics) = (Arc::clone(live), Arc::clone(metrics));
-    let (access, budget, places) = (access.clone(), budget.clone(), places.clone());
-    let connections = connections.clone();
     let thread = thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
-            runtime.block_on(work(
-                orders,
-                live,
-                metrics,
-                access,
-                budget,
-                places,
-                connections,
-            ));
+            runtime.block_on(work(orders, common));
         })
         .map_err(system("cannot start a worker"))?;
     Ok(WorkerThread {
@@ -432,16 +431,19 @@ fn start_worker(
 }
 
 /// A worker's life: takes listeners as they come, until the router lets go of its mailbox.
-async fn work(
-    mut orders: mpsc::Receiver<Order>,
-    live: Arc<Live>,
-    metrics: Arc<Metrics>,
-    access: AccessLog,
-    budget: Budget,
-    places: Places,
-    connections: TaskTracker,
-) {
-    let worker = Arc::new(exchange::Worker::new(live, metrics, access, budget, places));
+async fn work(mut orders: mpsc::Receiver<Order>, common: Common) {
+    let Common {
+        live,
+        metrics,
+        access,
+        budget,
+        places,
+        closing,
+        connections,
+    } = common;
+    let worker = Arc::new(exchange::Worker::new(
+        live, metrics, access, budget, places, closing,
+    ));
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         let order = tokio::select! {
@@ -454,13 +456,6 @@ async fn work(
         let Some(Order::Accept(socket, accepting)) = order else {
             return;
         };
-        match TcpListener::from_std(socket) {
-            Ok(socket) => {
-                connections.spawn(front::serve(socket, accepting, Arc::clone(&worker)));
-            }
-            Err(error) => {
-                tracing::error!(%error, listener = %accepting.settings.borrow().name, "cannot accept");
-            }
-        }
+        connections.spawn(front::serve(socket, accepting, Arc::clone(&worker)));
     }
 }

@@ -15,6 +15,7 @@
 //! | [`upstream`] | the living endpoints: their servers, who is well, who is next; one message to one of them |
 //! | [`naming`] | names to addresses |
 //! | [`http1`] | HTTP/1.1 on one connection, on either side |
+//! | [`admission`] | who may enter, how many at a time, and how fast |
 //! | [`net`] | bodies that are bounded, relayed, sent again |
 //! | [`config`] | what the user wrote, with the place of everything |
 //! | [`diag`] | mistakes as data, and their faces |
@@ -29,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod config;

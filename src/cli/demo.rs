@@ -99,7 +99,7 @@ async fn demo(args: &Demo) -> anyhow::Result<Verdict> {
     start_stubs(&mut snapshot, args.any_port).await?;
     if args.any_port {
         for listener in &mut snapshot.listeners {
-            listener.bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            listener.bind = snapshot::Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         }
     }
     let snapshot = Arc::new(snapshot);
@@ -110,6 +110,9 @@ async fn demo(args: &Demo) -> anyhow::Result<Verdict> {
         .into_iter()
         .next()
         .context("no listener")?;
+    let snapshot::Bind::Tcp(address) = address else {
+        anyhow::bail!("the demo listens on a port");
+    };
     println!("router     http://{address}/orders");
     let mut all_answered = true;
     for example in &EXAMPLES {

@@ -9,7 +9,7 @@ use super::verdict::Verdict;
 use super::{load, message};
 use crate::exchange::{Explanation, explain};
 use crate::filter::Registry;
-use crate::snapshot::{PathPattern, ServiceId, Snapshot};
+use crate::snapshot::{Bind, PathPattern, ServiceId, Snapshot};
 
 pub(super) fn run(args: &Explain, registry: &Registry) -> anyhow::Result<Verdict> {
     let Some(usable) = load::load(&args.config.config, registry) else {
@@ -89,8 +89,11 @@ fn default_url(snapshot: &Snapshot, id: Option<ServiceId>, listener: &str) -> St
         .listeners
         .iter()
         .find(|l| &*l.name == listener)
-        .map(|l| l.bind);
-    let authority = bind.map_or_else(|| "localhost".to_owned(), |bind| bind.to_string());
+        .map(|l| &l.bind);
+    let authority = match bind {
+        Some(Bind::Tcp(address)) => address.to_string(),
+        Some(Bind::Unix(_)) | None => "localhost".to_owned(),
+    };
     let path = match id
         .and_then(|id| snapshot.service(id))
         .map(|service| &service.path)

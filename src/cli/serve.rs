@@ -15,6 +15,7 @@ use crate::admin::{self, Admin};
 use crate::app::Router;
 use crate::filter::Registry;
 use crate::reload::{Outcome, Reloader, Watcher};
+use crate::snapshot::Bind;
 use crate::telemetry::start_logging;
 
 pub(super) fn run(args: &Serve, registry: Registry) -> anyhow::Result<Verdict> {
@@ -78,7 +79,7 @@ async fn control(
             let socket = admin::bind(settings.bind)
                 .await
                 .with_context(|| format!("admin cannot listen on {}", settings.bind))?;
-            addresses.push(("admin".into(), socket.local_addr()?));
+            addresses.push(("admin".into(), Bind::Tcp(socket.local_addr()?)));
             Some(spawn_admin(socket, Arc::clone(&state)))
         }
         None => None,
@@ -168,7 +169,7 @@ fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {
 }
 
 /// Written beside and renamed, so that whoever waits for the file finds it whole.
-fn write_ready(file: &Path, addresses: &[(Arc<str>, std::net::SocketAddr)]) -> anyhow::Result<()> {
+fn write_ready(file: &Path, addresses: &[(Arc<str>, Bind)]) -> anyhow::Result<()> {
     let text: String = addresses
         .iter()
         .map(|(name, address)| format!("{name} {address}\n"))

@@ -214,6 +214,12 @@ impl Loading {
             .path
             .iter_mut()
             .for_each(|path| place(path, false));
+        for (_, endpoint) in router.endpoints.iter_mut() {
+            endpoint
+                .socket
+                .iter_mut()
+                .for_each(|path| place(path, false));
+        }
         for path in router.named_files() {
             place(path, true);
             files.read(path, report);

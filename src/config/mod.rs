@@ -22,8 +22,8 @@ mod limits;
 mod load;
 mod loaded;
 mod named_files;
-mod network;
 mod names;
+mod network;
 mod node;
 mod request;
 mod router;
@@ -59,7 +59,9 @@ pub use loaded::{Config, Loaded, TableText, Watch, read, to_yaml};
 pub use names::{Named, Namespaces};
 pub use network::{Bind, Network};
 pub use request::{HeaderName, HostPattern, OperationName, RoutePath, ServicePath};
-pub use router::{AccessFormat, AccessLog, Admin, BackupList, Listener, Reload, Router};
+pub use router::{
+    AccessFormat, AccessLog, Admin, BackupList, Forwarded, Listener, ProxyProtocol, Reload, Router,
+};
 pub use rules::{
     Condition, ErrorPages, HeaderEdits, HeaderValues, Redirect, RedirectStatus, Rewrite, Route,
 };

@@ -111,6 +111,7 @@ written! {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "`written!` derives what all have")]
 impl Default for HeaderEdits {
     fn default() -> Self {
         Self {
@@ -161,7 +162,13 @@ impl Written for HeaderValues {
     const NOUN: &'static str = "header fields";
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        entries(node, reader, "header fields with their values", "{ X-Name: value }").map(Self)
+        entries(
+            node,
+            reader,
+            "header fields with their values",
+            "{ X-Name: value }",
+        )
+        .map(Self)
     }
 
     fn schema(_: &mut Book) -> Value {
@@ -189,8 +196,13 @@ impl Leaf for ErrorStatus {
     const RULE: &'static str = "bad-number";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let status = text.parse().ok().filter(|status| (400..=599).contains(status));
-        status.map(Self).ok_or_else(|| "pages are for errors only".to_owned())
+        let status = text
+            .parse()
+            .ok()
+            .filter(|status| (400..=599).contains(status));
+        status
+            .map(Self)
+            .ok_or_else(|| "pages are for errors only".to_owned())
     }
 
     fn leaf_schema() -> Value {
@@ -217,6 +229,10 @@ impl Written for ErrorPages {
 
 impl Serialize for ErrorPages {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(status, path)| (status.to_string(), path)))
+        serializer.collect_map(
+            self.0
+                .iter()
+                .map(|(status, path)| (status.to_string(), path)),
+        )
     }
 }

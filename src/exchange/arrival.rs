@@ -13,6 +13,7 @@ use super::error::Error;
 use crate::filter::Certificate;
 use crate::net::Incoming;
 use crate::net::tls::Session;
+use crate::snapshot::Door;
 use crate::soap::{ActionError, MediaError, MediaType, Version, soap_action};
 
 /// The header that states the action in SOAP 1.1 (S11 §6.1.1).
@@ -38,6 +39,12 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// The caller's address as `X-Forwarded-For` has it.
     pub forwarded_for: HeaderValue,
+    /// What its listener adds and whom it believes.
+    pub door: Arc<Door>,
+    /// The port that it arrived at.
+    pub port: u16,
+    /// Whether it speaks HTTP/2.
+    pub http2: bool,
     /// What TLS came to, where it was used.
     pub session: Option<Arc<Session>>,
     /// The certificate that the caller showed, verified.
@@ -112,9 +119,24 @@ impl Origin {
             listener,
             peer,
             forwarded_for,
+            door: Arc::default(),
+            port: 0,
+            http2: false,
             session: None,
             certificate: None,
         }
+    }
+
+    /// The version of HTTP, as variables name it.
+    pub(super) const fn http_version(&self) -> &'static str {
+        if self.http2 { "HTTP/2.0" } else { "HTTP/1.1" }
+    }
+
+    /// Another caller than the connection's other end, as a balancer says.
+    pub fn on_behalf_of(&mut self, caller: SocketAddr) {
+        let (door, port) = (Arc::clone(&self.door), self.port);
+        *self = Self::new(Arc::clone(&self.listener), caller);
+        (self.door, self.port) = (door, port);
     }
 
     /// Notes what the handshake came to.

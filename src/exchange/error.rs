@@ -132,6 +132,20 @@ pub enum Error {
     /// Too much at once.
     #[error("the router is busy; try again shortly")]
     RouterOverloaded,
+    /// The caller's address may not.
+    #[error("this service is not open to where you call from")]
+    SenderNotAllowed,
+    /// No turn at the service, or too many requests within a time.
+    #[error("{what}; try again in {after} s")]
+    RouterBusy {
+        /// What there is too much of.
+        what: &'static str,
+        /// When it may be tried again, seconds.
+        after: String,
+    },
+    /// The router stops.
+    #[error("the router is shutting down; try again shortly")]
+    RouterShuttingDown,
     /// Something that should not happen did.
     #[error("the router could not handle this message")]
     RouterInternal(&'static str),
@@ -164,7 +178,9 @@ impl Error {
             Self::EndpointBusy => Reason::Overloaded,
             Self::EndpointTimeout => Reason::EndpointTimeout,
             Self::EndpointReply | Self::EndpointBridge => Reason::BadEndpointReply,
-            Self::RouterOverloaded => Reason::Overloaded,
+            Self::RouterOverloaded | Self::RouterBusy { .. } => Reason::Overloaded,
+            Self::RouterShuttingDown => Reason::ShuttingDown,
+            Self::SenderNotAllowed => Reason::NotAllowed,
             Self::RouterInternal(_) => Reason::InternalError,
         }
     }
@@ -189,6 +205,7 @@ impl Error {
             | Self::SenderSlow { .. }
             | Self::SenderBroke { .. }
             | Self::SenderUnknownService
+            | Self::SenderNotAllowed
             | Self::Undecidable(Undecidable::NoMatch) => Blame::Sender,
             Self::EndpointsUnavailable { .. }
             | Self::EndpointBusy
@@ -198,6 +215,8 @@ impl Error {
             | Self::EndpointBridge => Blame::Endpoint,
             Self::Undecidable(Undecidable::Several(_))
             | Self::RouterOverloaded
+            | Self::RouterBusy { .. }
+            | Self::RouterShuttingDown
             | Self::RouterInternal(_) => Blame::Router,
         }
     }
@@ -214,7 +233,11 @@ impl Error {
     /// Whether the same message may succeed later.
     #[must_use]
     pub const fn may_retry(&self) -> bool {
-        matches!(self.blame(), Blame::Endpoint) || matches!(self, Self::RouterOverloaded)
+        matches!(self.blame(), Blame::Endpoint)
+            || matches!(
+                self,
+                Self::RouterOverloaded | Self::RouterBusy { .. } | Self::RouterShuttingDown
+            )
     }
 
     /// The status that goes with it: the reason's, but for a lost server, which is 503 so that a
@@ -241,7 +264,8 @@ impl Error {
     pub fn retry_after(&self) -> Option<&str> {
         match self {
             Self::EndpointsUnavailable { retry_after } => retry_after.as_deref(),
-            Self::RouterOverloaded | Self::EndpointBusy => Some("1"),
+            Self::RouterOverloaded | Self::RouterShuttingDown | Self::EndpointBusy => Some("1"),
+            Self::RouterBusy { after, .. } => Some(after),
             _ => None,
         }
     }
@@ -413,6 +437,18 @@ mod tests {
                 false,
             ),
             (Error::RouterOverloaded, "Overloaded", 503, 503, true),
+            (Error::SenderNotAllowed, "NotAllowed", 500, 400, false),
+            (
+                Error::RouterBusy {
+                    what: "x",
+                    after: "1".into(),
+                },
+                "Overloaded",
+                503,
+                503,
+                true,
+            ),
+            (Error::RouterShuttingDown, "ShuttingDown", 503, 503, true),
             (Error::RouterInternal("x"), "InternalError", 500, 500, false),
         ];
         for (error, name, status11, status12, retry) in cases {

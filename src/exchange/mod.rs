@@ -3,27 +3,32 @@
 //! [`handle`] is the whole of it; each stage stands in a file of its own. The room takes and
 //! gives `http` types, so it can be driven without a socket.
 
+mod admit;
 mod arrival;
 mod bridging;
+mod closing;
 mod deliver;
 mod drain;
 mod error;
 mod explain;
+mod forwarded;
 mod judge;
 mod outbound;
 mod pass;
 mod receive;
 mod record;
 mod reply;
+mod rewrite;
 mod road;
 mod root_part;
 mod settle;
 mod values;
 mod verify;
+mod way;
 mod worker;
 
 pub use arrival::{Arrival, HeadFacts, Origin, Slip};
 pub use error::{Blame, Error};
 pub use explain::{BridgeText, ConsideredFilter, Explanation, FaultText, Send, explain};
 pub use road::handle;
-pub use worker::{Connected, Places, Worker};
+pub use worker::{Closing, Connected, Places, Worker};

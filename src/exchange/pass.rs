@@ -10,17 +10,19 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::arrival::{self, Arrival};
+use super::closing;
 use super::deliver::{Answer, Cargo};
 use super::judge::Failure;
 use super::outbound::Outbound;
 use super::receive::Parcel;
 use super::record::{Attempt, Outcome, Record};
 use super::reply;
+use super::rewrite::Rewriter;
 use super::values::Values;
 use super::worker::Worker;
 use crate::net::{self, Body};
 use crate::routing::EndpointId;
-use crate::snapshot::{Active, Endpoint, Service};
+use crate::snapshot::{Active, Endpoint, Limits, Rewrites, Route, Service};
 use crate::upstream::{Group, Progress, Turn, Wants};
 
 /// Whether the request can carry no envelope.
@@ -28,16 +30,59 @@ pub(super) fn is_not_soap(method: &Method) -> bool {
     method != Method::POST
 }
 
-/// Hands the request to the default endpoint, or says 405.
+/// Where a request goes that is not SOAP, and what is done to it on the way.
+pub(super) struct To<'a> {
+    endpoint: Option<EndpointId>,
+    limits: Limits,
+    rewrites: &'a Rewrites,
+    prefix: &'a str,
+    /// Whether the caller's path goes along.
+    keeps_path: bool,
+}
+
+impl<'a> To<'a> {
+    /// To a service's default endpoint.
+    pub(super) fn of_service(service: &'a Service) -> Self {
+        Self {
+            endpoint: service.default_endpoint,
+            limits: service.limits,
+            rewrites: &service.rewrites,
+            prefix: service.path.prefix(),
+            keeps_path: false,
+        }
+    }
+
+    /// To a route's endpoint.
+    pub(super) fn of_route(route: &'a Route, endpoint: EndpointId, limits: Limits) -> Self {
+        Self {
+            endpoint: Some(endpoint),
+            limits,
+            rewrites: &route.rewrites,
+            prefix: route.path.prefix(),
+            keeps_path: true,
+        }
+    }
+}
+
+/// Whether the path climbs: an endpoint would make another one of it, which nobody let in here.
+fn climbs(path: &str) -> bool {
+    let dots = |segment: &str| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    };
+    path.split(['/', '\\']).any(dots)
+}
+
+/// Hands the request on, or says 405.
 pub(super) async fn pass(
     worker: &Worker,
     active: &Active,
-    service: &Service,
+    to: To<'_>,
     arrival: Arrival,
     mut record: Record,
 ) -> Response<Body> {
-    let endpoint = service
-        .default_endpoint
+    let endpoint = to
+        .endpoint
         .and_then(|id| Some((id, active.snapshot.endpoint(id)?)));
     let found = endpoint.and_then(|(id, endpoint)| Some((id, endpoint, active.group(id)?)));
     let Some((id, endpoint, group)) = found else {
@@ -47,13 +92,23 @@ pub(super) async fn pass(
             record,
         );
     };
+    if to.keeps_path && climbs(arrival.head.uri.path()) {
+        let text = "A path with `.` or `..` in it is not passed on.";
+        return reply::refuse(StatusCode::BAD_REQUEST, text, record);
+    }
     record.outcome = Outcome::Passed;
     let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let values = Values::of_head(active, id, &arrival.head.headers);
-    let outbound = Outbound::new(arrival.head, &arrival.origin);
+    let rewriter = Rewriter::begin(to.rewrites, &arrival.head, &arrival.origin, &record);
+    let mut outbound = Outbound::new(arrival.head, &arrival.origin, record.id);
+    outbound.below(to.prefix, to.keeps_path);
+    if let Some(rewriter) = &rewriter {
+        rewriter.request(&mut outbound);
+    }
+    record.rewriter = rewriter;
     let cargo = has_body.then(|| {
-        let parcel = Parcel::new(arrival.body, length, service.limits);
+        let parcel = Parcel::new(arrival.body, length, to.limits);
         parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone())
     });
     let body = || match &cargo {
@@ -78,7 +133,12 @@ pub(super) async fn pass(
     loop {
         // A body that is still arriving can be sent once only.
         let again = !has_body && tried.len() + 1 < group.tries();
-        match trip.attempt(body(), &mut tried).await {
+        let attempt = trip.attempt(body(), &mut tried);
+        let Some(attempted) = closing::unless_said(&worker.closing, attempt).await else {
+            let text = "The router is shutting down.";
+            return reply::refuse(StatusCode::SERVICE_UNAVAILABLE, text, record);
+        };
+        match attempted {
             Ok((answer, turn)) => {
                 let idle = endpoint.spec.idle_timeout;
                 record.turn = Some(turn);

@@ -13,11 +13,16 @@ use http::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::arrival::Origin;
 use super::deliver::Cargo;
 use super::drain::drain;
+use super::forwarded;
+use super::rewrite::Rewriter;
 use super::settle::settle;
 use super::worker::{ExchangeId, Place};
+use crate::admission::Pass;
 use crate::net::{BodyError, OnEnd};
+use crate::snapshot::Door;
 use crate::soap::{Reason, Version};
 use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter, clock};
 use crate::upstream::Turn;
@@ -87,16 +92,34 @@ pub(super) struct Story {
     pub(super) place: Option<Place>,
     /// The place at the server that answers, given back with it.
     pub(super) turn: Option<Turn>,
+    /// A turn at the gate, given back with the place.
+    pub(super) pass: Option<Pass>,
+    /// Changes the endpoint's answer.
+    pub(super) rewriter: Option<Box<Rewriter>>,
+    /// Pages for what is no SOAP.
+    pub(super) door: Arc<Door>,
+    /// Whether it came to a route, where nobody expects SOAP.
+    pub(super) is_route: bool,
     log: AccessLog,
     metrics: Arc<Metrics>,
     closed: bool,
+}
+
+/// Who asks, for the log: behind trusted proxies somebody whose port nobody knows.
+fn caller(origin: &Origin, head: &Parts) -> SocketAddr {
+    let address = forwarded::client(origin, &head.headers);
+    if address == origin.peer.ip() {
+        origin.peer
+    } else {
+        SocketAddr::new(address, 0)
+    }
 }
 
 impl Record {
     pub(super) fn new(
         id: ExchangeId,
         head: &Parts,
-        peer: SocketAddr,
+        origin: &Origin,
         log: AccessLog,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -105,7 +128,7 @@ impl Record {
             start: clock::now(),
             service: None,
             meter: None,
-            peer,
+            peer: caller(origin, head),
             method: head.method.clone(),
             uri: head.uri.clone(),
             soap: None,
@@ -126,6 +149,10 @@ impl Record {
             error: None,
             place: None,
             turn: None,
+            pass: None,
+            rewriter: None,
+            door: Arc::clone(&origin.door),
+            is_route: false,
             log,
             metrics,
             closed: false,
@@ -155,6 +182,7 @@ impl Record {
         if let Some(turn) = self.turn.take().filter(|_| broken.is_none()) {
             turn.succeeded();
         }
+        self.pass = None;
         let took = clock::now() - self.start;
         if let Some(meter) = &self.meter {
             meter.in_flight.dec();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::deliver::{Answer, Cargo};
@@ -40,6 +42,7 @@ pub(super) fn answer(
             head.headers.remove(CONTENT_LENGTH);
             record.status = head.status.as_u16();
             record.outcome = Outcome::of_reply(head.status);
+            rewrite(&mut record, &mut head);
             settle(record, cargo, body.len() as u64);
             Response::from_parts(head, Body::Full(body))
         }
@@ -79,6 +82,7 @@ fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record)
     }
     let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
+    rewrite(&mut record, &mut head);
     let body = match (body, &first) {
         (Incoming::Whole(bytes), None) => {
             settle(record, cargo, bytes.len() as u64);
@@ -91,6 +95,30 @@ fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record)
         head,
         Body::Relay(Box::new(Relay::new(first, body, idle, on_end))),
     )
+}
+
+fn rewrite(record: &mut Record, head: &mut http::response::Parts) {
+    if let Some(rewriter) = record.rewriter.take() {
+        rewriter.response(head);
+    }
+}
+
+/// The caller is sent elsewhere.
+pub(super) fn redirect(status: StatusCode, location: &str, mut record: Record) -> Response<Body> {
+    let Ok(value) = HeaderValue::from_str(location) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "This address cannot be used.",
+            record,
+        );
+    };
+    record.outcome = Outcome::Refused;
+    record.status = status.as_u16();
+    record.close(0, None);
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response.headers_mut().insert(LOCATION, value);
+    response
 }
 
 /// A fault in the caller's dialect.
@@ -140,15 +168,19 @@ fn fault_headers(headers: &mut HeaderMap, reason: Reason, retry_after: Option<&s
 pub(super) fn refuse(status: StatusCode, text: &str, mut record: Record) -> Response<Body> {
     record.outcome = Outcome::Refused;
     record.status = status.as_u16();
-    let body = Bytes::from(format!("{text}\n"));
+    let page = record.door.pages.get(&status.as_u16());
+    let (body, media) = match page {
+        Some(page) => (page.body.clone(), page.media),
+        None => (
+            Bytes::from(format!("{text}\n")),
+            "text/plain; charset=utf-8",
+        ),
+    };
     record.close(body.len() as u64, None);
     let mut response = Response::new(Body::Full(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("POST"));
     }

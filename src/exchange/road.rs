@@ -14,8 +14,10 @@ use http::request::Parts;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
+use super::admit;
 use super::arrival::{self, Arrival, HeadFacts, Origin, Slip};
 use super::bridging::Caller;
+use super::closing;
 use super::deliver::{self, Answered, Cargo, Delivered};
 use super::drain::drain;
 use super::error::Error;
@@ -24,35 +26,59 @@ use super::pass;
 use super::receive::Parcel;
 use super::record::Record;
 use super::reply::{self, Dialect};
+use super::rewrite::Rewriter;
 use super::root_part::RootPart;
 use super::values::{self, Values};
 use super::verify::Verifier;
+use super::way;
 use super::worker::Worker;
 use crate::filter::{self, Around, Probe};
 use crate::net::{self, Body};
 use crate::routing::{self, Decision, EndpointId, Pattern};
-use crate::snapshot::{Active, OnOverflow, Service, ServiceId};
+use crate::snapshot::{Active, OnOverflow, Place, Service, ServiceId};
 use crate::soap::{MediaKind, MediaType, Stage};
 
 /// Takes one request and gives its answer; never fails, since every failure is an answer.
 pub async fn handle(worker: &Worker, arrival: Arrival) -> Response<Body> {
     let active = worker.live.load();
-    let mut record = begin(worker, &arrival);
-    let found = active.snapshot.find(
-        &arrival.origin.listener,
-        arrival::host(&arrival.head),
-        arrival.head.uri.path(),
-    );
-    let Some((id, service)) = found.and_then(|id| Some((id, active.snapshot.service(id)?))) else {
-        return unknown(arrival, record);
+    let record = begin(worker, &arrival);
+    match way::find(&active, arrival, record) {
+        Err(answer) => *answer,
+        Ok((Place::Route(id), arrival, record)) => {
+            way::follow(worker, &active, id, arrival, record).await
+        }
+        Ok((Place::Service(id), arrival, record)) => {
+            serve(worker, &active, id, arrival, record).await
+        }
+    }
+}
+
+/// At a service.
+async fn serve(
+    worker: &Worker,
+    active: &Active,
+    id: ServiceId,
+    arrival: Arrival,
+    mut record: Record,
+) -> Response<Body> {
+    let Some(service) = active.snapshot.service(id) else {
+        return admit::refuse(&Error::SenderUnknownService, arrival, record);
     };
     record.enter(&service.name, active.service_meter(id));
     record.place = worker.take_place(active.snapshot.exchanges_max);
     if record.place.is_none() {
-        return overloaded(arrival, record);
+        return admit::refuse(&Error::RouterOverloaded, arrival, record);
     }
+    let (arrival, record) = match active.gate(Place::Service(id)) {
+        None => (arrival, record),
+        Some(gate) => match admit::admit(gate, arrival, record).await {
+            Ok(admitted) => admitted,
+            Err(answer) => return *answer,
+        },
+    };
     if pass::is_not_soap(&arrival.head.method) {
-        return pass::pass(worker, &active, service, arrival, record).await;
+        let to = pass::To::of_service(service);
+        return pass::pass(worker, active, to, arrival, record).await;
     }
     let version = Some(arrival::likely_version(&arrival.head.headers));
     let dialect = Dialect {
@@ -61,7 +87,7 @@ pub async fn handle(worker: &Worker, arrival: Arrival) -> Response<Body> {
     };
     Journey {
         worker,
-        active: &active,
+        active,
         id,
         service,
         dialect,
@@ -114,7 +140,7 @@ impl Journey<'_> {
         match routed {
             Ok(routed) => {
                 self.note_choice(&routed.decision);
-                let outbound = Outbound::new(head, &origin);
+                let outbound = self.outbound(head, &origin);
                 self.send(routed, parcel, outbound, time).await
             }
             Err(error) => {
@@ -168,6 +194,15 @@ impl Journey<'_> {
         read?;
         self.compare(&media, &probe)?;
         let decision = routing::decide(&service.table, probe.matched())?;
+        if let Some(gate) = self.active.gate(Place::Service(self.id)) {
+            let name = self
+                .record
+                .operation
+                .as_ref()
+                .or(self.record.action.as_ref());
+            gate.operation(name.map_or("", String::as_str))
+                .map_err(admit::error)?;
+        }
         if self.bridges(&decision) {
             let head_known = probe.stage() >= Stage::Body;
             let one_way = service.table.pattern == Pattern::OneWay;
@@ -222,6 +257,19 @@ impl Journey<'_> {
         Ok(routed(Some(verify)))
     }
 
+    /// The request's head, rewritten where that is asked for.
+    fn outbound(&mut self, head: Parts, origin: &Origin) -> Outbound {
+        let service = self.service;
+        let rewriter = Rewriter::begin(&service.rewrites, &head, origin, &self.record);
+        let mut outbound = Outbound::new(head, origin, self.record.id);
+        outbound.below(service.path.prefix(), false);
+        if let Some(rewriter) = &rewriter {
+            rewriter.request(&mut outbound);
+        }
+        self.record.rewriter = rewriter;
+        outbound
+    }
+
     /// Steps 4 and 5.
     async fn send(
         mut self,
@@ -241,7 +289,7 @@ impl Journey<'_> {
             meter.held_bytes.inc_by(parcel.bytes());
         }
         let cargo = self.load(&decision, verify, parcel);
-        let delivered = deliver::all(
+        let delivering = deliver::all(
             self.worker,
             self.active,
             &decision,
@@ -253,9 +301,12 @@ impl Journey<'_> {
                 caller: self.caller.as_ref(),
                 time,
             },
-        )
-        .await;
+        );
+        let delivered = closing::unless_said(&self.worker.closing, delivering).await;
         cargo.note(&mut self.record);
+        let Some(delivered) = delivered else {
+            return reply::fault(&Error::RouterShuttingDown, &self.dialect, self.record);
+        };
         let mut chosen = None;
         let mut error = None;
         for Delivered {
@@ -409,37 +460,8 @@ fn begin(worker: &Worker, arrival: &Arrival) -> Record {
     Record::new(
         worker.next_id(),
         &arrival.head,
-        arrival.origin.peer,
+        &arrival.origin,
         access,
         metrics,
     )
-}
-
-/// Nothing answers at this address: a SOAP caller gets a fault, anyone else 404.
-fn unknown(arrival: Arrival, record: Record) -> Response<Body> {
-    if pass::is_not_soap(&arrival.head.method) {
-        let text = "No service at this address.";
-        return reply::refuse(http::StatusCode::NOT_FOUND, text, record);
-    }
-    refuse(&Error::SenderUnknownService, arrival, record)
-}
-
-/// More exchanges are in flight than may be.
-fn overloaded(arrival: Arrival, record: Record) -> Response<Body> {
-    if pass::is_not_soap(&arrival.head.method) {
-        let text = "The router is busy.";
-        return reply::refuse(http::StatusCode::SERVICE_UNAVAILABLE, text, record);
-    }
-    refuse(&Error::RouterOverloaded, arrival, record)
-}
-
-/// A fault before anything of the message was read.
-fn refuse(error: &Error, arrival: Arrival, record: Record) -> Response<Body> {
-    let version = Some(arrival::likely_version(&arrival.head.headers));
-    drain(Some(arrival.body));
-    let dialect = Dialect {
-        version,
-        ..Dialect::default()
-    };
-    reply::fault(error, &dialect, record)
 }

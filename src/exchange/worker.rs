@@ -2,8 +2,10 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::net::Budget;
 use crate::snapshot::Live;
@@ -21,6 +23,28 @@ pub struct Worker {
     pub(super) budget: Budget,
     places: Places,
     ids: Ids,
+    /// Whether whoever is still waiting for an endpoint is to be told that the router ends.
+    pub(super) closing: Arc<Closing>,
+}
+
+/// The last word of a stopping router: no more waiting for endpoints.
+#[derive(Debug, Default)]
+pub struct Closing {
+    said: AtomicBool,
+    /// Wakes those who wait.
+    pub wake: CancellationToken,
+}
+
+impl Closing {
+    /// Says it.
+    pub fn say(&self) {
+        self.said.store(true, Ordering::Relaxed);
+        self.wake.cancel();
+    }
+
+    pub(super) fn is_said(&self) -> bool {
+        self.said.load(Ordering::Relaxed)
+    }
 }
 
 /// Names one exchange in its fault and in the log; written out only when somebody asks.
@@ -61,6 +85,7 @@ impl Worker {
         access: AccessLog,
         budget: Budget,
         places: Places,
+        closing: Arc<Closing>,
     ) -> Self {
         let client = Client::new(Arc::clone(&metrics));
         Self {
@@ -71,7 +96,14 @@ impl Worker {
             budget,
             places,
             ids: Ids::new(),
+            closing,
         }
+    }
+
+    /// Said when the router has waited long enough.
+    #[must_use]
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing.wake
     }
 
     /// Closes connections that nobody wanted for too long; to be called now and then.

@@ -70,9 +70,16 @@ async fn serve_all(
 ) -> Result<(), Error> {
     let mut stopped = pin!(stop.cancelled());
     let mut stopping = false;
+    // Asked once, so that this task is woken for the last word; the road looks at it by itself.
+    let mut last_word = pin!(worker.closing().cancelled());
+    let mut asked = false;
     loop {
         let next = poll_fn(|cx| {
             stopping = stopping || stopped.as_mut().poll(cx).is_ready();
+            if !asked {
+                asked = true;
+                let _ = last_word.as_mut().poll(cx);
+            }
             poll_next(cx, connection, stopping)
         });
         let (head, body) = match next.await {

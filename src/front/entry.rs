@@ -1,20 +1,22 @@
-//! What stands between an accepted connection and HTTP: TLS, and which HTTP it is.
+//! What stands between an accepted connection and HTTP: the PROXY protocol, TLS, and which HTTP it is.
 //!
 //! Bounded in time like the head of a request, since nobody has said anything yet.
 
 use std::fmt::Display;
 use std::io;
 
+use ipnet::IpNet;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 use tokio_util::either::Either;
 
 use super::connection::{self, Serving};
-use super::http2;
+use super::{http2, proxy_protocol};
 use crate::exchange::Origin;
 use crate::http1::Stream;
 use crate::net::Ahead;
 use crate::net::tls::{ServerStream, ServerTls, Session};
+use crate::snapshot::Listener;
 
 /// The first byte of a TLS connection: a handshake record (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
@@ -38,7 +40,10 @@ pub(super) async fn enter(stream: impl Stream + 'static, mut origin: Origin, ser
         () = stop.cancelled() => None,
     };
     match entered {
-        Some((stream, true)) => http2::serve(stream, origin, serving).await,
+        Some((stream, true)) => {
+            origin.http2 = true;
+            http2::serve(stream, origin, serving).await;
+        }
         Some((stream, false)) => connection::serve(stream, origin, serving).await,
         None => {}
     }
@@ -51,6 +56,13 @@ async fn open<S: Stream>(
     serving: &Serving,
 ) -> Option<(Entered<S>, bool)> {
     let listener = &serving.listener;
+    if let Some(balancers) = &listener.proxy_protocol {
+        let peer = origin.peer;
+        if let Err(why) = behind(&mut stream, balancers, origin, listener).await {
+            tracing::warn!(listener = %listener.name, %peer, "connection refused: {why}");
+            return None;
+        }
+    }
     if let Some(tls) = &listener.tls {
         let (stream, session) = secure(stream, tls, origin, serving).await?;
         let http2 = session.http2;
@@ -63,6 +75,26 @@ async fn open<S: Stream>(
             .ok()?
             .ok()?;
     Some((Either::Left(stream), http2))
+}
+
+/// Reads who the caller is, from a balancer that may say so.
+async fn behind<S: Stream>(
+    stream: &mut Ahead<S>,
+    balancers: &[IpNet],
+    origin: &mut Origin,
+    listener: &Listener,
+) -> io::Result<()> {
+    let peer = origin.peer.ip().to_canonical();
+    if !balancers.iter().any(|net| net.contains(&peer)) {
+        let why = "it does not come from a balancer (`proxy_protocol: { from: ... }`)";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    if let Some(caller) =
+        timeout(listener.header_read_timeout, proxy_protocol::read(stream)).await??
+    {
+        origin.on_behalf_of(caller);
+    }
+    Ok(())
 }
 
 /// The handshake, or a word about why there is none.

@@ -1,13 +1,11 @@
-//! Sockets to accept on, one per worker on the same address.
+//! Accepting: until told to stop, as long as there is room.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,22 +14,13 @@ use tokio_util::task::TaskTracker;
 use super::connection::{self, Serving};
 use super::entry;
 use super::room::Room;
+use super::socket::{Accepted, Acceptor, Socket};
 use crate::exchange::{Origin, Worker};
-use crate::snapshot::Listener;
+use crate::http1::Stream;
+use crate::snapshot::{Forwarded, Listener};
 
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 1024;
 /// Pause after an accept that failed for want of files or memory, which goes on failing.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
-
-/// A listener cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("listener `{name}` cannot listen on {address}: {source}")]
-pub struct BindError {
-    name: String,
-    address: SocketAddr,
-    source: io::Error,
-}
 
 /// What accepting needs besides the socket.
 #[derive(Debug, Clone)]
@@ -48,62 +37,22 @@ pub struct Accepting {
     pub tasks: TaskTracker,
 }
 
-/// Opens a socket of a listener. Every worker opens its own on the same address, and the
-/// kernel spreads connections over them (`SO_REUSEPORT`).
-///
-/// # Errors
-/// When the address is taken or not ours.
-pub fn bind(listener: &Listener, address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
-    open(address, true).map_err(|source| BindError::new(listener, address, source))
-}
-
-/// Makes sure that nobody else listens there: since sockets share their address, a router
-/// started twice by mistake would otherwise take half of the other one's callers.
-///
-/// # Errors
-/// When the address is taken or not ours.
-pub fn claim(listener: &Listener, address: SocketAddr) -> Result<(), BindError> {
-    match open(address, false) {
-        Ok(_closed_again) => Ok(()),
-        Err(source) => Err(BindError::new(listener, address, source)),
-    }
-}
-
-fn open(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    if shared {
-        socket.listen(BACKLOG)?;
-    }
-    Ok(socket.into())
-}
-
-impl BindError {
-    fn new(listener: &Listener, address: SocketAddr, source: io::Error) -> Self {
-        Self {
-            name: listener.name.to_string(),
-            address,
-            source,
-        }
-    }
-}
-
 /// Accepts until told to stop; then takes in what already waits, so that no caller is reset.
-pub async fn serve(socket: TcpListener, accepting: Accepting, worker: Arc<Worker>) {
+pub async fn serve(socket: Socket, accepting: Accepting, worker: Arc<Worker>) {
+    let socket = match Acceptor::new(socket) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!(%error, listener = %accepting.settings.borrow().name, "cannot accept");
+            return;
+        }
+    };
     loop {
         let accepted = tokio::select! {
             accepted = accept(&socket, &accepting.room) => accepted,
             () = accepting.stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => take_in(stream, peer, &accepting, &worker),
+            Ok(accepted) => take_in(accepted, &accepting, &worker),
             Err(error) if is_passing(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, listener = %accepting.settings.borrow().name, "cannot accept");
@@ -111,12 +60,12 @@ pub async fn serve(socket: TcpListener, accepting: Accepting, worker: Arc<Worker
             }
         }
     }
-    while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, socket.accept()).await {
-        take_in(stream, peer, &accepting, &worker);
+    while let Ok(Ok(accepted)) = timeout(Duration::ZERO, socket.accept()).await {
+        take_in(accepted, &accepting, &worker);
     }
 }
 
-async fn accept(socket: &TcpListener, room: &Room) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept(socket: &Acceptor, room: &Room) -> io::Result<Accepted> {
     room.wait().await;
     socket.accept().await
 }
@@ -130,26 +79,58 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-fn take_in(stream: TcpStream, peer: SocketAddr, accepting: &Accepting, worker: &Arc<Worker>) {
+fn take_in(accepted: Accepted, accepting: &Accepting, worker: &Arc<Worker>) {
     let listener = Arc::clone(&accepting.settings.borrow());
     let guard = OpenGuard::new(&accepting.open);
     if guard.now > listener.connections_max {
         // Closing at once is the honest answer: there is no room even to say so.
-        tracing::warn!(listener = %listener.name, "connection refused: `max_connections` reached");
+        tracing::warn!(listener = %listener.name, peer = %accepted, "connection refused: `max_connections` reached");
         return;
     }
-    // Small writes must not wait for acknowledgements; failing to say so is harmless.
-    let _ = stream.set_nodelay(true);
-    let origin = Origin::new(Arc::clone(&listener.name), peer);
-    let is_plain = listener.tls.is_none() && listener.http2.is_none();
+    match accepted {
+        Accepted::Tcp(stream, peer) => {
+            // Small writes must not wait for acknowledgements; failing to say so is harmless.
+            let _ = stream.set_nodelay(true);
+            let mut origin = origin(&listener, peer);
+            if origin.port == 0 && origin.door.forwarded == Forwarded::Gateway {
+                origin.port = stream.local_addr().map_or(0, |address| address.port());
+            }
+            start(stream, origin, listener, guard, accepting, worker);
+        }
+        Accepted::Unix(stream) => {
+            // Whoever may open the socket is on this machine.
+            let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let origin = origin(&listener, peer);
+            start(stream, origin, listener, guard, accepting, worker);
+        }
+    }
+}
+
+fn origin(listener: &Listener, peer: SocketAddr) -> Origin {
+    let mut origin = Origin::new(Arc::clone(&listener.name), peer);
+    origin.door = Arc::clone(&listener.door);
+    origin.port = listener.door.port;
+    origin
+}
+
+/// Serves the connection in a task of its own.
+fn start(
+    stream: impl Stream + 'static,
+    origin: Origin,
+    listener: Arc<Listener>,
+    guard: OpenGuard,
+    accepting: &Accepting,
+    worker: &Arc<Worker>,
+) {
+    let is_plain =
+        listener.tls.is_none() && listener.http2.is_none() && listener.proxy_protocol.is_none();
     let serving = Serving {
         listener,
         open: Arc::clone(&accepting.open),
         worker: Arc::clone(worker),
         stop: accepting.stop.clone(),
     };
-    let place = accepting.room.take();
-    let held = (guard, place);
+    let held = (guard, accepting.room.take());
     if is_plain {
         accepting.tasks.spawn(async move {
             connection::serve(stream, origin, serving).await;

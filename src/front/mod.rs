@@ -7,7 +7,10 @@ mod connection;
 mod entry;
 mod http2;
 mod listener;
+mod proxy_protocol;
 mod room;
+mod socket;
 
-pub use listener::{Accepting, BindError, bind, claim, serve};
+pub use listener::{Accepting, serve};
 pub use room::Room;
+pub use socket::{BindError, Opened, Socket, Trace, open};

@@ -5,6 +5,7 @@
 //! regular expressions, custom filters, features that are not there yet.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,10 @@ use super::bridge;
 use super::endpoints::{Pools, host, operations, triggers};
 use super::mode::Mode;
 use super::model::{
-    AccessLog, Admin, CertificateExpiry, Endpoint, Http2, Limits, Listener, OnOverflow,
-    PathPattern, RouteOn, Service, Snapshot,
+    AccessLog, Admin, Bind, CertificateExpiry, Endpoint, Http2, Limits, Listener, OnOverflow,
+    RouteOn, Service, Snapshot,
 };
+use super::routes::{self, RuleCompiler};
 use super::specs::Specs;
 use super::tls::TlsCompiler;
 use crate::config::{self, Config, Loaded};
@@ -25,7 +27,7 @@ use crate::diag::{Diagnostic, Report};
 use crate::filter::{self, Reading, Registry, Row};
 use crate::naming;
 use crate::routing::{self, EndpointId, Pattern, SeveralMatches};
-use crate::upstream;
+use crate::upstream::{self, Host, HostField, Server, Servers};
 use crate::xml;
 
 /// Compiles a loaded configuration. The report holds every mistake, those of loading included;
@@ -76,6 +78,11 @@ impl Compiler<'_> {
             .iter()
             .filter_map(|(name, written)| self.service(&name.value, written, &ids))
             .collect();
+        let routes = router
+            .routes
+            .iter()
+            .filter_map(|(name, written)| self.rules().route(name, written, &ids))
+            .collect();
         let listeners = router
             .listeners
             .iter()
@@ -84,6 +91,7 @@ impl Compiler<'_> {
         Some(Snapshot {
             listeners,
             services,
+            routes,
             endpoints,
             dns: dns(&router.dns),
             admin: router.admin.as_ref().map(|admin| Admin {
@@ -114,7 +122,10 @@ impl Compiler<'_> {
         let limits = self.config.router_limits();
         Listener {
             name: name.into(),
-            bind: written.bind.value,
+            bind: match &written.bind.value {
+                config::Bind::Tcp(address) => Bind::Tcp(*address),
+                config::Bind::Unix(path) => Bind::Unix(path.clone()),
+            },
             connections_max: written.max_connections as usize,
             keep_alive: written.keep_alive_timeout.0,
             header_read_timeout: written
@@ -127,6 +138,19 @@ impl Compiler<'_> {
             http2: written.http2.then_some(Http2 {
                 streams_max: written.http2_streams,
             }),
+            proxy_protocol: written
+                .proxy_protocol
+                .as_ref()
+                .map(|proxy| routes::networks(&proxy.from)),
+            door: Arc::new(self.rules().door(written)),
+        }
+    }
+
+    fn rules(&mut self) -> RuleCompiler<'_> {
+        RuleCompiler {
+            config: self.config,
+            files: &self.loaded.files,
+            report: self.report,
         }
     }
 
@@ -151,7 +175,17 @@ impl Compiler<'_> {
             name: name.to_owned(),
             host: host(&url.host),
             port: url.port,
-            servers: pool.servers,
+            servers: match &written.socket {
+                // A socket has no name to resolve and no address to choose.
+                Some(_) => Servers {
+                    all: vec![Server::at(
+                        Host::Address(Ipv4Addr::LOCALHOST.into()),
+                        url.port,
+                    )],
+                    ..pool.servers
+                },
+                None => pool.servers,
+            },
             // Its syntax was checked when it was read.
             target: url.path.parse().unwrap_or_default(),
             authority: HeaderValue::from_str(&url.authority)
@@ -165,6 +199,19 @@ impl Compiler<'_> {
             keep_idle: written.idle_connection_timeout.0,
             idle_max: written.max_idle as usize,
             tls,
+            socket: written.socket.as_ref().map(|path| path.value.clone()),
+            host_field: match &written.host {
+                config::EndpointHost::Endpoint => HostField::Endpoint,
+                config::EndpointHost::Caller => HostField::Caller,
+                // Its syntax was checked when it was read.
+                config::EndpointHost::Name(name) => {
+                    HeaderValue::from_str(name).map_or(HostField::Endpoint, HostField::Fixed)
+                }
+            },
+            override_path: written
+                .override_path
+                .as_ref()
+                .map(|path| path.value.0.clone()),
         };
         let in_force = self.config.router_limits();
         let (limits, head) = (limits(&in_force), in_force.bridge_head.0);
@@ -198,22 +245,9 @@ impl Compiler<'_> {
         self.check_route_on(name, written, table, route_on, &filters);
         Some(Service {
             name: name.into(),
-            path: path(&written.path.value),
-            hosts: written
-                .hosts
-                .iter()
-                .flat_map(|hosts| &hosts.0)
-                .map(|host| {
-                    let dot = if host.value.wildcard { "*." } else { "" };
-                    format!("{dot}{}", host.value.name)
-                })
-                .collect(),
-            listeners: written
-                .listeners
-                .iter()
-                .flat_map(|listeners| &listeners.0)
-                .map(|listener| listener.value.as_str().into())
-                .collect(),
+            path: routes::path(&written.path.value),
+            hosts: routes::hosts(written.hosts.as_ref()),
+            listeners: routes::listeners(written.listeners.as_ref()),
             mode: Mode::of(filters.reading()),
             filters: Arc::new(filters),
             table: routing::Table {
@@ -245,6 +279,11 @@ impl Compiler<'_> {
                 config::OnOverflow::Spool => OnOverflow::Spool,
             },
             limits: limits(&self.config.limits_of(written)),
+            rewrites: self.rules().rewrites(&written.rewrites),
+            admission: written
+                .admission
+                .as_ref()
+                .map(|one| routes::admission(&one.value)),
         })
     }
 
@@ -329,15 +368,6 @@ impl Compiler<'_> {
             )
             .hint("set `route_on: auto`, or ask for something in the Header"),
         );
-    }
-}
-
-fn path(written: &config::ServicePath) -> PathPattern {
-    if written.below {
-        // `/*` is everything: below the empty path.
-        PathPattern::Below(written.path.trim_end_matches('/').to_owned())
-    } else {
-        PathPattern::Exact(written.path.clone())
     }
 }
 

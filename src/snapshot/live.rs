@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::model::{ServiceId, Snapshot};
+use super::model::{Place, RouteId, ServiceId, Snapshot};
+use crate::admission::{Gate, Rules};
 use crate::routing::EndpointId;
 use crate::telemetry::{EndpointMeter, Metrics, ServiceMeter};
 use crate::upstream::Group;
@@ -20,6 +21,9 @@ pub struct Active {
     services: Vec<Arc<ServiceMeter>>,
     endpoints: Vec<Arc<EndpointMeter>>,
     groups: Vec<Arc<Group>>,
+    routes: Vec<Arc<ServiceMeter>>,
+    /// One for each service, then one for each route, where there are rules.
+    gates: [Vec<Option<Arc<Gate>>>; 2],
 }
 
 /// The one place where the road finds its configuration.
@@ -29,7 +33,12 @@ pub struct Live {
 }
 
 impl Active {
-    fn new(snapshot: Arc<Snapshot>, groups: Vec<Arc<Group>>, metrics: &Metrics) -> Self {
+    fn new(
+        snapshot: Arc<Snapshot>,
+        groups: Vec<Arc<Group>>,
+        metrics: &Metrics,
+        before: Option<&Self>,
+    ) -> Self {
         metrics
             .tls
             .certificates(snapshot.certificates.iter().map(|one| {
@@ -50,12 +59,78 @@ impl Active {
             .iter()
             .map(|e| metrics.endpoint(&e.spec.name))
             .collect();
+        let routes = snapshot
+            .routes
+            .iter()
+            .map(|route| metrics.service(&route.name))
+            .collect();
+        let gates = [
+            snapshot
+                .services
+                .iter()
+                .map(|s| {
+                    gate(
+                        s.admission.as_ref(),
+                        before.and_then(|b| b.gate_of_service(&s.name)),
+                    )
+                })
+                .collect(),
+            snapshot
+                .routes
+                .iter()
+                .map(|r| {
+                    gate(
+                        r.admission.as_ref(),
+                        before.and_then(|b| b.gate_of_route(&r.name)),
+                    )
+                })
+                .collect(),
+        ];
         Self {
             snapshot,
             services,
             endpoints,
             groups,
+            routes,
+            gates,
         }
+    }
+
+    fn gate_of_service(&self, name: &str) -> Option<&Arc<Gate>> {
+        let at = self
+            .snapshot
+            .services
+            .iter()
+            .position(|s| &*s.name == name)?;
+        self.gates[0].get(at)?.as_ref()
+    }
+
+    fn gate_of_route(&self, name: &str) -> Option<&Arc<Gate>> {
+        let at = self.snapshot.routes.iter().position(|r| &*r.name == name)?;
+        self.gates[1].get(at)?.as_ref()
+    }
+
+    /// The gate of a service or route, if it has rules.
+    #[must_use]
+    pub fn gate(&self, place: Place) -> Option<&Arc<Gate>> {
+        let [services, routes] = &self.gates;
+        match place {
+            Place::Service(id) => services.get(id.0 as usize)?.as_ref(),
+            Place::Route(id) => routes.get(id.0 as usize)?.as_ref(),
+        }
+    }
+
+    /// The router stops: nobody waits at a gate any more.
+    pub fn close_gates(&self) {
+        for gate in self.gates.iter().flatten().flatten() {
+            gate.close();
+        }
+    }
+
+    /// Series of a route; those of a service of the same name.
+    #[must_use]
+    pub fn route_meter(&self, id: RouteId) -> Option<&Arc<ServiceMeter>> {
+        self.routes.get(id.0 as usize)
     }
 
     /// Series of a service.
@@ -77,12 +152,16 @@ impl Active {
     }
 }
 
+fn gate(rules: Option<&Rules>, before: Option<&Arc<Gate>>) -> Option<Arc<Gate>> {
+    rules.map(|rules| Gate::new(rules.clone(), before))
+}
+
 impl Live {
     /// Starts with this configuration; `groups` are its endpoints, in their order.
     #[must_use]
     pub fn new(snapshot: Arc<Snapshot>, groups: Vec<Arc<Group>>, metrics: &Metrics) -> Self {
         Self {
-            active: ArcSwap::from_pointee(Active::new(snapshot, groups, metrics)),
+            active: ArcSwap::from_pointee(Active::new(snapshot, groups, metrics, None)),
         }
     }
 
@@ -93,7 +172,8 @@ impl Live {
 
     /// Puts another configuration in force; exchanges under way keep theirs.
     pub fn swap(&self, snapshot: Arc<Snapshot>, groups: Vec<Arc<Group>>, metrics: &Metrics) {
-        let active = Active::new(snapshot, groups, metrics);
+        let before = self.load();
+        let active = Active::new(snapshot, groups, metrics, Some(&before));
         self.active.store(Arc::new(active));
     }
 }

@@ -10,6 +10,9 @@ mod endpoints;
 mod live;
 mod mode;
 mod model;
+mod place;
+mod rewrite;
+mod routes;
 mod specs;
 mod tls;
 
@@ -18,6 +21,12 @@ pub use compile::compile;
 pub use live::{Active, Live};
 pub use mode::{Mode, ModeKind};
 pub use model::{
-    AccessLog, Admin, CertificateExpiry, Endpoint, Http2, Limits, Listener, OnOverflow, Operation,
-    OperationIs, PathPattern, Resend, RouteOn, Service, ServiceId, Snapshot, ValueOf,
+    AccessLog, Admin, Bind, CertificateExpiry, Endpoint, Http2, Limits, Listener, OnOverflow,
+    Operation, OperationIs, Place, Resend, Route, RouteId, RouteOn, RouteTo, Service, ServiceId,
+    Snapshot, ValueOf,
+};
+pub use place::{PathPattern, RoutePath, host_name};
+pub use rewrite::{
+    Condition, Door, Edits, Forwarded, Page, Part, Redirect, Rewrite, Rewrites, Target, Template,
+    Variable, override_path,
 };

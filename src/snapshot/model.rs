@@ -7,8 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use ipnet::IpNet;
 
 use super::mode::Mode;
+use super::place::{self, PathPattern, RoutePath};
+use super::rewrite::{Door, Redirect, Rewrites};
+use crate::admission::Rules;
 use crate::filter::{self, MessageValue};
 use crate::naming;
 use crate::net::tls::ServerTls;
@@ -21,6 +25,19 @@ use crate::xml;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ServiceId(pub u32);
 
+/// Position of a route in the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RouteId(pub u32);
+
+/// What answers at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A SOAP service.
+    Service(ServiceId),
+    /// A route for what is not SOAP.
+    Route(RouteId),
+}
+
 /// Everything that one exchange needs to know, from start to end.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -28,6 +45,8 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// Virtual services.
     pub services: Vec<Service>,
+    /// Ways for what is not SOAP.
+    pub routes: Vec<Route>,
     /// Destinations.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How names are resolved.
@@ -95,7 +114,7 @@ pub struct Listener {
     /// Its name.
     pub name: Arc<str>,
     /// Where it listens.
-    pub bind: SocketAddr,
+    pub bind: Bind,
     /// Most connections at a time, all workers together.
     pub connections_max: usize,
     /// Longest an idle connection is kept.
@@ -112,6 +131,28 @@ pub struct Listener {
     pub tls: Option<ServerTls>,
     /// HTTP/2 besides HTTP/1.1, where it is switched on.
     pub http2: Option<Http2>,
+    /// Balancers whose connections begin with the PROXY protocol.
+    pub proxy_protocol: Option<Vec<IpNet>>,
+    /// What it adds to requests and whom it believes.
+    pub door: Arc<Door>,
+}
+
+/// What a listener listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// An IP address and port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Bind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// HTTP/2 of a listener.
@@ -142,15 +183,6 @@ pub enum OnOverflow {
     Refuse,
     /// The rest is held in a temporary file.
     Spool,
-}
-
-/// A path as a service writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum PathPattern {
-    /// This path.
-    Exact(String),
-    /// This path and everything below it (`/orders/*`; the text ends before the `/*`).
-    Below(String),
 }
 
 /// A virtual SOAP service.
@@ -186,6 +218,38 @@ pub struct Service {
     pub mode: Mode,
     /// Its limits.
     pub limits: Limits,
+    /// What is changed on the way.
+    pub rewrites: Rewrites,
+    /// Who may enter.
+    pub admission: Option<Rules>,
+}
+
+/// Requests that are not SOAP, by host and path.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is found.
+    pub path: RoutePath,
+    /// Host names that it answers to; empty means all.
+    pub hosts: Vec<String>,
+    /// Listeners that it is on; empty means all.
+    pub listeners: Vec<Arc<str>>,
+    /// Where requests go, or where callers are sent.
+    pub to: RouteTo,
+    /// What is changed on the way.
+    pub rewrites: Rewrites,
+    /// Who may enter.
+    pub admission: Option<Rules>,
+}
+
+/// What a route leads to.
+#[derive(Debug, Clone)]
+pub enum RouteTo {
+    /// An endpoint gets the request.
+    Endpoint(EndpointId),
+    /// The caller is sent elsewhere.
+    Redirect(Redirect),
 }
 
 /// Limits of one message, each with its name in the configuration.
@@ -300,22 +364,45 @@ impl Snapshot {
         u32::try_from(position).ok().map(ServiceId)
     }
 
-    /// The service that answers at this place: exact host before wildcard host before any
-    /// host, then exact path before the longest path above.
+    /// The service that answers at this place.
     #[must_use]
     pub fn find(&self, listener: &str, host: &str, path: &str) -> Option<ServiceId> {
-        let host = host_name(host);
-        let mut best: Option<((u8, usize, usize), ServiceId)> = None;
-        for (position, service) in self.services.iter().enumerate() {
-            let Some(rank) = service.rank(listener, host, path) else {
-                continue;
-            };
-            if best.is_none_or(|(known, _)| rank > known) {
-                let id = ServiceId(u32::try_from(position).ok()?);
-                best = Some((rank, id));
-            }
+        match self.place(listener, host, path)? {
+            Place::Service(id) => Some(id),
+            Place::Route(_) => None,
         }
-        best.map(|(_, id)| id)
+    }
+
+    /// What answers at this place: exact host before wildcard host before any host, then exact
+    /// path, then a pattern, then the longest path above.
+    #[must_use]
+    pub fn place(&self, listener: &str, host: &str, path: &str) -> Option<Place> {
+        let host = place::host_name(host);
+        let mut best: Option<(place::Rank, Place)> = None;
+        let mut take = |rank: Option<place::Rank>, found: Place| {
+            if let Some(rank) = rank
+                && best.is_none_or(|(known, _)| rank > known)
+            {
+                best = Some((rank, found));
+            }
+        };
+        for (service, number) in self.services.iter().zip(0..) {
+            let (listeners, hosts) = (&service.listeners, &service.hosts);
+            let rank = place::rank(listeners, hosts, listener, host, || service.path.rank(path));
+            take(rank, Place::Service(ServiceId(number)));
+        }
+        for (route, number) in self.routes.iter().zip(0..) {
+            let (listeners, hosts) = (&route.listeners, &route.hosts);
+            let rank = place::rank(listeners, hosts, listener, host, || route.path.rank(path));
+            take(rank, Place::Route(RouteId(number)));
+        }
+        best.map(|(_, found)| found)
+    }
+
+    /// The route with this number.
+    #[must_use]
+    pub fn route(&self, id: RouteId) -> Option<&Route> {
+        self.routes.get(id.0 as usize)
     }
 
     /// Endpoints by name, for look-ups from outside the road.
@@ -325,59 +412,5 @@ impl Snapshot {
             .iter()
             .map(|endpoint| (endpoint.spec.name.as_str(), endpoint))
             .collect()
-    }
-}
-
-impl Service {
-    /// How specifically this service fits the place; `None` if it does not.
-    fn rank(&self, listener: &str, host: &str, path: &str) -> Option<(u8, usize, usize)> {
-        if !self.listeners.is_empty() && !self.listeners.iter().any(|own| &**own == listener) {
-            return None;
-        }
-        let (host_kind, host_length) = self.host_rank(host)?;
-        let path_length = match &self.path {
-            PathPattern::Exact(own) if own == path => usize::MAX,
-            PathPattern::Below(own) => {
-                let rest = path.strip_prefix(own.as_str())?;
-                (rest.is_empty() || rest.starts_with('/')).then_some(own.len())?
-            }
-            PathPattern::Exact(_) => return None,
-        };
-        Some((host_kind, host_length, path_length))
-    }
-
-    fn host_rank(&self, host: &str) -> Option<(u8, usize)> {
-        if self.hosts.is_empty() {
-            return Some((0, 0));
-        }
-        let rank = |own: &String| match own.strip_prefix('*') {
-            None => own.eq_ignore_ascii_case(host).then_some((2, own.len())),
-            Some(suffix) => {
-                let start = host.len().checked_sub(suffix.len())?;
-                let tail = host.get(start..)?;
-                (start > 0 && tail.eq_ignore_ascii_case(suffix)).then_some((1, suffix.len()))
-            }
-        };
-        self.hosts.iter().filter_map(rank).max()
-    }
-}
-
-/// `Host` without its port.
-fn host_name(host: &str) -> &str {
-    match host.rfind(':') {
-        // A colon inside brackets belongs to an IPv6 address.
-        Some(colon) if !host.get(colon..).is_some_and(|rest| rest.contains(']')) => {
-            host.get(..colon).unwrap_or(host)
-        }
-        _ => host,
-    }
-}
-
-impl std::fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exact(path) => f.write_str(path),
-            Self::Below(path) => write!(f, "{path}/*"),
-        }
     }
 }

@@ -14,7 +14,7 @@ use crate::xpath::{self, Environment, Expr, ParseLimits, SyntaxError};
 
 /// Largest compiled regular expression, bytes: the library's own default, written out because
 /// it bounds what a filter file can make us allocate.
-const REGEX_BYTES_MAX: usize = 10 << 20;
+pub(super) const REGEX_BYTES_MAX: usize = 10 << 20;
 /// Names inside names deeper than this are a circle that `config` has already told of.
 const NAMES_DEEP_MAX: usize = 64;
 

@@ -1,6 +1,7 @@
 //! What is known of an endpoint before anything is sent to it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
@@ -118,6 +119,23 @@ pub struct Endpoint {
     pub idle_max: usize,
     /// Trust and own certificate; `None` speaks plain HTTP.
     pub tls: Option<ClientTls>,
+    /// A Unix socket to connect to instead of host and port.
+    pub socket: Option<PathBuf>,
+    /// What goes into the `Host` field.
+    pub host_field: HostField,
+    /// What stands for the beginning of the path that matched.
+    pub override_path: Option<String>,
+}
+
+/// What goes into the `Host` field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostField {
+    /// The address's own.
+    Endpoint,
+    /// What the caller asked for.
+    Caller,
+    /// This.
+    Fixed(HeaderValue),
 }
 
 impl std::fmt::Display for Host {

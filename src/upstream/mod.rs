@@ -33,7 +33,7 @@ pub use affinity::{Affinity, BoundBy, CookieSpec, Secret, cookie};
 pub use balance::hash;
 pub use budget::RetryBudget;
 pub use client::{Client, Progress, Reply};
-pub use endpoint::{Balance, Endpoint, Host, Queue, Server, Servers};
+pub use endpoint::{Balance, Endpoint, Host, HostField, Queue, Server, Servers};
 pub use error::{Phase, SendError};
 pub use fleet::{EndpointView, Fleet, OrderError};
 pub use group::{Group, NoServer, Wants};

@@ -4,7 +4,7 @@
 //! surplus of a busy hour ages out at the other end.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ pub(super) struct Key {
     member: u64,
     /// A connection is only as good as the trust that it was opened with.
     tls: u64,
+    /// Of the Unix socket's path; zero for an address.
+    socket: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,11 @@ impl Key {
         Self {
             member: member.id(),
             tls: endpoint.tls.as_ref().map_or(0, ClientTls::identity),
+            socket: endpoint.socket.as_ref().map_or(0, |path| {
+                let mut hasher = DefaultHasher::new();
+                path.hash(&mut hasher);
+                hasher.finish()
+            }),
         }
     }
 }

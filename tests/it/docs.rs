@@ -123,6 +123,31 @@ fn the_life_of_a_message_names_the_code_as_it_is() {
 }
 
 #[test]
+fn each_variable_of_rewrites_is_documented() {
+    let page = page("rewrites.md");
+    let code = fs::read_to_string(root().join("src/snapshot/rewrite.rs")).unwrap();
+    let names = code.split("const NAMES").nth(1).unwrap();
+    let names: BTreeSet<String> = names
+        .split("];")
+        .next()
+        .unwrap()
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect();
+    assert!(names.len() > 30, "{names:?}");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let documented: BTreeSet<String> = rows
+        .filter_map(|row| row.split(" | ").next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter(|name| !name.ends_with("NAME"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(documented, names);
+}
+
+#[test]
 fn the_example_of_an_embedding_program_runs() {
     // Built with the tests, beside them.
     let program = std::env::current_exe().unwrap();

@@ -9,8 +9,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// Who may enter, how many, how fast.
+mod admission;
 /// The files that are shipped.
 mod config_files;
+/// The front: routes, redirects, rewrites, forwarding.
+mod front;
 /// Golden pairs: broken configurations and what is said of them.
 mod golden_check;
 

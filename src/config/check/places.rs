@@ -56,9 +56,8 @@ fn sockets(router: &Router, report: &mut Report) {
         let clash = taken.iter().find(|(_, other, _)| overlap(&bind, other));
         if let Some((other, _, earlier)) = clash {
             let text = format!("{title} and {other} want the same address `{bind}`");
-            report.push(
-                Diagnostic::error("address-taken", text, span).other(*earlier, "taken here"),
-            );
+            report
+                .push(Diagnostic::error("address-taken", text, span).other(*earlier, "taken here"));
         }
         taken.push((title, bind, span));
     }

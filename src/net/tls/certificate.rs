@@ -19,7 +19,9 @@ pub struct CertificateFacts {
     pub not_before: i64,
     /// Last second of its validity, Unix time.
     pub not_after: i64,
-    /// The same in words.
+    /// Both in words.
+    pub from: String,
+    /// Both in words.
     pub until: String,
     /// The certificate itself.
     pub der: Vec<u8>,
@@ -51,6 +53,7 @@ impl CertificateFacts {
             serial: hex(parsed.raw_serial()),
             not_before: validity.not_before.timestamp(),
             not_after: validity.not_after.timestamp(),
+            from: validity.not_before.to_string(),
             until: validity.not_after.to_string(),
             der: der.to_owned(),
         })

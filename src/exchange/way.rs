@@ -1,0 +1,109 @@
+//! Where a request belongs, and routes: what is handed on without being SOAP, or sent elsewhere.
+
+use http::{Response, StatusCode, Uri};
+
+use super::admit;
+use super::arrival::{self, Arrival};
+use super::error::Error;
+use super::pass;
+use super::record::Record;
+use super::reply;
+use super::rewrite::Rewriter;
+use super::worker::Worker;
+use crate::net::Body;
+use crate::snapshot::{Active, Place, Rewrites, RouteId, RouteTo, host_name};
+
+/// How often a rewritten path may be looked for again: more is a circle.
+const REROUTES_MAX: usize = 8;
+
+/// The service or route of a request, or the answer that there is none.
+pub(super) fn find(
+    active: &Active,
+    mut arrival: Arrival,
+    record: Record,
+) -> Result<(Place, Arrival, Record), Box<Response<Body>>> {
+    for _ in 0..=REROUTES_MAX {
+        let place = active.snapshot.place(
+            &arrival.origin.listener,
+            arrival::host(&arrival.head),
+            arrival.head.uri.path(),
+        );
+        let Some(place) = place else {
+            let refused = admit::refuse(&Error::SenderUnknownService, arrival, record);
+            return Err(Box::new(refused));
+        };
+        let Some(uri) = rerouted(active, place, &arrival, &record) else {
+            return Ok((place, arrival, record));
+        };
+        arrival.head.uri = uri;
+    }
+    let text = "The rewrites of this address lead in a circle.";
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Err(Box::new(reply::refuse(status, text, record)))
+}
+
+fn rewrites(active: &Active, place: Place) -> Option<&Rewrites> {
+    match place {
+        Place::Service(id) => Some(&active.snapshot.service(id)?.rewrites),
+        Place::Route(id) => Some(&active.snapshot.route(id)?.rewrites),
+    }
+}
+
+/// The address by which the place is to be looked for again.
+fn rerouted(active: &Active, place: Place, arrival: &Arrival, record: &Record) -> Option<Uri> {
+    let rewrites = rewrites(active, place)?;
+    if !rewrites.iter().any(|rewrite| rewrite.reroute) {
+        return None;
+    }
+    let head = &arrival.head;
+    let rewriter = Rewriter::begin(rewrites, head, &arrival.origin, record)?;
+    let path = rewriter.rerouted()?;
+    if path == head.uri.path() {
+        return None;
+    }
+    let target = match head.uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = head.uri.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// At a route.
+pub(super) async fn follow(
+    worker: &Worker,
+    active: &Active,
+    id: RouteId,
+    arrival: Arrival,
+    mut record: Record,
+) -> Response<Body> {
+    record.is_route = true;
+    let Some(route) = active.snapshot.route(id) else {
+        return admit::refuse(&Error::SenderUnknownService, arrival, record);
+    };
+    record.enter(&route.name, active.route_meter(id));
+    record.place = worker.take_place(active.snapshot.exchanges_max);
+    if record.place.is_none() {
+        return admit::refuse(&Error::RouterOverloaded, arrival, record);
+    }
+    let (arrival, record) = match active.gate(Place::Route(id)) {
+        None => (arrival, record),
+        Some(gate) => match admit::admit(gate, arrival, record).await {
+            Ok(admitted) => admitted,
+            Err(answer) => return *answer,
+        },
+    };
+    match &route.to {
+        RouteTo::Redirect(redirect) => {
+            let uri = &arrival.head.uri;
+            let host = host_name(arrival::host(&arrival.head));
+            let location = redirect.location(host, uri.path(), uri.query());
+            reply::redirect(redirect.status, &location, record)
+        }
+        RouteTo::Endpoint(endpoint) => {
+            let to = pass::To::of_route(route, *endpoint, active.snapshot.limits);
+            pass::pass(worker, active, to, arrival, record).await
+        }
+    }
+}
