@@ -29,11 +29,29 @@ pub(crate) fn set(texts: impl Iterator<Item = String>) -> Set {
     )
 }
 
-fn shaped(count: usize, shapes: &'static [&'static str]) -> Set {
-    set((0..count).map(move |i| {
-        shapes[i % shapes.len()].replace("{}", &(i / shapes.len() * 2 % 4000).to_string())
-    }))
+fn shaped(count: usize, shapes: &[&str]) -> Set {
+    set(texts(count, shapes).into_iter())
 }
+
+fn texts(count: usize, shapes: &[&str]) -> Vec<String> {
+    let text = |i: usize| {
+        shapes[i % shapes.len()].replace("{}", &(i / shapes.len() * 2 % 4000).to_string())
+    };
+    (0..count).map(text).collect()
+}
+
+/// The texts of [`mixed`], for another engine.
+pub(crate) fn mixed_texts(count: usize) -> Vec<String> {
+    texts(count, &MIXED)
+}
+
+const MIXED: [&str; 5] = [
+    "//o:Id = 'k{}'",
+    "//o:Line[@sku = 's{}']/o:Price > 400",
+    "//o:Customer/o:Country = 'c{}'",
+    "//o:Order[o:Tier = 'gold' and @no = 'n{}']",
+    "/soap:Envelope/soap:Header/o:Version = 'v{}'",
+];
 
 pub(crate) fn one(text: &str) -> Set {
     set(std::iter::once(text.to_owned()))
@@ -70,16 +88,7 @@ pub(crate) fn child(count: usize) -> Set {
 }
 
 pub(crate) fn mixed(count: usize) -> Set {
-    shaped(
-        count,
-        &[
-            "//o:Id = 'k{}'",
-            "//o:Line[@sku = 's{}']/o:Price > 400",
-            "//o:Customer/o:Country = 'c{}'",
-            "//o:Order[o:Tier = 'gold' and @no = 'n{}']",
-            "/soap:Envelope/soap:Header/o:Version = 'v{}'",
-        ],
-    )
+    shaped(count, &MIXED)
 }
 
 /// A third of them match.

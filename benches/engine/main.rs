@@ -2,12 +2,14 @@
 //!
 //! Every row is measured in turns with its baseline, best of many rounds, on messages that all
 //! differ; only ratios are promised. `cargo bench --bench engine -- count ROW` runs one row a few
-//! times and nothing else, for counting instructions (see `benches/README.md`).
+//! times and nothing else, for counting instructions (see `benches/README.md`); `export FOLDER` is for
+//! `benches/libxml2.py`.
 
 mod filters;
 mod messages;
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 use soap_router::xml::{Limits, Nobody};
@@ -30,9 +32,12 @@ fn main() {
         .filter(|a| a != "--bench")
         .collect();
     if let [word, row] = arguments.as_slice()
-        && word == "count"
+        && matches!(word.as_str(), "count" | "export")
     {
-        return count(row);
+        return match word.as_str() {
+            "count" => count(row),
+            _ => export(Path::new(row)),
+        };
     }
     let small = messages::distinct(4000, 1 << 10);
     let medium = messages::distinct(400, 10 << 10);
@@ -288,6 +293,29 @@ fn worst() {
             },
         );
         report(row.name, &row.messages, ours, theirs, theirs / ours);
+    }
+}
+
+/// Writes expressions, messages and our time for them into a folder, for `benches/libxml2.py`.
+fn export(folder: &Path) {
+    let texts = filters::mixed_texts(1000);
+    std::fs::write(folder.join("expressions"), texts.join("\n")).expect("folder");
+    let set = filters::mixed(1000);
+    let mut run = Run::new();
+    for (name, size) in [("1k", 1 << 10), ("10k", 10 << 10)] {
+        let messages = messages::distinct(100, size);
+        for (number, message) in messages.iter().enumerate() {
+            std::fs::write(folder.join(format!("{name}-{number}.xml")), message).expect("folder");
+        }
+        let time = best(10, &messages, &mut |message| {
+            black_box(evaluate(&mut run, &set, message));
+        });
+        let each: Vec<String> = messages
+            .iter()
+            .map(|message| evaluate(&mut run, &set, message).to_string())
+            .collect();
+        std::fs::write(folder.join(format!("{name}.ours")), each.join("\n")).expect("folder");
+        println!("{name} {time:.0}");
     }
 }
 
