@@ -37,7 +37,7 @@ pub(super) struct Frame {
     /// Up to where text was wanted before it.
     pub(super) wanted_before: u32,
     /// Rounds the size up to a power of two, which is quicker to multiply by.
-    pub(super) spare: u32,
+    pub(super) _spare: u32,
 }
 
 /// An element as the anchor it matched.

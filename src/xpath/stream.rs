@@ -55,7 +55,7 @@ impl Stream {
             capture: NONE,
             need: 0,
             wanted_before: 0,
-            spare: 0,
+            _spare: 0,
         });
         self.kept.clear();
         self.wanted = 0;
@@ -233,7 +233,7 @@ impl Stream {
             capture: NONE,
             need: 0,
             wanted_before: 0,
-            spare: 0,
+            _spare: 0,
         });
         self.takes_nodes = flags & flags::TEXTS != 0;
     }
