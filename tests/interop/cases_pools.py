@@ -101,7 +101,7 @@ endpoints: {{ all: {endpoint} }}
         body = f"<e:Envelope xmlns:e='{SOAP}'><e:Body><by>{name}</by></e:Body></e:Envelope>"
         (folder / "nginx.conf").write_text(
             f"""
-daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
 events {{}}
 http {{
   access_log off;
