@@ -70,8 +70,8 @@ written! {
         pub max_idle: u32 [0..=100_000] = 64,
         /// How long an unused connection is kept: less than the 5 s after which common servers close theirs.
         pub idle_connection_timeout: Time [0..=86_400_000] = Time::secs(4),
-        /// What happens to a signed message that would have to be bridged.
-        pub on_signed: OnSigned = OnSigned::Fault,
+        /// What happens to a signed message that would have to be bridged; `fault` if left out.
+        pub on_signed: Option<Spanned<OnSigned>> = None,
         /// How messages are brought into the endpoint's versions, beyond what `soap` and `addressing` say.
         pub bridge: Bridge = Bridge::default(),
         /// When it has failed and a backup is tried.

@@ -33,10 +33,10 @@ pub(super) fn plan(
     Some(Arc::new(Plan {
         soap,
         addressing,
-        on_signed: match written.on_signed {
-            config::OnSigned::Fault => OnSigned::Fault,
-            config::OnSigned::ForwardUnchanged => OnSigned::ForwardUnchanged,
-            config::OnSigned::BridgeAnyway => OnSigned::BridgeAnyway,
+        on_signed: match written.on_signed.as_ref().map(|stated| stated.value) {
+            None | Some(config::OnSigned::Fault) => OnSigned::Fault,
+            Some(config::OnSigned::ForwardUnchanged) => OnSigned::ForwardUnchanged,
+            Some(config::OnSigned::BridgeAnyway) => OnSigned::BridgeAnyway,
         },
         to: text(&more.to),
         url: written.url.value.to_string().into(),

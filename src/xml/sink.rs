@@ -219,15 +219,6 @@ impl<'a> Tag<'a> {
             })
     }
 
-    /// Symbol and value of each attribute, and the place by which [`Tag::attribute`] gives its name.
-    #[inline]
-    pub(crate) fn values(&self) -> impl Iterator<Item = (u64, &'a str, usize)> + use<'a> {
-        let tag = *self;
-        let all = self.records.iter().zip(0..);
-        all.filter(|(record, _)| !record.declaration)
-            .map(move |(record, place)| (record.resolved.symbol, tag.value(record), place))
-    }
-
     /// Symbol of each attribute, and the place by which the rest of it is asked for.
     #[inline]
     pub(crate) fn symbols(&self) -> impl Iterator<Item = (u64, usize)> + use<'a> {
@@ -248,6 +239,25 @@ impl<'a> Tag<'a> {
             bytes.get(record.value.start as usize..record.value.end as usize)
         };
         self.records.get(place).and_then(of).unwrap_or(&[])
+    }
+
+    /// Whether the tag has neither attributes nor declarations.
+    #[inline]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Whether the tag has namespace declarations.
+    #[inline]
+    pub(crate) fn declares(&self) -> bool {
+        self.declares
+    }
+
+    /// Whether an attribute has this symbol, with the place of the first one.
+    #[inline]
+    pub(crate) fn place_of(&self, symbol: u64) -> Option<usize> {
+        let found = |r: &Record| !r.declaration && r.resolved.symbol == symbol;
+        self.records.iter().position(found)
     }
 
     /// The attribute at a place that [`Tag::symbols`] gave.

@@ -18,6 +18,7 @@ import cases
 import cases_zeep  # noqa: F401
 import cases_others  # noqa: F401
 import cases_pools  # noqa: F401
+import cases_bridge  # noqa: F401
 import cases_life  # noqa: F401: last, because its last case ends the router.
 from world import World
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::super::endpoint::{Addressing, OnSigned, SoapVersion};
 use super::super::loaded::Config;
 use super::super::network::Bind;
 use super::super::request::HostPattern;
@@ -19,6 +20,7 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     sockets(router, report);
     services(router, report);
     endpoints(router, report);
+    signatures(router, report);
     for (name, service) in router.services.iter() {
         patterns(name, service, report);
         buffers(name, service, report);
@@ -140,6 +142,34 @@ fn both_reached(one: &Place<'_>, other: &Place<'_>) -> bool {
         _ => false,
     };
     listeners && hosts
+}
+
+/// What is said of signed messages, where none is bridged or where they will not be believed.
+fn signatures(router: &Router, report: &mut Report) {
+    for (name, endpoint) in router.endpoints.iter() {
+        let Some(stated) = &endpoint.on_signed else {
+            continue;
+        };
+        let keeps = endpoint.soap == SoapVersion::Keep && endpoint.addressing == Addressing::Keep;
+        if keeps {
+            let text = format!(
+                "`on_signed` has no effect at endpoint `{}`: messages go there as they came",
+                name.value
+            );
+            let told = Diagnostic::warning("no-effect", text, stated.span);
+            report.push(
+                told.hint("remove it, or say what the endpoint speaks: `soap`, `addressing`"),
+            );
+        } else if stated.value == OnSigned::BridgeAnyway {
+            let text = format!(
+                "signed messages that are bridged for endpoint `{}` arrive with broken signatures",
+                name.value
+            );
+            let told = Diagnostic::warning("signatures-break", text, stated.span);
+            report
+                .push(told.hint("the endpoint must not check them; `fault` refuses such messages"));
+        }
+    }
 }
 
 /// A message that the router sends to itself goes round until a timeout ends it.

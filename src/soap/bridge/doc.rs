@@ -28,6 +28,8 @@ pub(super) struct Node {
     /// Behind the end tag.
     pub(super) end: usize,
     pub(super) empty: bool,
+    /// Whether it declares namespaces.
+    pub(super) declares: bool,
     /// Whether it has an attribute `encodingStyle` of an envelope namespace.
     pub(super) encoding: bool,
     /// Whether it stands in a quoted envelope: a nested element of an envelope namespace.
@@ -96,26 +98,32 @@ impl Doc {
 
     /// The namespace of an element.
     pub(super) fn namespace(&self, id: NodeId) -> String {
-        let prefix = self.name(id).0.to_owned();
-        self.lookup(Some(id), &prefix).unwrap_or_default()
+        let prefix = self.name(id).0;
+        self.lookup(Some(id), prefix)
+            .unwrap_or_default()
+            .into_owned()
     }
 
     /// What a prefix means at an element; `""` asks for the default namespace, which is `""`
     /// where there is none.
-    pub(super) fn lookup(&self, mut at: Option<NodeId>, prefix: &str) -> Option<String> {
+    pub(super) fn lookup(&self, mut at: Option<NodeId>, prefix: &str) -> Option<Cow<'_, str>> {
         if prefix == "xml" {
-            return Some(XML_NAMESPACE.to_owned());
+            return Some(Cow::Borrowed(XML_NAMESPACE));
         }
         while let Some(id) = at {
+            let node = self.node(id)?;
+            at = node.parent;
+            if !node.declares {
+                continue;
+            }
             let tag = self.tag(id);
             let declared = tag.attributes.iter();
             let mut found = declared.filter(|one| self.declares(one) == Some(prefix));
             if let Some(found) = found.next() {
-                return Some(unescape(self.slice(found.value.clone())).into_owned());
+                return Some(unescape(self.slice(found.value.clone())));
             }
-            at = self.node(id)?.parent;
         }
-        prefix.is_empty().then(String::new)
+        prefix.is_empty().then_some(Cow::Borrowed(""))
     }
 
     /// The prefix that an attribute declares, `""` for the default namespace.
@@ -128,13 +136,17 @@ impl Doc {
     }
 
     /// The expanded name of an attribute that is no declaration.
-    pub(super) fn expanded(&self, id: NodeId, attribute: &RawAttribute) -> Option<(String, &str)> {
+    pub(super) fn expanded(
+        &self,
+        id: NodeId,
+        attribute: &RawAttribute,
+    ) -> Option<(Cow<'_, str>, &str)> {
         if self.declares(attribute).is_some() {
             return None;
         }
         let (prefix, local) = split(self.slice(attribute.name.clone()));
         if prefix.is_empty() {
-            return Some((String::new(), local));
+            return Some((Cow::Borrowed(""), local));
         }
         Some((self.lookup(Some(id), prefix)?, local))
     }
@@ -173,6 +185,9 @@ impl Doc {
         }
         let mut found: Vec<(String, String)> = Vec::new();
         for id in path.into_iter().rev() {
+            if !self.node(id).is_some_and(|node| node.declares) {
+                continue;
+            }
             let tag = self.tag(id);
             for attribute in &tag.attributes {
                 let Some(prefix) = self.declares(attribute) else {
@@ -206,7 +221,7 @@ impl Doc {
         }
         Some(Resolved {
             prefix: prefix.to_owned(),
-            namespace: self.lookup(Some(at), prefix)?,
+            namespace: self.lookup(Some(at), prefix)?.into_owned(),
             local: local.to_owned(),
         })
     }

@@ -413,7 +413,7 @@ impl Work<'_> {
         };
         let doc = self.doc();
         let own_default = doc.lookup(Some(detail), "").unwrap_or_default();
-        let restored = (!own_default.is_empty()).then_some(own_default.as_str());
+        let restored = (!own_default.is_empty()).then_some(&*own_default);
         let to_header = found.is_about_addressing() && self.to.addressing == Some(Addressing::V10);
         let content = self.detail_content(detail, None, restored.filter(|_| !to_header), true);
         if to_header {

@@ -60,6 +60,19 @@ impl Intake {
     /// The next bytes in UTF-8, and whether they differ from what came; nothing while the encoding
     /// is open.
     pub(super) fn feed<'b>(&'b mut self, bytes: &'b [u8]) -> Result<Option<Utf8<'b>>, BridgeError> {
+        if self.form.is_none() && self.first.is_empty() && is_enough(bytes) {
+            let (form, mark) = choose(bytes, self.charset.as_deref())?;
+            if matches!(form, Form::Utf8) {
+                // The usual case: nothing is held, nothing copied.
+                self.changes = mark > 0;
+                self.form = Some(form);
+                let bytes = bytes.get(mark..).unwrap_or_default();
+                return Ok(Some(Utf8 {
+                    bytes,
+                    changed: self.changes,
+                }));
+            }
+        }
         if self.form.is_none() {
             self.first.extend_from_slice(bytes);
             if !is_enough(&self.first) {

@@ -38,7 +38,12 @@ pub(super) struct Rest {
     redeclared: SmallVec<[(u32, u8); 4]>,
     /// Family members that the held part declares.
     taken: super::names::Taken,
-    depth: u32,
+    /// Whether text would stand directly in Envelope.
+    outside: bool,
+    /// Deepest level at which even a tag without attributes is looked at.
+    looks_to: u32,
+    /// Whether an end tag may end something that is remembered.
+    watches: bool,
     body_over: bool,
     /// Where the trailer that is left out begins.
     trailer: Option<u64>,
@@ -105,7 +110,13 @@ impl Rest {
             quoted: 0,
             redeclared: SmallVec::new(),
             taken: taken.with_envelope(tail.slot),
-            depth: if body_over { 1 } else { 3 },
+            outside: body_over,
+            looks_to: if changes_envelope && tail.style.is_some() {
+                3
+            } else {
+                2
+            },
+            watches: false,
             tail,
             body_over,
             trailer: None,
@@ -124,6 +135,7 @@ impl Rest {
     /// The first child of Body was a quoted envelope, and is still open.
     pub(super) const fn begin_quoted(&mut self) {
         self.quoted = 3;
+        self.watches = true;
     }
 
     /// Passes on what is certain of these bytes, which the scanner has read but for the last
@@ -213,9 +225,12 @@ impl Rest {
 
     fn translate(&mut self, tag: &Tag<'_>) {
         let depth = tag.depth();
-        for (prefix, _) in tag.declarations() {
-            if let Some(slot) = envelope_slot(prefix) {
-                self.redeclared.push((depth, slot));
+        if tag.declares() {
+            for (prefix, _) in tag.declarations() {
+                if let Some(slot) = envelope_slot(prefix) {
+                    self.redeclared.push((depth, slot));
+                    self.watches = true;
+                }
             }
         }
         if self.quoted == 0
@@ -223,21 +238,18 @@ impl Rest {
             && !(depth == 3 && tag.symbol() & !0xFF == local("Fault"))
         {
             self.quoted = depth;
+            self.watches = true;
         }
         if self.quoted != 0 {
             return;
         }
-        let style = || {
-            tag.values()
-                .find(|(symbol, ..)| *symbol == self.style_class)
-        };
-        match tag.has_attributes().then(style).flatten() {
-            Some((_, value, place)) => {
-                let written = style_value(
-                    value.trim(),
-                    self.tail.to,
-                    depth > 3 || self.tail.style.is_some(),
-                );
+        match tag
+            .place_of(self.style_class)
+            .and_then(|place| Some((place, tag.attribute(place)?)))
+        {
+            Some((place, found)) => {
+                let outer = depth > 3 || self.tail.style.is_some();
+                let written = style_value(found.value.trim(), self.tail.to, outer);
                 let written = written.map(str::to_owned);
                 self.restyle(tag, Some(place), written);
             }
@@ -315,23 +327,20 @@ impl Sink for Rest {
         classify(namespace, name)
     }
 
-    #[inline]
+    #[inline(always)]
     fn start(&mut self, tag: &Tag<'_>) -> Flow {
-        let depth = tag.depth();
-        self.depth = depth;
-        if depth <= 2 {
-            self.last_offset = tag.end();
-            return self.after_body(tag);
+        // Nearly every tag of a body.
+        let plain = tag.symbol() & class::ENVELOPE == 0
+            && (tag.is_bare() || !tag.declares() && tag.place_of(self.style_class).is_none());
+        if plain && tag.depth() > self.looks_to {
+            return Flow::Continue;
         }
-        if self.changes_envelope && !self.body_over {
-            self.translate(tag);
-        }
-        Flow::Continue
+        self.look(tag)
     }
 
     #[inline]
     fn wants_text(&self) -> bool {
-        self.depth == 1
+        self.outside
     }
 
     fn text(&mut self, text: &str) {
@@ -345,25 +354,44 @@ impl Sink for Rest {
 
     fn comment(&mut self, _text: &str, _last: bool) {}
 
-    #[inline]
+    #[inline(always)]
     fn end(&mut self, tag: &EndTag<'_>) -> Flow {
-        let depth = tag.depth;
-        self.depth = depth - 1;
-        if self.quoted == depth {
-            self.quoted = 0;
-        }
-        while self.redeclared.last().is_some_and(|(at, _)| *at >= depth) {
-            self.redeclared.pop();
-        }
-        if depth <= 2 {
-            self.structural_end(tag);
+        if tag.depth <= 2 || self.watches {
+            self.leave(tag);
         }
         Flow::Continue
     }
 }
 
 impl Rest {
+    fn look(&mut self, tag: &Tag<'_>) -> Flow {
+        if tag.depth() <= 2 {
+            self.outside = false;
+            self.last_offset = tag.end();
+            return self.after_body(tag);
+        }
+        if self.changes_envelope && !self.body_over {
+            self.translate(tag);
+        }
+        Flow::Continue
+    }
+
+    fn leave(&mut self, tag: &EndTag<'_>) {
+        let depth = tag.depth;
+        if self.quoted == depth {
+            self.quoted = 0;
+        }
+        while self.redeclared.last().is_some_and(|(at, _)| *at >= depth) {
+            self.redeclared.pop();
+        }
+        self.watches = self.quoted != 0 || !self.redeclared.is_empty();
+        if depth <= 2 {
+            self.structural_end(tag);
+        }
+    }
+
     fn structural_end(&mut self, tag: &EndTag<'_>) {
+        self.outside = true;
         self.last_offset = tag.end;
         if tag.depth == 1 {
             self.root_end = Some(tag.end);

@@ -47,6 +47,14 @@ const FAULT_DEPTH_MAX: u32 = 40;
 const NODES_MAX: usize = 1 << 16;
 
 impl Shape {
+    /// Nothing read; room for a usual head.
+    pub(super) fn new() -> Self {
+        let mut shape = Self::default();
+        shape.doc.nodes.reserve(16);
+        shape.open.reserve(8);
+        shape
+    }
+
     /// The fault, if Body holds one and nothing beside it.
     pub(super) fn fault(&self) -> Option<NodeId> {
         match self.children.as_slice() {
@@ -166,7 +174,8 @@ impl Shape {
             close_start: end,
             end,
             empty: tag.is_empty_element(),
-            encoding: self.has_encoding(tag),
+            declares: tag.declares(),
+            encoding: has_encoding(tag),
             quoted,
         });
         self.open.push(id);
@@ -182,13 +191,12 @@ impl Shape {
         };
         own && class & class::ENVELOPE != 0
     }
+}
 
-    fn has_encoding(&self, tag: &Tag<'_>) -> bool {
-        tag.has_attributes()
-            && tag.values().any(|(symbol, ..)| {
-                symbol & class::ENVELOPE != 0 && symbol & !0xFF == local("encodingStyle")
-            })
-    }
+/// Whether a tag has an `encodingStyle` of either version.
+fn has_encoding(tag: &Tag<'_>) -> bool {
+    let style = |space: Class| tag.place_of(space | local("encodingStyle")).is_some();
+    !tag.is_bare() && (style(class::SOAP11) || style(class::SOAP12))
 }
 
 impl Sink for Shape {
@@ -199,8 +207,10 @@ impl Sink for Shape {
     fn start(&mut self, tag: &Tag<'_>) -> Flow {
         self.depth = tag.depth();
         self.last_offset = place(tag.end());
-        for (prefix, _) in tag.declarations() {
-            self.taken.note(prefix);
+        if tag.declares() {
+            for (prefix, _) in tag.declarations() {
+                self.taken.note(prefix);
+            }
         }
         let class = tag.symbol();
         let Some(version) = self.version else {
@@ -210,7 +220,7 @@ impl Sink for Shape {
             2 => self.child_of_envelope(tag, class, version),
             3 if self.body.is_some() => self.child_of_body(tag, class, version),
             _ => {
-                let encoding = self.has_encoding(tag);
+                let encoding = has_encoding(tag);
                 if self.wants(tag, encoding) {
                     self.record(tag, class);
                 }

@@ -99,7 +99,7 @@ impl Bridge {
             way,
             scanner: Some(scanner),
             intake: Intake::new(charset),
-            state: State::Head(Box::default()),
+            state: State::Head(Box::new(Shape::new())),
             raw: Vec::new(),
             outcome: None,
         })
