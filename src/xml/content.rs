@@ -265,9 +265,9 @@ impl Scanner {
             let start = at + 1;
             let (place, end) = self.known.follow(ready, start, kind, |byte| byte == b'=')?;
             let value = end + 2;
-            let quote = match (ready.get(end), ready.get(end + 1)) {
-                (Some(b'='), Some(&quote @ (b'"' | b'\''))) => quote,
-                _ => return None,
+            let (Some(b'='), Some(&quote @ (b'"' | b'\''))) = (ready.get(end), ready.get(end + 1))
+            else {
+                return None;
             };
             let close = match quote {
                 b'"' => find::value_stop(ready, value, b'"'),

@@ -267,7 +267,7 @@ impl Compiler {
     }
 
     /// Puts the final numbers everywhere.
-    fn renumber(&mut self, numbers: &[CondId], rules: &mut Vec<Conjunction>) {
+    fn renumber(&mut self, numbers: &[CondId], rules: &mut [Conjunction]) {
         let new = |cond: &mut CondId| {
             if let Some(number) = numbers.get(*cond as usize) {
                 *cond = *number;

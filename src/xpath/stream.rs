@@ -123,7 +123,7 @@ impl Stream {
     ) -> Option<bool> {
         let from = self.facts.frames.last()?.state;
         let (state, flags) = self.states.noted(from, symbol, note)?;
-        let refused = flags::NAMES | flags::SECTION | flags::ATTRIBUTES * u8::from(attributes);
+        let refused = flags::NAMES | flags::SECTION | (flags::ATTRIBUTES * u8::from(attributes));
         if flags & refused != 0 || !self.node_text.is_empty() {
             return None;
         }
@@ -366,10 +366,10 @@ impl Stream {
     /// Behind the root only comments can matter.
     fn leave_root(&mut self, program: &Program) {
         let document = self.facts.frames.first().map_or(0, |frame| frame.state);
-        if !self
+        if self
             .states
             .get(document)
-            .is_some_and(|state| !state.comments.is_empty())
+            .is_none_or(|state| state.comments.is_empty())
         {
             self.finish(program);
         }

@@ -306,7 +306,7 @@ fn a_long_answer_streams_back_and_breaks_off_where_it_is_wrong() {
         format!("<x:Envelope xmlns:x=\"{SOAP12}\"><x:Body><r>{filling}</r></x:Body></x:Envelope>");
     let broken = whole.replace("</r>", "</q>");
     let fields = "Content-Type: application/soap+xml\r\n";
-    let kept = (whole.clone(), broken);
+    let kept = (whole, broken);
     let a = service("a").replies(move |got: &Received| {
         let is_wrong = text(got).contains("wrong");
         let body = if is_wrong { &kept.1 } else { &kept.0 };

@@ -105,7 +105,7 @@ fn break_off(stream: &TcpStream, number: usize) {
     let (half, length) = (&text[..text.len() / 2], text.len());
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length";
     let _ = wire.write(format!("{head}: {length}\r\n\r\n{half}"));
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         // Closed without lingering, a connection is reset.
         let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
     }

@@ -46,7 +46,7 @@ fn exit_codes_tell_fine_from_no_and_from_could_not_run() {
         ("explain order.xml -c broken/router.yaml", 1),
         ("xpath //Place order.xml", 1),
         ("xpath //* order.xml", 0),
-        ("xpath //[ order.xml", 1),
+        ("xpath //[ order.xml", 2),
         ("xpath //* broken.xml", 2),
         ("xpath //* order.xml --ns nonsense", 2),
         ("serve -c broken/router.yaml", 1),

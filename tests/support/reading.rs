@@ -112,6 +112,5 @@ pub fn as_hyper_reads(bytes: &[u8]) -> Vec<Message> {
             .serve_connection(TokioIo::new(far), service)
             .await;
     });
-    let seen = seen.lock().unwrap().clone();
-    seen
+    std::mem::take(&mut *seen.lock().unwrap())
 }
