@@ -43,6 +43,24 @@ ROLES = {
     S12 + "/role/ultimateReceiver": "",
     "": "",
 }
+# What does not hold on purpose, each with its reason. A row that holds after all is told, so that it leaves the list.
+KNOWN = {
+    "invalid-faultactor.xml": "a fault with children that no version allows: what cannot be said is lost",
+    "invalid-faultcode.xml": "the same",
+    "invalid-faultstring.xml": "the same",
+    "soap11/processing-instruction.xml": "processing instructions are refused (SOAP 1.1 section 3)",
+    "soap12/processing-instruction.xml": "processing instructions are refused (SOAP 1.2 part 1 section 5)",
+    "SOAP12ReqT26.xml": "processing instructions are refused (SOAP 1.2 part 1 section 5)",
+    "pi-in-body.xml": "processing instructions are refused",
+    "axiom/test/resources/xml/soap/soap11/soap11message.xml": "a 1.1 fault with 1.2 codes and qualified children",
+    "ReplyMessages/SOAP12ResT63.xml": "a Code without Value: Receiver, as rule F8 says",
+    "ReplyMessages/test.xml": "empty Node and Role, children out of order, a code with an undeclared prefix",
+    "overlong-attribute-value-300k.xml": "over the limit bridge_head",
+    "overlong-namespace-uri-200k.xml": "over the limit bridge_head",
+    "overlong-element-name-200k.xml": "over the limit of names",
+    "utf32be.xml": "UTF-32 is no charset of SOAP",
+    "xml11-declaration.xml": "SOAP is XML 1.0",
+}
 PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
 
 
@@ -274,10 +292,15 @@ def main():
         list(pool.map(one, rows))
     for name, count in sorted(check.counts.items()):
         print(f"{count:6} {name}")
-    for failure in check.failures:
+    known = {failure: name for failure in check.failures for name in KNOWN if name in failure.split(":")[0]}
+    surprises = [failure for failure in check.failures if failure not in known]
+    healed = [name for name in KNOWN if name not in known.values() and any(name in row[0] for row in rows)]
+    for failure in surprises:
         print("FAILED", failure)
-    print(f"{len(rows)} messages, {len(check.failures)} failures")
-    sys.exit(1 if check.failures else 0)
+    for name in healed:
+        print("FAILED", name, "is on the list of what does not hold, and holds")
+    print(f"{len(rows)} messages, {len(known)} known not to hold, {len(surprises) + len(healed)} failures")
+    sys.exit(1 if surprises or healed else 0)
 
 
 if __name__ == "__main__":
