@@ -394,7 +394,8 @@ impl Trip<'_> {
         } = to;
         let (body, bridged) = match (&endpoint.bridge, self.caller) {
             (Some(plan), Some(caller)) => {
-                let mut prepared = caller.prepare(plan, body).await?;
+                // Large and seldom: messages that are not bridged do not carry room for it.
+                let mut prepared = Box::pin(caller.prepare(plan, body)).await?;
                 let body = std::mem::take(&mut prepared.body);
                 self.count(to.id, "request", prepared.trip.outcome.as_ref());
                 (body, Some((plan, prepared)))
@@ -441,7 +442,8 @@ impl Trip<'_> {
                     idle: spec.idle_timeout,
                     sender_fault: self.service.sender_fault_status,
                 };
-                let (answer, outcome) = prepared.trip.back(plan, answer, settings).await?;
+                let back = Box::pin(prepared.trip.back(plan, answer, settings));
+                let (answer, outcome) = back.await?;
                 self.count(to.id, "reply", outcome.as_ref());
                 answer
             }

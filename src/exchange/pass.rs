@@ -2,6 +2,7 @@
 //!
 //! They go to the service's default endpoint as they are, and its answer comes back as it is.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -133,8 +134,11 @@ pub(super) async fn pass(
     loop {
         // A body that is still arriving can be sent once only.
         let again = !has_body && tried.len() + 1 < group.tries();
-        let attempt = trip.attempt(body(), &mut tried);
-        let Some(attempted) = closing::unless_said(&worker.closing, attempt).await else {
+        let attempted = {
+            let attempt = pin!(trip.attempt(body(), &mut tried));
+            closing::unless_said(&worker.closing, attempt).await
+        };
+        let Some(attempted) = attempted else {
             let text = "The router is shutting down.";
             return reply::refuse(StatusCode::SERVICE_UNAVAILABLE, text, record);
         };

@@ -6,6 +6,7 @@
 //! 4. send, and ask the next one where that fails
 //! 5. answer
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,7 +142,8 @@ impl Journey<'_> {
             Ok(routed) => {
                 self.note_choice(&routed.decision);
                 let outbound = self.outbound(head, &origin);
-                self.send(routed, parcel, outbound, time).await
+                // Pinned here: awaited as it is, its kilobytes would be moved first.
+                pin!(self.send(routed, parcel, outbound, time)).await
             }
             Err(error) => {
                 self.record.request_bytes = parcel.bytes();
@@ -289,20 +291,22 @@ impl Journey<'_> {
             meter.held_bytes.inc_by(parcel.bytes());
         }
         let cargo = self.load(&decision, verify, parcel);
-        let delivering = deliver::all(
-            self.worker,
-            self.active,
-            &decision,
-            outbound,
-            self.service,
-            &cargo,
-            deliver::Common {
-                values: &values,
-                caller: self.caller.as_ref(),
-                time,
-            },
-        );
-        let delivered = closing::unless_said(&self.worker.closing, delivering).await;
+        let delivered = {
+            let delivering = pin!(deliver::all(
+                self.worker,
+                self.active,
+                &decision,
+                outbound,
+                self.service,
+                &cargo,
+                deliver::Common {
+                    values: &values,
+                    caller: self.caller.as_ref(),
+                    time,
+                },
+            ));
+            closing::unless_said(&self.worker.closing, delivering).await
+        };
         cargo.note(&mut self.record);
         let Some(delivered) = delivered else {
             return reply::fault(&Error::RouterShuttingDown, &self.dialect, self.record);
