@@ -58,6 +58,11 @@ fuzz_target!(|input: &[u8]| {
     let text = std::str::from_utf8(&out).expect("UTF-8");
     let mut reader = Reader::new(text, &Limits { depth_max: 300, tag_bytes_max: 2 << 20, ..Limits::default() });
     while reader.next_event().unwrap_or_else(|error| panic!("{error}\n{text}")).is_some() {}
-    let (again, second) = bridge(&plan, &out, usize::MAX).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    // A relayed block of SOAP 1.2 says in SOAP 1.1 no more that it is one: a second node takes it out.
+    let transparent = Arc::new(Plan {
+        transparent_headers: true,
+        ..(*plan).clone()
+    });
+    let (again, second) = bridge(&transparent, &out, usize::MAX).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert!(!second.changed, "{text}\n{}", String::from_utf8_lossy(&again));
 });

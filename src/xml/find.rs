@@ -86,11 +86,14 @@ fn survey_closely(block: &[u8]) -> Survey {
 }
 
 /// The end of a name that starts at `at`: white space, `/`, `>`, `=`, or the end of the buffer.
+///
+/// Nothing up to `'` can stand in a name. A quote must end it: [`tag_end`] takes every quote for a
+/// value's, and both must agree on where a tag ends.
 #[inline]
 pub(super) fn name_end(buf: &[u8], mut at: usize) -> usize {
     while let Some(bytes) = load(buf, at) {
         let hit =
-            at_most(bytes, b' ') | equals(bytes, b'/') | equals(bytes, b'>') | equals(bytes, b'=');
+            at_most(bytes, b'\'') | equals(bytes, b'/') | equals(bytes, b'>') | equals(bytes, b'=');
         let mask = hit.to_bitmask();
         if mask != 0 {
             return at + mask.trailing_zeros() as usize;
@@ -98,7 +101,7 @@ pub(super) fn name_end(buf: &[u8], mut at: usize) -> usize {
         at += 16;
     }
     while let Some(&byte) = buf.get(at) {
-        if byte <= b' ' || matches!(byte, b'/' | b'>' | b'=') {
+        if byte <= b'\'' || matches!(byte, b'/' | b'>' | b'=') {
             break;
         }
         at += 1;

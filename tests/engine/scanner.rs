@@ -203,3 +203,15 @@ fn offsets_are_of_the_bytes_received() {
         .collect();
     assert_eq!(scan(&wide, &[3], None).1.unwrap_err().offset, 8);
 }
+
+/// Cut anywhere, such a tag was once read again and again without an end.
+#[test]
+fn a_quote_in_a_name_does_not_hide_the_end_of_its_tag() {
+    for text in [
+        "<a\" b=\"c></a>",
+        "<a b\"c=\"d></a>",
+        "<r><a' b='c></a></r>",
+    ] {
+        assert!(!same_however_cut(text.as_bytes(), None).1, "{text}");
+    }
+}
