@@ -223,6 +223,7 @@ impl Scanner {
         sink: &mut S,
     ) -> Result<Fed, Box<Error>> {
         let mut taken = 0;
+        let mut idle = 0;
         while !self.carry.is_empty() {
             let Some(more) = self.top_up(bytes.get(taken..).unwrap_or(&[]))? else {
                 return Ok(Fed::More);
@@ -237,6 +238,12 @@ impl Scanner {
             self.carry_quote = 0;
             if stopped {
                 return Ok(Fed::Stopped(taken));
+            }
+            // Once the search may have to begin anew; what still moves nothing never will.
+            idle = if more + read == 0 { idle + 1 } else { 0 };
+            if idle > 1 {
+                let what = "where this tag ends cannot be told".to_owned();
+                return Err(self.error(ErrorKind::NotWellFormed(what), 0));
             }
         }
         let rest = bytes.get(taken..).unwrap_or(&[]);
