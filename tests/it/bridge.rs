@@ -340,6 +340,42 @@ fn other_encodings_leave_as_utf_8() {
     }
 }
 
+/// A wrong byte behind the head of a message that does not change is its receiver's to find,
+/// however the message came; in one that changes it is found.
+#[test]
+fn what_follows_the_head_is_judged_the_same_at_every_cut() {
+    let start = format!("<e:Envelope xmlns:e=\"{SOAP11}\"><e:Body><a>");
+    let (odd, end) = ([0xDC00_u16], "</a></e:Body></e:Envelope>");
+    let units = || start.encode_utf16().chain(odd).chain(end.encode_utf16());
+    let wide: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+    let ascii = format!("<?xml version='1.0' encoding='US-ASCII'?>{start}\u{e4}{end}");
+    let filled = format!(
+        "<?xml version='1.0'{}encoding='ISO-8859-1'?>",
+        " ".repeat(1100)
+    );
+    let long = [filled.as_bytes(), start.as_bytes(), b"\xE4", end.as_bytes()].concat();
+    let same = Plan {
+        soap: Some(Version::Soap11),
+        ..Plan::default()
+    };
+    let other = Plan {
+        soap: Some(Version::Soap12),
+        ..Plan::default()
+    };
+    for (message, passes) in [(&wide, true), (&ascii.into_bytes(), true), (&long, false)] {
+        for cut in [1, 2, 3, 17, 64, 1023, 1024, 1025, message.len()] {
+            let mut bridge = Bridge::request(Arc::new(same.clone()), Arriving::default()).unwrap();
+            let mut out = Vec::new();
+            let mut chunks = message.chunks(cut);
+            let fed = chunks.try_for_each(|chunk| bridge.feed(chunk, &mut out));
+            let told = fed.and_then(|()| bridge.finish(&mut out));
+            assert_eq!(told.is_ok(), passes, "cut at {cut}: {told:?}");
+            assert!(!passes || &out == message, "cut at {cut}");
+            assert!(self::bridge(&other, message, cut).is_err(), "cut at {cut}");
+        }
+    }
+}
+
 #[test]
 fn heads_and_faults_have_limits() {
     let plan = Plan {

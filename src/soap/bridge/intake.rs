@@ -3,13 +3,17 @@
 //! First match decides: byte order mark, the charset that HTTP states, how the bytes begin, the XML
 //! declaration, UTF-8. A message that is UTF-8 is passed on without a copy. Holds at most the XML
 //! declaration.
+//!
+//! **Invariant:** what stands before a wrong byte comes out before that is told, so that the verdict
+//! is the same however the input was cut: a message may be decided, and need no decoding any more,
+//! before its wrong byte.
 
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::error::BridgeError;
 use crate::xml::{Error, ErrorKind};
 
-/// Longest XML declaration that is looked into.
+/// Longest XML declaration that is looked into, as long as the scanner's.
 const DECLARATION_MAX: usize = 1 << 10;
 
 /// Bytes that are UTF-8.
@@ -17,6 +21,8 @@ pub(super) struct Utf8<'b> {
     pub(super) bytes: &'b [u8],
     /// They, or those before them, were other ones when they came.
     pub(super) changed: bool,
+    /// What is wrong with those that follow them.
+    pub(super) wrong: Option<BridgeError>,
 }
 
 enum Form {
@@ -57,78 +63,88 @@ impl Intake {
         }
     }
 
-    /// The next bytes in UTF-8, and whether they differ from what came; nothing while the encoding
-    /// is open.
+    /// The next bytes in UTF-8; nothing while the encoding is open.
+    ///
+    /// # Errors
+    /// When the encoding is none that is read. A wrong byte is told beside those before it.
     pub(super) fn feed<'b>(&'b mut self, bytes: &'b [u8]) -> Result<Option<Utf8<'b>>, BridgeError> {
-        if self.form.is_none() && self.first.is_empty() && is_enough(bytes) {
-            let (form, mark) = choose(bytes, self.charset.as_deref())?;
-            if matches!(form, Form::Utf8) {
-                // The usual case: nothing is held, nothing copied.
-                self.changes = mark > 0;
-                self.form = Some(form);
-                let bytes = bytes.get(mark..).unwrap_or_default();
-                return Ok(Some(Utf8 {
-                    bytes,
-                    changed: self.changes,
-                }));
-            }
-        }
         if self.form.is_none() {
-            self.first.extend_from_slice(bytes);
-            if !is_enough(&self.first) {
-                return Ok(None);
+            if !self.first.is_empty() || !is_enough(bytes) {
+                self.first.extend_from_slice(bytes);
+                return if is_enough(&self.first) {
+                    self.begin().map(Some)
+                } else {
+                    Ok(None)
+                };
             }
-            self.begin()?;
-            let changed = self.changes;
-            return Ok(Some(Utf8 {
-                bytes: &self.decoded,
-                changed,
-            }));
+            let (form, mark) = choose(bytes, self.charset.as_deref())?;
+            self.changes = mark > 0 || !matches!(form, Form::Utf8);
+            self.form = Some(form);
+            return Ok(Some(
+                self.next(bytes.get(mark..).unwrap_or_default(), false),
+            ));
         }
-        let changed = self.changes;
-        match &mut self.form {
-            None | Some(Form::Utf8) => Ok(Some(Utf8 { bytes, changed })),
-            Some(form) => {
-                self.decoded.clear();
-                decode(form, bytes, false, &mut self.decoded)?;
-                Ok(Some(Utf8 {
-                    bytes: &self.decoded,
-                    changed,
-                }))
-            }
-        }
+        Ok(Some(self.next(bytes, false)))
     }
 
     /// The message is over: what is left of it.
-    pub(super) fn finish(&mut self) -> Result<&[u8], BridgeError> {
+    ///
+    /// # Errors
+    /// As [`Intake::feed`].
+    pub(super) fn finish(&mut self) -> Result<Utf8<'_>, BridgeError> {
         if self.form.is_none() {
-            self.begin()?;
-            return Ok(&self.decoded);
+            return self.begin();
         }
-        self.decoded.clear();
-        if let Some(form) = &mut self.form {
-            decode(form, &[], true, &mut self.decoded)?;
-        }
-        Ok(&self.decoded)
+        Ok(self.next(&[], true))
     }
 
-    fn begin(&mut self) -> Result<(), BridgeError> {
+    fn next<'b>(&'b mut self, bytes: &'b [u8], last: bool) -> Utf8<'b> {
+        let changed = self.changes;
+        let form = match &mut self.form {
+            // The usual case: nothing is held, nothing copied.
+            None | Some(Form::Utf8) => {
+                return Utf8 {
+                    bytes,
+                    changed,
+                    wrong: None,
+                };
+            }
+            Some(form) => form,
+        };
+        self.decoded.clear();
+        let wrong = decode(form, bytes, last, &mut self.decoded).err();
+        Utf8 {
+            bytes: &self.decoded,
+            changed,
+            wrong,
+        }
+    }
+
+    fn begin(&mut self) -> Result<Utf8<'_>, BridgeError> {
         let (mut form, mark) = choose(&self.first, self.charset.as_deref())?;
         self.changes = mark > 0 || !matches!(form, Form::Utf8);
-        let first = self.first.get(mark..).unwrap_or_default();
+        let first = std::mem::take(&mut self.first);
         self.decoded.clear();
-        decode(&mut form, first, false, &mut self.decoded)?;
+        let wrong = decode(
+            &mut form,
+            first.get(mark..).unwrap_or_default(),
+            false,
+            &mut self.decoded,
+        );
         self.form = Some(form);
-        self.first = Vec::new();
-        Ok(())
+        Ok(Utf8 {
+            bytes: &self.decoded,
+            changed: self.changes,
+            wrong: wrong.err(),
+        })
     }
 }
 
 /// Whether the first bytes decide: four of them, or all of a declaration.
 fn is_enough(first: &[u8]) -> bool {
     let declares = first.starts_with(b"<?xml") || b"<?xml".starts_with(first);
-    let whole = memchr::memmem::find(first, b"?>").is_some() || first.len() >= DECLARATION_MAX;
-    first.len() >= 4 && (!declares || whole)
+    let whole = || memchr::memmem::find(first, b"?>").is_some() || first.len() >= DECLARATION_MAX;
+    first.len() >= 4 && (!declares || whole())
 }
 
 fn choose(first: &[u8], charset: Option<&str>) -> Result<(Form, usize), BridgeError> {
@@ -208,8 +224,10 @@ fn label(name: &str) -> Result<Label, BridgeError> {
     })
 }
 
-/// The encoding that the XML declaration names.
+/// The encoding that the XML declaration names; more than its longest form is not looked into,
+/// however much is at hand.
 fn declared(first: &[u8]) -> Option<String> {
+    let first = first.get(..DECLARATION_MAX).unwrap_or(first);
     let end = memchr::memmem::find(first, b"?>")?;
     let text = std::str::from_utf8(first.get(..end)?)
         .ok()?
@@ -235,11 +253,17 @@ fn table(encoding: &'static encoding_rs::Encoding) -> Form {
     Form::Table(Box::new(encoding.new_decoder_without_bom_handling()))
 }
 
+/// Appends the UTF-8 of what is good; the error tells of what follows it.
 fn decode(form: &mut Form, bytes: &[u8], last: bool, out: &mut Vec<u8>) -> Result<(), BridgeError> {
     match form {
         Form::Utf8 => out.extend_from_slice(bytes),
-        Form::Ascii if bytes.is_ascii() => out.extend_from_slice(bytes),
-        Form::Ascii => return wrong("a byte is not US-ASCII"),
+        Form::Ascii => {
+            let good = bytes.iter().take_while(|byte| byte.is_ascii()).count();
+            out.extend_from_slice(bytes.get(..good).unwrap_or_default());
+            if good < bytes.len() {
+                return wrong("a byte is not US-ASCII");
+            }
+        }
         Form::Latin1 => {
             for &byte in bytes {
                 out.extend_from_slice(char::from(byte).encode_utf8(&mut [0; 4]).as_bytes());
@@ -279,15 +303,34 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8], charset: Option<&str>, cut: usize) -> Result<String, BridgeError> {
-        let mut intake = Intake::new(charset.map(str::to_owned));
         let mut out = Vec::new();
+        match read_into(&mut out, bytes, charset, cut) {
+            None => Ok(String::from_utf8(out).unwrap()),
+            Some(wrong) => Err(wrong),
+        }
+    }
+
+    fn read_into(
+        out: &mut Vec<u8>,
+        bytes: &[u8],
+        charset: Option<&str>,
+        cut: usize,
+    ) -> Option<BridgeError> {
+        let mut intake = Intake::new(charset.map(str::to_owned));
+        let mut take = |utf8: Utf8<'_>| {
+            out.extend_from_slice(utf8.bytes);
+            utf8.wrong
+        };
         for chunk in bytes.chunks(cut) {
-            if let Some(utf8) = intake.feed(chunk)? {
-                out.extend_from_slice(utf8.bytes);
+            let wrong = match intake.feed(chunk) {
+                Ok(utf8) => utf8.and_then(&mut take),
+                Err(wrong) => Some(wrong),
+            };
+            if wrong.is_some() {
+                return wrong;
             }
         }
-        out.extend_from_slice(intake.finish()?);
-        Ok(String::from_utf8(out).unwrap())
+        intake.finish().map_or_else(Some, take)
     }
 
     #[test]
@@ -314,5 +357,41 @@ mod tests {
         assert!(read(&le[..le.len() - 1], None, 7).is_err());
         assert!(read(b"<a>", Some("utf-7"), 7).is_err());
         assert!(read(b"<", None, 1).is_ok());
+    }
+    #[test]
+    fn what_stands_before_a_wrong_byte_comes_out_first() {
+        let wide = |order: fn(u16) -> [u8; 2]| {
+            let units = [0x3C, 0x61, 0x3E, 0xDC00, 0x3C];
+            units.into_iter().flat_map(order).collect::<Vec<u8>>()
+        };
+        let inputs: [(&[u8], Option<&str>); 4] = [
+            (&wide(u16::to_le_bytes), None),
+            (&wide(u16::to_be_bytes), Some("utf-16be")),
+            (b"<a>\xE4</a>", Some("us-ascii")),
+            (b"<a>\xE4\xE4", Some("ascii")),
+        ];
+        for (bytes, charset) in inputs {
+            for cut in 1..=bytes.len() {
+                let mut out = Vec::new();
+                assert!(read_into(&mut out, bytes, charset, cut).is_some());
+                assert_eq!(out, b"<a>", "{charset:?} cut by {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_declaration_too_long_to_be_one_is_not_looked_into() {
+        for spaces in [0, 900, 1000, 2000] {
+            let space = " ".repeat(spaces);
+            let text = format!("<?xml version='1.0'{space} encoding='ISO-8859-1'?><a>");
+            let bytes = [text.as_bytes(), b"\xE4"].concat();
+            let looked_into = text.find("?>").unwrap() + 2 <= DECLARATION_MAX;
+            for cut in [1, 3, 17, 1023, 1024, 1025, bytes.len()] {
+                let mut out = Vec::new();
+                assert!(read_into(&mut out, &bytes, None, cut).is_none());
+                let is_decoded = out.ends_with("ä".as_bytes());
+                assert_eq!(is_decoded, looked_into, "{spaces} spaces cut by {cut}");
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::error::BridgeError;
-use super::intake::{Intake, encoding_value};
+use super::intake::{Intake, Utf8, encoding_value};
 use super::loss::Loss;
 use super::names::of_version;
 use super::patch::Patch;
@@ -45,10 +45,16 @@ thread_local! {
 /// ```
 #[derive(Debug)]
 pub struct Bridge {
+    intake: Intake,
+    passage: Passage,
+}
+
+/// The message in UTF-8 on its way.
+#[derive(Debug)]
+struct Passage {
     plan: Arc<Plan>,
     way: Way,
     scanner: Option<Scanner>,
-    intake: Intake,
     state: State,
     /// What came, while the head is open and its bytes are changed by decoding.
     raw: Vec<u8>,
@@ -95,26 +101,28 @@ impl Bridge {
         let mut scanner = spare.unwrap_or_default();
         scanner.begin(&plan.xml, Some("utf-8"), SYMBOLS)?;
         Ok(Self {
-            plan,
-            way,
-            scanner: Some(scanner),
             intake: Intake::new(charset),
-            state: State::Head(Box::new(Shape::new())),
-            raw: Vec::new(),
-            outcome: None,
+            passage: Passage {
+                plan,
+                way,
+                scanner: Some(scanner),
+                state: State::Head(Box::new(Shape::new())),
+                raw: Vec::new(),
+                outcome: None,
+            },
         })
     }
 
     /// What became of the head, once it was read.
     #[must_use]
     pub const fn outcome(&self) -> Option<&Outcome> {
-        self.outcome.as_ref()
+        self.passage.outcome.as_ref()
     }
 
     /// Whether what still comes leaves as it comes.
     #[must_use]
     pub const fn passes(&self) -> bool {
-        matches!(self.state, State::Pass)
+        self.passage.passes()
     }
 
     /// Takes the next bytes; what is certain is appended to `out`.
@@ -126,21 +134,13 @@ impl Bridge {
             out.extend_from_slice(bytes);
             return Ok(());
         }
-        let mut intake = std::mem::replace(&mut self.intake, Intake::new(None));
-        let fed = intake.feed(bytes).and_then(|utf8| {
-            let Some(utf8) = utf8 else {
-                self.raw.extend_from_slice(bytes);
-                return Ok(());
-            };
-            if !utf8.changed {
-                self.raw.clear();
-            } else if matches!(self.state, State::Head(_)) {
-                self.raw.extend_from_slice(bytes);
+        match self.intake.feed(bytes)? {
+            Some(utf8) => self.passage.take(utf8, bytes, out),
+            None => {
+                self.passage.raw.extend_from_slice(bytes);
+                Ok(())
             }
-            self.take(utf8.bytes, out)
-        });
-        self.intake = intake;
-        fed
+        }
     }
 
     /// The message is over.
@@ -151,10 +151,37 @@ impl Bridge {
         if self.passes() {
             return Ok(());
         }
-        let mut intake = std::mem::replace(&mut self.intake, Intake::new(None));
-        let last = intake.finish().and_then(|utf8| self.take(utf8, out));
-        self.intake = intake;
-        last?;
+        let last = self.intake.finish()?;
+        self.passage.take(last, &[], out)?;
+        self.passage.finish(out)
+    }
+}
+
+impl Passage {
+    const fn passes(&self) -> bool {
+        matches!(self.state, State::Pass)
+    }
+
+    /// Takes what came of `came`. What is wrong behind it does not matter to a message that is
+    /// found to pass as it is: nobody would have looked there had it come later.
+    fn take(&mut self, utf8: Utf8<'_>, came: &[u8], out: &mut Vec<u8>) -> Result<(), BridgeError> {
+        if !utf8.changed {
+            self.raw.clear();
+        } else if matches!(self.state, State::Head(_)) {
+            self.raw.extend_from_slice(came);
+        }
+        match &mut self.state {
+            State::Pass => {}
+            State::Rest(_) => self.rest(utf8.bytes, out)?,
+            State::Head(_) => self.head(utf8.bytes, out)?,
+        }
+        match utf8.wrong {
+            Some(wrong) if !self.passes() => Err(wrong),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), BridgeError> {
         let Some(mut scanner) = self.scanner.take() else {
             return Ok(());
         };
@@ -179,14 +206,6 @@ impl Bridge {
         };
         self.scanner = Some(scanner);
         finished
-    }
-
-    fn take(&mut self, utf8: &[u8], out: &mut Vec<u8>) -> Result<(), BridgeError> {
-        match &mut self.state {
-            State::Pass => Ok(()),
-            State::Rest(_) => self.rest(utf8, out),
-            State::Head(_) => self.head(utf8, out),
-        }
     }
 
     fn head(&mut self, utf8: &[u8], out: &mut Vec<u8>) -> Result<(), BridgeError> {
@@ -273,7 +292,7 @@ impl Bridge {
     }
 }
 
-impl Drop for Bridge {
+impl Drop for Passage {
     fn drop(&mut self) {
         if let Some(scanner) = self.scanner.take() {
             // The thread may be ending, and its spares gone.
