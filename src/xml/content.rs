@@ -181,6 +181,9 @@ impl Scanner {
         }
         let depth = self.frames.len() as u32 + 1;
         let attributes = !self.records.is_empty();
+        if attributes && sink.minds_attributes(self.attribute_bits()) {
+            return (Taken::Not, Some(told));
+        }
         let known = self.known.at_mut(place);
         let symbol = known.name.symbol;
         // A leaf whose end tag stands right behind its text is taken at once.
@@ -218,6 +221,13 @@ impl Scanner {
         }
         *at = close + 1;
         (taken, None)
+    }
+
+    /// The bits of the symbols of the attributes that were read last.
+    #[inline(always)]
+    fn attribute_bits(&self) -> u64 {
+        let symbols = self.records.iter().map(|record| record.resolved.symbol);
+        symbols.fold(0, |bits, symbol| bits | symbol)
     }
 
     /// Shows a start tag to the sink that would not take it unseen.

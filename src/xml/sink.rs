@@ -35,6 +35,13 @@ pub trait Sink {
     fn comment(&mut self, text: &str, last: bool);
     /// An end tag. `Skip` means the same as `Continue`.
     fn end(&mut self, tag: &EndTag<'_>) -> Flow;
+    /// Whether a tag with attributes must be shown, given the bits that their numbers have together:
+    /// for sinks whose numbers are made of bits. When not, it may be taken by its own number alone.
+    #[inline(always)]
+    fn minds_attributes(&self, bits: u64) -> bool {
+        let _ = bits;
+        false
+    }
     /// Takes an element by its number alone, if nothing else of its tag matters. After [`Taken::Not`],
     /// nothing has happened, and `start` follows with the whole tag. The note beside the number
     /// is the sink's to write; it comes back with the name until that is forgotten, and begins as 0.

@@ -14,7 +14,7 @@ use super::raw;
 use super::shape::place;
 use super::work::Tail;
 use crate::soap::version::Version;
-use crate::xml::{EndTag, Flow, Sink, Tag};
+use crate::xml::{EndTag, Flow, Sink, Tag, Taken};
 
 /// A change at a place of the document: these bytes go, that text comes.
 #[derive(Debug)]
@@ -338,7 +338,43 @@ impl Sink for Rest {
         self.look(tag)
     }
 
-    #[inline]
+    #[inline(always)]
+    fn minds_attributes(&self, bits: u64) -> bool {
+        bits & class::ENVELOPE != 0
+    }
+
+    #[inline(always)]
+    fn start_known(
+        &mut self,
+        (symbol, _): (u64, &mut u64),
+        _attributes: bool,
+        depth: u32,
+        _end: u64,
+    ) -> Taken {
+        self.take_known(symbol, depth)
+    }
+
+    #[inline(always)]
+    fn leaf_known(
+        &mut self,
+        (symbol, _): (u64, &mut u64),
+        depth: u32,
+        _text: &[u8],
+        _end: u64,
+    ) -> Taken {
+        self.take_known(symbol, depth)
+    }
+
+    #[inline(always)]
+    fn end_known(&mut self, depth: u32, _end: u64) -> Taken {
+        if depth <= 2 || self.watches {
+            Taken::Not
+        } else {
+            Taken::Continue
+        }
+    }
+
+    #[inline(always)]
     fn wants_text(&self) -> bool {
         self.outside
     }
@@ -364,6 +400,17 @@ impl Sink for Rest {
 }
 
 impl Rest {
+    /// Nearly every tag of a body: in no namespace of an envelope, declaring nothing, without an
+    /// attribute that matters, and deeper than what is counted.
+    #[inline(always)]
+    const fn take_known(&self, symbol: u64, depth: u32) -> Taken {
+        if depth > self.looks_to && symbol & class::ENVELOPE == 0 {
+            Taken::Continue
+        } else {
+            Taken::Not
+        }
+    }
+
     fn look(&mut self, tag: &Tag<'_>) -> Flow {
         if tag.depth() <= 2 {
             self.outside = false;
