@@ -63,7 +63,8 @@ pub use router::{
     AccessFormat, AccessLog, Admin, BackupList, Forwarded, Listener, ProxyProtocol, Reload, Router,
 };
 pub use rules::{
-    Condition, ErrorPages, HeaderEdits, HeaderValues, Redirect, RedirectStatus, Rewrite, Route,
+    Condition, ErrorPages, HeaderEdits, HeaderValues, Redirect, RedirectStatus, Replacement,
+    Rewrite, Route,
 };
 pub use schema::{router_schema, table_schema};
 pub use servers::{

@@ -108,6 +108,24 @@ written! {
         pub add: HeaderValues = HeaderValues::default(),
         /// Taken out.
         pub remove: Vec<Spanned<HeaderName>> = Vec::new(),
+        /// Takes the place of those fields of a name whose value fits: of one `Set-Cookie` among several.
+        pub replace: Vec<Replacement> = Vec::new(),
+    }
+}
+
+written! {
+    /// Another value for those fields of a name whose value fits.
+    pub struct Replacement as "a replacement" {
+        /// The field's name.
+        pub name: Spanned<HeaderName>,
+        /// The regular expression that must be found in its value.
+        pub matches: Spanned<String>,
+        /// The new value, empty to remove the field; `{matched_1}` is what the first group found, `{matched_0}` all.
+        pub value: Spanned<String>,
+        /// Whether upper and lower case are the same.
+        pub ignore_case: bool = false,
+        /// Whether it must not be found.
+        pub negate: bool = false,
     }
 }
 
@@ -118,6 +136,7 @@ impl Default for HeaderEdits {
             set: HeaderValues::default(),
             add: HeaderValues::default(),
             remove: Vec::new(),
+            replace: Vec::new(),
         }
     }
 }

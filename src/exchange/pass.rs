@@ -101,6 +101,7 @@ pub(super) async fn pass(
     let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let values = Values::of_head(active, id, &arrival.head.headers);
+    record.endpoints.push(endpoint.spec.name.as_str().into());
     let rewriter = Rewriter::begin(to.rewrites, &arrival.head, &arrival.origin, &record);
     let mut outbound = Outbound::new(arrival.head, &arrival.origin, record.id);
     outbound.below(to.prefix, to.keeps_path);
@@ -116,7 +117,6 @@ pub(super) async fn pass(
         Some(replay) => replay.reader(0).map_or(Body::Empty, Body::Replay),
         None => Body::Full(Bytes::new()),
     };
-    record.endpoints.push(endpoint.spec.name.as_str().into());
     let progress = cargo
         .as_ref()
         .map_or_else(Progress::default, |replay| Progress::of(replay.clone(), 0));

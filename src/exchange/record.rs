@@ -75,6 +75,8 @@ pub(super) struct Story {
     pub(super) action: Option<String>,
     pub(super) operation: Option<String>,
     pub(super) message_id: Option<String>,
+    /// `wsa:To`, where rewrites may ask for it.
+    pub(super) to: Option<String>,
     pub(super) entries: Vec<String>,
     pub(super) endpoints: Vec<Arc<str>>,
     pub(super) attempts: Vec<Attempt>,
@@ -135,6 +137,7 @@ impl Record {
             action: None,
             operation: None,
             message_id: None,
+            to: None,
             entries: Vec::new(),
             endpoints: Vec::new(),
             attempts: Vec::new(),

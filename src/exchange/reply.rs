@@ -55,6 +55,7 @@ pub(super) fn answer(
             strip_hop_by_hop(&mut head.headers);
             record.status = head.status.as_u16();
             record.outcome = Outcome::of_reply(head.status);
+            rewrite(&mut record, &mut head);
             let on_end = Box::new(CloseAtEnd::new(record, cargo));
             let relay = Relay::changed(first, inner, change, idle, on_end);
             Response::from_parts(*head, Body::Relay(Box::new(relay)))
@@ -98,8 +99,8 @@ fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record)
 }
 
 fn rewrite(record: &mut Record, head: &mut http::response::Parts) {
-    if let Some(rewriter) = record.rewriter.take() {
-        rewriter.response(head);
+    if let Some(mut rewriter) = record.rewriter.take() {
+        rewriter.response(head, record.endpoints.first());
     }
 }
 

@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, response};
+use regex::Regex;
 
 use super::arrival::{self, Origin};
 use super::forwarded;
 use super::outbound::Outbound;
 use super::record::Record;
-use crate::snapshot::{Edits, Part, Rewrite, Rewrites, Template, Variable};
+use crate::snapshot::{Edits, Part, Replacement, Rewrite, Rewrites, Template, Variable};
 
 /// The rewrites of one exchange, and what they look at.
 #[derive(Debug)]
@@ -37,6 +38,9 @@ struct Asked {
     action: Option<String>,
     operation: Option<String>,
     message_id: Option<String>,
+    to: Option<String>,
+    /// The endpoint: the one that was chosen, then the one that answered.
+    target: Option<Arc<str>>,
     exchange: String,
 }
 
@@ -65,6 +69,8 @@ impl Rewriter {
             action: record.action.clone(),
             operation: record.operation.clone(),
             message_id: record.message_id.clone(),
+            to: record.to.clone(),
+            target: record.endpoints.first().cloned(),
             exchange: record.id.to_string(),
         };
         Some(Box::new(Self {
@@ -104,8 +110,9 @@ impl Rewriter {
         outbound.settle_host();
     }
 
-    /// Changes an endpoint's answer.
-    pub(super) fn response(&self, head: &mut response::Parts) {
+    /// Changes the answer of an endpoint.
+    pub(super) fn response(&mut self, head: &mut response::Parts, from: Option<&Arc<str>>) {
+        self.asked.target = from.cloned();
         for rule in self.rules.iter() {
             if rule.response.is_empty() {
                 continue;
@@ -123,15 +130,7 @@ impl Rewriter {
         let mut all = Captures::with_capacity(rule.when.len());
         for condition in &rule.when {
             let value = self.value(&condition.variable, answer);
-            let found = condition.matches.captures(&value);
-            if found.is_some() == condition.negate {
-                return None;
-            }
-            let groups = found.iter().flat_map(|found| found.iter());
-            let text = |group: Option<regex::Match<'_>>| {
-                group.map_or_else(String::new, |group| group.as_str().to_owned())
-            };
-            all.push(groups.map(text).collect());
+            all.push(found(&condition.matches, condition.negate, &value)?);
         }
         Some(all)
     }
@@ -146,6 +145,9 @@ impl Rewriter {
         for name in &edits.remove {
             headers.remove(name);
         }
+        for replacement in &edits.replace {
+            self.replace(replacement, captures, answer, headers);
+        }
         let value = |template: &Template| {
             let text = self.text(template, captures, answer);
             let value = HeaderValue::from_bytes(text.as_bytes());
@@ -159,6 +161,34 @@ impl Rewriter {
         }
         for (name, template) in &edits.add {
             if let Some(value) = value(template) {
+                headers.append(name, value);
+            }
+        }
+    }
+
+    fn replace(
+        &self,
+        replacement: &Replacement,
+        captures: &Captures,
+        answer: Option<&response::Parts>,
+        headers: &mut HeaderMap,
+    ) {
+        let name = &replacement.name;
+        let before: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
+        headers.remove(name);
+        for value in before {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            let Some(found) = found(&replacement.matches, replacement.negate, &text) else {
+                headers.append(name, value);
+                continue;
+            };
+            let mut captures = captures.clone();
+            captures.push(found);
+            let text = self.text(&replacement.value, &captures, answer);
+            if let Some(value) = HeaderValue::from_str(&text)
+                .ok()
+                .filter(|_| !text.is_empty())
+            {
                 headers.append(name, value);
             }
         }
@@ -229,6 +259,9 @@ impl Rewriter {
             Variable::Action => stated(&asked.action),
             Variable::Operation => stated(&asked.operation),
             Variable::MessageId => stated(&asked.message_id),
+            Variable::To => stated(&asked.to),
+            Variable::Target => Cow::Borrowed(asked.target.as_deref().unwrap_or_default()),
+            Variable::ClientUser => owned(user(&asked.headers).unwrap_or_default()),
             Variable::SoapVersion => Cow::Borrowed(asked.soap.unwrap_or_default()),
             Variable::Place => Cow::Borrowed(&asked.place),
             Variable::Listener => Cow::Borrowed(&origin.listener),
@@ -249,6 +282,7 @@ impl Rewriter {
             Variable::TlsEnabled => Some("on".to_owned()),
             Variable::TlsProtocol => Some(session.version.to_owned()),
             Variable::TlsCipher => Some(session.cipher.clone()),
+            Variable::TlsCiphersOffered => Some(session.offered.clone()),
             Variable::CertificateVerification => {
                 Some(if shown.is_some() { "SUCCESS" } else { "NONE" }.to_owned())
             }
@@ -263,6 +297,31 @@ impl Rewriter {
         };
         text.unwrap_or_default()
     }
+}
+
+/// What the groups of an expression found in a text; `None` if it does not fit.
+fn found(matches: &Regex, negate: bool, text: &str) -> Option<Vec<String>> {
+    let found = matches.captures(text);
+    if found.is_some() == negate {
+        return None;
+    }
+    let groups = found.iter().flat_map(|found| found.iter());
+    let text = |group: Option<regex::Match<'_>>| {
+        group.map_or_else(String::new, |group| group.as_str().to_owned())
+    };
+    Some(groups.map(text).collect())
+}
+
+/// Who the caller says it is, by HTTP Basic (RFC 7617 §2).
+fn user(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("Basic") {
+        return None;
+    }
+    let pair = STANDARD.decode(credentials.trim()).ok()?;
+    let user = pair.split(|byte| *byte == b':').next()?;
+    Some(String::from_utf8_lossy(user).into_owned())
 }
 
 fn joined(headers: &HeaderMap, name: &HeaderName) -> String {

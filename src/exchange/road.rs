@@ -429,11 +429,20 @@ impl Journey<'_> {
         }
         self.dialect.addressing = facts.addressing;
         self.dialect.message_id.clone_from(&facts.message_id);
-        if self.record.is_logged() {
+        if self.tells_facts() {
             self.record.message_id.clone_from(&facts.message_id);
+            self.record.to.clone_from(&facts.to);
             self.record.action = facts.action().map(str::to_owned);
             self.record.operation = facts.operation.as_ref().map(ToString::to_string);
         }
+    }
+
+    /// Whether anybody asks what the envelope says: the log, rewrites, or a gate that counts
+    /// operations.
+    fn tells_facts(&self) -> bool {
+        self.record.is_logged()
+            || !self.service.rewrites.is_empty()
+            || self.service.admission.is_some()
     }
 
     fn note_choice(&mut self, decision: &Decision) {

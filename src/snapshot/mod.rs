@@ -27,6 +27,6 @@ pub use model::{
 };
 pub use place::{PathPattern, RoutePath, host_name};
 pub use rewrite::{
-    Condition, Door, Edits, Forwarded, Page, Part, Redirect, Rewrite, Rewrites, Target, Template,
-    Variable, override_path,
+    Condition, Door, Edits, Forwarded, Page, Part, Redirect, Replacement, Rewrite, Rewrites,
+    Target, Template, Variable, override_path,
 };

@@ -48,13 +48,34 @@ pub struct Edits {
     pub add: Vec<(HeaderName, Template)>,
     /// Taken out.
     pub remove: Vec<HeaderName>,
+    /// In place of those of a name whose value fits.
+    pub replace: Vec<Replacement>,
 }
+
+/// Another value for those fields of a name whose value fits.
+#[derive(Debug)]
+pub struct Replacement {
+    /// Of which name.
+    pub name: HeaderName,
+    /// What must be found in its value.
+    pub matches: Regex,
+    /// Or must not.
+    pub negate: bool,
+    /// The new value; what was found stands behind what the conditions found.
+    pub value: Template,
+}
+
+/// What `{matched_1}` in a replacement's value is called: the groups of its own expression.
+pub(super) const MATCHED: &str = "matched";
 
 impl Edits {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
+        self.set.is_empty()
+            && self.add.is_empty()
+            && self.remove.is_empty()
+            && self.replace.is_empty()
     }
 }
 
@@ -97,6 +118,8 @@ pub enum Variable {
     TlsEnabled,
     TlsProtocol,
     TlsCipher,
+    TlsCiphersOffered,
+    ClientUser,
     Certificate,
     CertificateSubject,
     CertificateIssuer,
@@ -111,13 +134,15 @@ pub enum Variable {
     SoapVersion,
     Operation,
     MessageId,
+    To,
+    Target,
     Place,
     Listener,
     Exchange,
 }
 
 /// Variables by the name that is written.
-const NAMES: [(&str, Variable); 35] = [
+const NAMES: [(&str, Variable); 40] = [
     ("client_ip", Variable::ClientIp),
     ("client_port", Variable::ClientPort),
     ("add_x_forwarded_for_proxy", Variable::ForwardedFor),
@@ -133,6 +158,8 @@ const NAMES: [(&str, Variable); 35] = [
     ("ssl_enabled", Variable::TlsEnabled),
     ("ssl_connection_protocol", Variable::TlsProtocol),
     ("ciphers_used", Variable::TlsCipher),
+    ("ciphers_supported", Variable::TlsCiphersOffered),
+    ("client_user", Variable::ClientUser),
     ("client_certificate", Variable::Certificate),
     ("client_certificate_subject", Variable::CertificateSubject),
     ("client_certificate_issuer", Variable::CertificateIssuer),
@@ -153,12 +180,27 @@ const NAMES: [(&str, Variable); 35] = [
     ("soap_version", Variable::SoapVersion),
     ("operation", Variable::Operation),
     ("wsa_message_id", Variable::MessageId),
+    ("wsa_to", Variable::To),
+    ("endpoint", Variable::Target),
+    ("target", Variable::Target),
     ("service", Variable::Place),
     ("route", Variable::Place),
     ("listener", Variable::Listener),
     ("exchange", Variable::Exchange),
     ("trace_id", Variable::Exchange),
     ("uri", Variable::Uri),
+];
+
+/// Variables that other gateways have and that cannot be known here, with the reason.
+const UNKNOWABLE: [(&str, &str); 2] = [
+    (
+        "client_tcp_rtt",
+        "only the kernel knows how long the way to the caller is, and no safe call asks it",
+    ),
+    (
+        "sent_bytes",
+        "the head of an answer leaves before its length is known; the access log has `response_bytes`",
+    ),
 ];
 
 impl Variable {
@@ -183,6 +225,13 @@ impl Variable {
     /// The names that there are, for "did you mean".
     pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
         NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// Why there is no variable of this name, where others have one.
+    pub(super) fn unknowable(name: &str) -> Option<&'static str> {
+        let name = name.strip_prefix("var_").unwrap_or(name);
+        let known = UNKNOWABLE.iter().find(|(known, _)| *known == name);
+        known.map(|(_, why)| *why)
     }
 
     /// Whether it is known only when the endpoint has answered.

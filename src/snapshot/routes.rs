@@ -13,8 +13,8 @@ use regex::{Regex, RegexBuilder};
 use super::model::{Route, RouteTo};
 use super::place::{PathPattern, RoutePath};
 use super::rewrite::{
-    Condition, Door, Edits, Forwarded, Page, Redirect, Rewrite, Rewrites, Target, Template,
-    Variable,
+    Condition, Door, Edits, Forwarded, MATCHED, Page, Redirect, Replacement, Rewrite, Rewrites,
+    Target, Template, Variable,
 };
 use super::specs::REGEX_BYTES_MAX;
 use crate::admission::{By, Rate, Rules};
@@ -148,7 +148,10 @@ impl RuleCompiler<'_> {
     }
 
     pub(super) fn rewrites(&mut self, written: &[Spanned<config::Rewrite>]) -> Rewrites {
-        let compiled = written.iter().map(|one| self.rewrite(&one.value));
+        let compiled = written.iter().map(|one| {
+            self.without_effect(one);
+            self.rewrite(&one.value)
+        });
         compiled.collect()
     }
 
@@ -204,7 +207,62 @@ impl RuleCompiler<'_> {
             }
             remove.extend(self.field(name));
         }
-        Edits { set, add, remove }
+        let replace = written.replace.iter();
+        let replace = replace.filter_map(|one| self.replacement(one, names));
+        let replace = replace.collect();
+        Edits {
+            set,
+            add,
+            remove,
+            replace,
+        }
+    }
+
+    fn replacement(
+        &mut self,
+        written: &config::Replacement,
+        names: &[&str],
+    ) -> Option<Replacement> {
+        let own: Vec<&str> = names.iter().copied().chain([MATCHED]).collect();
+        let name = self.field(&written.name);
+        let matches = &written.matches;
+        let regex = self.regex(&matches.value, written.ignore_case, matches.span);
+        let value = self.template(&written.value, &own);
+        Some(Replacement {
+            name: name?,
+            matches: regex?,
+            negate: written.negate,
+            value: value?,
+        })
+    }
+
+    /// Tells what a rewrite asks for and does not get.
+    fn without_effect(&mut self, written: &Spanned<config::Rewrite>) {
+        let rewrite = &written.value;
+        let of_answer = rewrite.when.iter().find(|one| {
+            Variable::named(&one.variable.value).is_some_and(|known| known.is_of_answer())
+        });
+        let asked = rewrite.path.is_some()
+            || rewrite.query.is_some()
+            || rewrite.request != config::HeaderEdits::default();
+        let (text, span, hint) = match of_answer {
+            Some(of_answer) if asked => (
+                format!(
+                    "`{}` is known when the request has left: this rewrite changes answers only",
+                    of_answer.variable.value
+                ),
+                of_answer.variable.span,
+                "put what changes the request into a rewrite of its own",
+            ),
+            _ if rewrite.reroute && rewrite.path.is_none() => (
+                "`reroute` has no effect without `path`".to_owned(),
+                written.span,
+                "say the path by which the service or route is looked for again",
+            ),
+            _ => return,
+        };
+        let told = Diagnostic::warning("no-effect", text, span);
+        self.report.push(told.hint(hint));
     }
 
     fn field(&mut self, name: &Spanned<config::HeaderName>) -> Option<HeaderName> {
@@ -241,6 +299,12 @@ impl RuleCompiler<'_> {
     }
 
     fn unknown(&mut self, text: String, span: Span, name: Option<&str>) {
+        if let Some((name, why)) = name.and_then(|name| Some((name, Variable::unknowable(name)?))) {
+            let text = format!("the variable `{name}` cannot be known here");
+            let told = Diagnostic::error("bad-variable", text, span);
+            self.report.push(told.hint(why));
+            return;
+        }
         let near = name.and_then(|name| {
             let bare = name.strip_prefix("var_").unwrap_or(name);
             let close = |known: &&str| strsim::damerau_levenshtein(known, bare) <= 3;

@@ -33,7 +33,7 @@ services:
         path: "/{http_req_X-A_1}"
         query: "a={client_ip}"
         reroute: true
-        request: { set: { X-A: "1" }, add: { X-B: "{host}" }, remove: [X-C] }
+        request: { set: { X-A: "1" }, add: { X-B: "{host}" }, remove: [X-C], replace: [{ name: X-D, matches: a, value: "{matched_0}b", ignore_case: true, negate: true }] }
         response: { remove: [Server] }
     admission: { allow: [10.0.0.0/8], deny: [10.1.0.0/16], concurrency: 5, queue: 10, queue_timeout: 1s, rates: [{ requests: 5, per: 1m, burst: 9, by: operation }] }
   inline:

@@ -346,7 +346,7 @@ fn the_callers_certificate_goes_along_and_cannot_be_claimed() {
         .file("config/front.pem", &pair.cert)
         .file("config/front.key", &pair.key)
         .file("config/ca.pem", &partners.pem)
-        .service("rewrites: [{ request: { set: { X-Who: \"{client_certificate_subject}\", X-Print: \"{client_certificate_fingerprint}\", X-Tls: \"{ssl_connection_protocol}\" } } }]")
+        .service("rewrites: [{ request: { set: { X-Who: \"{client_certificate_subject}\", X-Print: \"{client_certificate_fingerprint}\", X-Tls: \"{ssl_connection_protocol}\", X-Suites: \"{ciphers_supported}\" } } }]")
         .start();
     let anna = partners.client("anna");
     for own in [None, Some(&anna)] {
@@ -366,6 +366,8 @@ fn the_callers_certificate_goes_along_and_cannot_be_claimed() {
     assert_eq!(got[1].head.get("x-who"), Some("O=Partner\\, Inc.,CN=anna"));
     assert_eq!(got[1].head.get("x-print").unwrap().len(), 40);
     assert_eq!(got[1].head.get("x-tls"), Some("TLSv1_3"));
+    let suites = got[1].head.get("x-suites").unwrap();
+    assert!(suites.contains(":TLS13_AES_128_GCM_SHA256:"), "{suites}");
 }
 
 #[test]
@@ -525,4 +527,76 @@ fn redirects_that_lose_a_post_are_warned_of() {
         ran.code == 0 && ran.out.contains("redirect-loses-post"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn one_of_several_fields_is_replaced_by_its_value() {
+    let a = service("a").replies(|_| {
+        let fields = "Content-Type: text/xml\r\nSet-Cookie: SID=1; Path=/\r\nSet-Cookie: lang=de\r\nSet-Cookie: old=x\r\n";
+        reply("200 OK", fields, "<x/>")
+    });
+    let rewrites = "rewrites:
+      - request: { replace: [{ name: X-A, matches: \"^keep$\", negate: true, value: \"other\" }] }
+        response:
+          replace:
+            - { name: Set-Cookie, matches: \"^sid=([0-9]+)(.*)\", ignore_case: true, value: \"SID={matched_1}0{matched_2}; Secure; At={endpoint}\" }
+            - { name: Set-Cookie, matches: \"^old=\", value: \"\" }
+            - { name: X-None, matches: \"\", value: \"never\" }";
+    let router = router_to(&[&a]).service(rewrites).start();
+    let mut message = order().with("X-A", "keep");
+    message.fields.push(("X-A".to_owned(), "drop".to_owned()));
+    let answer = router.post(&message);
+    let raw = &a.only().head.raw;
+    assert!(
+        raw.contains("X-A: keep\r\nX-A: other\r\n") && !raw.contains("drop"),
+        "{raw}"
+    );
+    let lines = answer.head.raw.lines();
+    let cookies: Vec<&str> = lines
+        .filter(|line| line.starts_with("Set-Cookie"))
+        .collect();
+    assert_eq!(
+        cookies,
+        [
+            "Set-Cookie: SID=10; Path=/; Secure; At=a",
+            "Set-Cookie: lang=de"
+        ]
+    );
+    assert_eq!(answer.head.get("x-none"), None);
+}
+
+#[test]
+fn rewrites_know_the_message_whether_or_not_it_is_logged() {
+    let a = service("a").echoes();
+    let keys = "rewrites: [{ request: { set: { X-All: \"{operation}|{wsa_to}|{wsa_message_id}|{target}|{client_user}|{ciphers_supported}\" } } }]";
+    let header = "<w:To xmlns:w='http://www.w3.org/2005/08/addressing'>urn:there</w:To>\
+         <w:MessageID xmlns:w='http://www.w3.org/2005/08/addressing'>urn:one</w:MessageID>";
+    let message = crate::support::messages::soap11(header, "<o:Place xmlns:o='urn:o'/>")
+        .with("Authorization", "Basic YW5uYTpzZWNyZXQ=");
+    for log in [
+        "access_log: { format: off }",
+        "access_log: { path: ../access.log }",
+    ] {
+        // The body is read for the decision, so the operation is known.
+        let table = "- { filter: { operation: \"{urn:o}Place\" }, endpoint: a }";
+        let running = router(table).to(&a).service(keys).with(log).start();
+        running.post(&message);
+    }
+    for got in a.got(2) {
+        assert_eq!(
+            got.head.get("x-all"),
+            Some("{urn:o}Place|urn:there|urn:one|a|anna|")
+        );
+    }
+}
+
+#[test]
+fn bridged_answers_are_rewritten_too() {
+    let b = service("b").echoes();
+    let running = router("- { filter: { match_all: {} }, endpoint: b }")
+        .at(&b, "soap: \"1.2\"")
+        .service("rewrites: [{ response: { set: { X-Bridged: \"{endpoint} {http_status}\" } } }]")
+        .start();
+    let answer = running.post(&order());
+    assert_eq!(answer.head.get("x-bridged"), Some("b 200"), "{answer:?}");
 }

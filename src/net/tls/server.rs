@@ -4,8 +4,8 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::{Acceptor, WebPkiClientVerifier};
+use rustls::{CipherSuite, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -44,6 +44,8 @@ pub struct Session {
     pub version: &'static str,
     /// The cipher suite, by its registered name.
     pub cipher: String,
+    /// The cipher suites that the caller offered, by their registered names, colons between.
+    pub offered: String,
     /// The host that the caller named.
     pub host: Option<String>,
     /// Whether HTTP/2 was agreed on.
@@ -134,9 +136,12 @@ impl ServerTls {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream)
             .await
             .map_err(|error| failed(error, String::new()))?;
-        let (offered, host) = {
+        let (offered, suites, host) = {
             let hello = hello.client_hello();
-            (offer(&hello), hello.server_name().map(str::to_owned))
+            let suites = hello.cipher_suites().iter();
+            let suites: Vec<&str> = suites.filter_map(CipherSuite::as_str).collect();
+            let host = hello.server_name().map(str::to_owned);
+            (offer(&hello), suites.join(":"), host)
         };
         let stream = hello
             .into_stream(Arc::clone(&self.config))
@@ -152,6 +157,7 @@ impl ServerTls {
                 .negotiated_cipher_suite()
                 .and_then(|suite| suite.suite().as_str().map(str::to_owned))
                 .unwrap_or_default(),
+            offered: suites,
             host,
             http2: connection.alpn_protocol() == Some(ALPN_HTTP2),
             certificate: connection
