@@ -211,13 +211,15 @@ impl Router {
         }
         self.live.load().close_gates();
         self.connections.close();
-        let finished = tokio::time::timeout(drain, self.connections.wait())
+        let mut finished = tokio::time::timeout(drain, self.connections.wait())
             .await
             .is_ok();
         if !finished {
-            // Whoever still waits for an endpoint is told so, which takes a moment.
+            // Whoever still waits for an endpoint is told so, which takes a moment. Tunnels end
+            // in good order, and leave nothing unfinished.
             self.closing.say();
-            let _ = tokio::time::timeout(LAST_WORD_MAX, self.connections.wait()).await;
+            let over = tokio::time::timeout(LAST_WORD_MAX, self.connections.wait()).await;
+            finished = over.is_ok() && self.closing.broken_off() == 0;
         }
         if !finished {
             tracing::warn!(

@@ -124,6 +124,7 @@ const PURE: [(&str, &[&str]); 9] = [
             "date.rs",
             "endpoint.rs",
             "timer.rs",
+            "upgrade.rs",
         ],
     ),
 ];

@@ -16,7 +16,10 @@ pub(super) async fn unless_said<T>(
 ) -> Option<T> {
     std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if closing.is_said() => Poll::Ready(None),
+        Poll::Pending if closing.is_said() => {
+            closing.breaks_off();
+            Poll::Ready(None)
+        }
         Poll::Pending => Poll::Pending,
     })
     .await

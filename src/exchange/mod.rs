@@ -22,6 +22,7 @@ mod rewrite;
 mod road;
 mod root_part;
 mod settle;
+mod upgrade;
 mod values;
 mod verify;
 mod way;

@@ -6,25 +6,27 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::{Method, Response, StatusCode};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::arrival::{self, Arrival};
 use super::closing;
-use super::deliver::{Answer, Cargo};
+use super::deliver::Cargo;
 use super::judge::Failure;
 use super::outbound::Outbound;
 use super::receive::Parcel;
 use super::record::{Attempt, Outcome, Record};
 use super::reply;
 use super::rewrite::Rewriter;
+use super::upgrade;
 use super::values::Values;
 use super::worker::Worker;
 use crate::net::{self, Body};
 use crate::routing::EndpointId;
 use crate::snapshot::{Active, Endpoint, Limits, Rewrites, Route, Service};
-use crate::upstream::{Group, Progress, Turn, Wants};
+use crate::upstream::{Group, Progress, Reply, Turn, Wants};
 
 /// Whether the request can carry no envelope.
 pub(super) fn is_not_soap(method: &Method) -> bool {
@@ -103,10 +105,15 @@ pub(super) async fn pass(
     let values = Values::of_head(active, id, &arrival.head.headers);
     record.endpoints.push(endpoint.spec.name.as_str().into());
     let rewriter = Rewriter::begin(to.rewrites, &arrival.head, &arrival.origin, &record);
+    let upgrades = !has_body && upgrade::is_asked_for(&arrival.head);
     let mut outbound = Outbound::new(arrival.head, &arrival.origin, record.id);
     outbound.below(to.prefix, to.keeps_path);
     if let Some(rewriter) = &rewriter {
         rewriter.request(&mut outbound);
+    }
+    if upgrades {
+        let headers = outbound.headers_mut();
+        headers.insert(UPGRADE, upgrade::field());
     }
     record.rewriter = rewriter;
     let cargo = has_body.then(|| {
@@ -147,7 +154,7 @@ pub(super) async fn pass(
                 let idle = endpoint.spec.idle_timeout;
                 record.turn = Some(turn);
                 let cargo = cargo.map(Cargo::Stream);
-                return reply::answer(answer, idle, cargo, record);
+                return upgrade::answer(answer, idle, cargo, record);
             }
             Err(failed) => {
                 record.attempts.push(failed.attempt);
@@ -184,7 +191,7 @@ impl Trip<'_> {
         &mut self,
         body: Body,
         tried: &mut SmallVec<[u64; 4]>,
-    ) -> Result<(Answer, Turn), Failed> {
+    ) -> Result<(Reply, Turn), Failed> {
         let start = Instant::now();
         let (hash, bound) = self.values.of(self.id);
         let wants = Wants {
@@ -222,7 +229,7 @@ impl Trip<'_> {
                 if let Some(meter) = self.active.endpoint_meter(self.id) {
                     meter.attempt("ok");
                 }
-                Ok((Answer::Stream(answer), turn))
+                Ok((answer, turn))
             }
             Err(error) => {
                 let failure = Failure::send(error);

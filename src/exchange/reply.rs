@@ -98,7 +98,8 @@ fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record)
     )
 }
 
-fn rewrite(record: &mut Record, head: &mut http::response::Parts) {
+/// What rewrites make of an endpoint's answer.
+pub(super) fn rewrite(record: &mut Record, head: &mut http::response::Parts) {
     if let Some(mut rewriter) = record.rewriter.take() {
         rewriter.response(head, record.endpoints.first());
     }

@@ -31,6 +31,8 @@ pub struct Worker {
 #[derive(Debug, Default)]
 pub struct Closing {
     said: AtomicBool,
+    /// Exchanges that were broken off by it.
+    broken_off: AtomicUsize,
     /// Wakes those who wait.
     pub wake: CancellationToken,
 }
@@ -44,6 +46,16 @@ impl Closing {
 
     pub(super) fn is_said(&self) -> bool {
         self.said.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn breaks_off(&self) {
+        self.broken_off.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many exchanges were broken off by it.
+    #[must_use]
+    pub fn broken_off(&self) -> usize {
+        self.broken_off.load(Ordering::Relaxed)
     }
 }
 
@@ -104,6 +116,12 @@ impl Worker {
     #[must_use]
     pub fn closing(&self) -> &CancellationToken {
         &self.closing.wake
+    }
+
+    /// How long what is under way may take when it is to end.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        self.live.load().snapshot.drain
     }
 
     /// Closes connections that nobody wanted for too long; to be called now and then.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{Arrival, Origin, Worker, handle};
@@ -104,11 +105,37 @@ async fn serve_all(
         let Some(answer) = answer.await else {
             return Err(Error::Closed);
         };
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return switch(connection, answer, worker, stop).await;
+        }
         stopping = stopping || stop.is_cancelled();
         if !connection.answer(answer, stopping).await? {
             return Ok(());
         }
     }
+}
+
+/// Speaks something else from here on, for as long as both ends want to; when the listener closes,
+/// for as long as the router waits for what is under way.
+async fn switch(
+    connection: &mut CallerConnection,
+    answer: Response<Body>,
+    worker: &Worker,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let (head, body) = answer.into_parts();
+    let Body::Tunnel(tunnel) = body else {
+        return Err(Error::Closed);
+    };
+    let caller = connection.switch(head).await?;
+    let leave = async {
+        stop.cancelled().await;
+        // Whoever has the last word may have it sooner.
+        let _ = timeout(worker.drain(), worker.closing().cancelled()).await;
+        "its listener closed"
+    };
+    tunnel.join(caller, leave).await;
+    Ok(())
 }
 
 /// The next request, or none when the router stops and none has begun.

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, DATE};
-use http::{Method, Response, Version};
-use http_body::{Body, Frame};
+use http::{Method, Response, Version, response};
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::buffers::{Inbox, Outbox, Stream};
@@ -26,6 +27,7 @@ use super::error::{BoxError, Error};
 use super::framing::{self, Framing};
 use super::head::{Limits, RequestHead, read_request};
 use super::timer::Timer;
+use super::upgrade::Upgraded;
 use crate::telemetry::clock;
 
 /// Connections up to which each may read as much at a time as it likes.
@@ -303,6 +305,23 @@ impl CallerConnection {
         Ok(!closes && std::future::poll_fn(|cx| self.poll_rest(cx)).await)
     }
 
+    /// Tells the caller that what it asked for is spoken from here on, and gives the connection
+    /// for it. Nothing more is read or written here then but its end.
+    ///
+    /// # Errors
+    /// When the caller does not take it.
+    pub async fn switch(&mut self, mut head: response::Parts) -> Result<Upgraded, Error> {
+        if !head.headers.contains_key(DATE) {
+            head.headers.insert(DATE, super::date::now());
+        }
+        let (hint, asked) = (SizeHint::with_exact(0), (Version::HTTP_11, false));
+        encode::response(&head, &hint, asked, Told::Upgrade, self.outbox.text());
+        std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
+        let ahead = std::mem::take(&mut lock(&self.shared).inbox.bytes).freeze();
+        let io = Box::new(Handed(Arc::clone(&self.shared)));
+        Ok(Upgraded::new(ahead, io, None))
+    }
+
     /// Whether the request's end cannot be found any more, or will not come.
     fn cannot_go_on(&self) -> bool {
         let shared = lock(&self.shared);
@@ -562,6 +581,37 @@ impl Drop for ComingBody {
         if !self.over {
             lock(&self.shared).come_back();
         }
+    }
+}
+
+/// The stream of a connection that speaks something else now.
+struct Handed(Arc<Mutex<Shared<dyn Stream>>>);
+
+impl AsyncRead for Handed {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut lock(&self.0).io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Handed {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut lock(&self.0).io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut lock(&self.0).io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut lock(&self.0).io).poll_shutdown(cx)
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{self, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, Version, request, response};
 use http_body::{Body, Frame, SizeHint};
 
@@ -29,6 +29,8 @@ pub(super) enum Told {
     Nothing,
     Close,
     KeepAlive,
+    /// Something else is spoken on it behind this head.
+    Upgrade,
 }
 
 /// Writes a request's head; `target` is what stands in the request line.
@@ -45,8 +47,17 @@ pub(super) fn request(parts: &request::Parts, hint: &SizeHint, out: &mut Vec<u8>
     out.extend_from_slice(b" HTTP/1.1\r\n");
     fields(&parts.headers, &parts.extensions, false, out);
     framing(coder, out);
+    if upgrades(parts) {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
     out.extend_from_slice(b"\r\n");
     coder
+}
+
+/// Whether the request asks to change the protocol. What a caller asked for its own connection was
+/// taken out before; the method keeps messages from being looked at for it.
+pub(super) fn upgrades(parts: &request::Parts) -> bool {
+    parts.method == Method::GET && parts.headers.contains_key(UPGRADE)
 }
 
 /// Writes an answer's head, for a caller that speaks `version` and asked with `HEAD` or not;
@@ -86,6 +97,7 @@ pub(super) fn response(
             out.extend_from_slice(b"Connection: close\r\n");
         }
         (_, Told::KeepAlive) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (_, Told::Upgrade) => out.extend_from_slice(b"Connection: Upgrade\r\n"),
         (_, Told::Nothing) => {}
     }
     out.extend_from_slice(b"\r\n");

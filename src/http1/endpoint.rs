@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::{Method, Request, StatusCode};
 use http_body::{Body, Frame};
 use tokio::time::Instant;
@@ -19,9 +20,10 @@ use super::buffers::{Inbox, Outbox, Stream};
 use super::decode::{Decoded, Decoder};
 use super::encode::{self, Coder};
 use super::error::{BoxError, Error, Malformed};
-use super::framing::Framing;
+use super::framing::{self, Framing};
 use super::head::{Limits, ResponseHead, read_response};
 use super::timer::Timer;
+use super::upgrade::{PROTOCOL, Upgraded};
 
 /// Longest time that an endpoint which has answered may take nothing of what is there for it;
 /// then its connection is closed, and the request's rest is for nobody.
@@ -68,6 +70,8 @@ pub struct Sending<B> {
     asked: Method,
     limits: Limits,
     interim: u32,
+    /// Another protocol was asked for.
+    upgrades: bool,
     terms: Terms,
 }
 
@@ -78,6 +82,8 @@ pub enum Answer<B> {
     Whole(Bytes),
     /// Some of it, or of the request, is still on its way.
     Coming(Box<ComingAnswer<B>>),
+    /// There is none: the connection is another one from here on.
+    Upgraded(Box<Upgraded>),
 }
 
 /// A body that is read from the connection.
@@ -132,6 +138,7 @@ where
         let (parts, body) = request.into_parts();
         let mut outbox = Outbox::default();
         let coder = encode::request(&parts, &body.size_hint(), outbox.text());
+        let upgrades = encode::upgrades(&parts);
         Self {
             connection,
             outbox,
@@ -142,6 +149,7 @@ where
             asked: parts.method,
             limits,
             interim: 0,
+            upgrades,
             terms,
         }
     }
@@ -177,6 +185,9 @@ where
             let Inbox { bytes, scanned, .. } = &mut self.connection.inbox;
             if let Some(head) = read_response(bytes, scanned, self.limits, &self.asked)? {
                 let status = head.parts.status;
+                if status == StatusCode::SWITCHING_PROTOCOLS && !self.may_switch(&head) {
+                    return Poll::Ready(Err(Malformed::Upgrade.into()));
+                }
                 if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                     return Poll::Ready(Ok(head));
                 }
@@ -202,13 +213,26 @@ where
         }
     }
 
+    /// Whether the answer's protocol is the one that was asked for, by a request that is over.
+    fn may_switch(&self, head: &ResponseHead) -> bool {
+        let mut named = head.parts.headers.get_all(UPGRADE).iter();
+        self.upgrades && self.is_sent() && named.any(|value| framing::has_word(value, PROTOCOL))
+    }
+
     /// The answer's body, behind this head; `keep_idle` is how long the endpoint keeps the
     /// connection, if it said so.
     pub fn answer(mut self, head: &ResponseHead, keep_idle: Option<Duration>) -> Answer<B> {
         if let Some(idle) = keep_idle {
             self.terms.idle = idle;
         }
-        let keep_alive = head.keep_alive && head.parts.status != StatusCode::SWITCHING_PROTOCOLS;
+        if head.parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            let EndpointConnection {
+                inbox, keeper, io, ..
+            } = self.connection;
+            let upgraded = Upgraded::new(inbox.bytes.freeze(), io, Some(keeper));
+            return Answer::Upgraded(Box::new(upgraded));
+        }
+        let keep_alive = head.keep_alive;
         let mut decoder = Decoder::new(head.framing);
         let inbox = &mut self.connection.inbox;
         if let Framing::Length(length) = head.framing

@@ -78,4 +78,7 @@ pub enum Malformed {
     /// More interim answers than anyone sends.
     #[error("there are too many interim answers")]
     Interim,
+    /// An answer 101 that nobody asked for, or to something else than was asked for.
+    #[error("the connection changes to a protocol that was not asked for")]
+    Upgrade,
 }

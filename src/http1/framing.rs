@@ -110,7 +110,8 @@ fn is_chunked(value: &HeaderValue) -> bool {
 }
 
 /// Whether a list has this word.
-pub(super) fn has_word(value: &HeaderValue, word: &str) -> bool {
+#[must_use]
+pub fn has_word(value: &HeaderValue, word: &str) -> bool {
     let bytes = value.as_bytes();
     bytes.eq_ignore_ascii_case(word.as_bytes())
         || bytes

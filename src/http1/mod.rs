@@ -23,11 +23,13 @@ mod framing;
 mod head;
 mod names;
 mod timer;
+mod upgrade;
 
 pub use buffers::Stream;
 pub use caller::{CallerConnection, ComingBody, RequestBody, Waits};
 pub use decode::{Decoded, Decoder};
 pub use endpoint::{Answer, ComingAnswer, EndpointConnection, Keeper, Sending, Terms};
 pub use error::{BoxError, Error, Malformed};
-pub use framing::Framing;
+pub use framing::{Framing, has_word};
 pub use head::{Limits, RequestHead, ResponseHead, read_request, read_response};
+pub use upgrade::{PROTOCOL as UPGRADE_PROTOCOL, Upgraded};

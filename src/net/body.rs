@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::change::{Change, Changed};
 use super::incoming::{Incoming, WireError};
 use super::replay::{ReplayReader, SourceError};
+use super::tunnel::Tunnel;
 
 /// A body on its way out.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub enum Body {
     Changed(Box<Changed>),
     /// An answer handed on as it comes.
     Relay(Box<Relay>),
+    /// None: behind this answer's head something else is spoken.
+    Tunnel(Box<Tunnel>),
 }
 
 /// Why a body broke off. The receiver sees a broken message, never a shorter one that looks
@@ -265,7 +268,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         match this {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::Tunnel(_) => Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *this = Self::Empty;
@@ -283,7 +286,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Tunnel(_) => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::Replay(_) | Self::Changed(_) => false,
             Self::Relay(relay) => relay.inner.is_none(),
@@ -292,7 +295,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Empty | Self::Tunnel(_) => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Replay(reader) => reader
                 .length()

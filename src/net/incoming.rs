@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::body::Body;
-use crate::http1::{self, Answer, ComingAnswer, ComingBody, RequestBody};
+use crate::http1::{self, Answer, ComingAnswer, ComingBody, RequestBody, Upgraded};
 
 /// A body that is still arriving: a caller's message or an endpoint's answer.
 ///
@@ -21,6 +21,8 @@ pub enum Incoming {
     Caller(ComingBody),
     /// An endpoint's, over HTTP/1; it also drives what is left of the request.
     Endpoint(Box<ComingAnswer<Body>>),
+    /// None: an endpoint's connection that speaks something else now.
+    Upgraded(Box<Upgraded>),
     /// hyper reads it.
     Hyper(hyper::body::Incoming),
 }
@@ -67,6 +69,7 @@ impl From<Answer<Body>> for Incoming {
         match answer {
             Answer::Whole(bytes) => Self::Whole(bytes),
             Answer::Coming(answer) => Self::Endpoint(answer),
+            Answer::Upgraded(connection) => Self::Upgraded(connection),
         }
     }
 }
@@ -90,6 +93,7 @@ impl http_body::Body for Incoming {
             Self::Endpoint(answer) => answer
                 .poll_frame(cx)
                 .map(|frame| Some(frame?.map_err(WireError::Http1))),
+            Self::Upgraded(_) => Poll::Ready(None),
             Self::Hyper(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| Some(frame?.map_err(WireError::Hyper))),
@@ -101,6 +105,7 @@ impl http_body::Body for Incoming {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Caller(body) => body.is_over(),
             Self::Endpoint(answer) => answer.is_over(),
+            Self::Upgraded(_) => true,
             Self::Hyper(body) => body.is_end_stream(),
         }
     }
@@ -110,6 +115,7 @@ impl http_body::Body for Incoming {
             Self::Whole(bytes) => Some(bytes.len() as u64),
             Self::Caller(body) => body.length(),
             Self::Endpoint(answer) => answer.length(),
+            Self::Upgraded(_) => Some(0),
             Self::Hyper(body) => return body.size_hint(),
         };
         length.map_or_else(SizeHint::default, SizeHint::with_exact)

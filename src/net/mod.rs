@@ -9,6 +9,8 @@ mod headers;
 mod incoming;
 mod replay;
 pub mod tls;
+mod tunnel;
+mod websocket;
 
 pub use ahead::Ahead;
 pub use body::{Body, BodyError, OnEnd, Relay};
@@ -17,4 +19,6 @@ pub use headers::strip_hop_by_hop;
 pub use incoming::{Incoming, WireError};
 pub use replay::{Bounds, Budget, Inspect, OnOverflow, Replay, ReplayReader, SourceError};
 
-pub use crate::http1::Stream;
+pub use tunnel::{OnClose, Tunnel};
+
+pub use crate::http1::{Stream, UPGRADE_PROTOCOL, Upgraded, has_word};

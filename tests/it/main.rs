@@ -82,3 +82,5 @@ mod truncation;
 mod under_load;
 /// The verbs.
 mod verbs;
+/// WebSocket, passed through.
+mod websocket;
