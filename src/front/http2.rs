@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::{Serving, refusal};
-use crate::exchange::{Arrival, Origin, handle};
+use crate::exchange::{Arrival, Origin, Worker, handle};
 use crate::http1::{Malformed, Stream};
 use crate::net::{Body, BodyError};
 
@@ -67,7 +67,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
             async move {
                 let response = match refused {
                     Some(response) => response,
-                    None => handle(&worker, arrival).await,
+                    None => answer(&worker, arrival).await,
                 };
                 Ok::<_, Infallible>(response.map(|body| begun.answer(body)))
             }
@@ -141,6 +141,22 @@ fn origin_peer(listener: &str, why: Why) -> String {
         Why::Resets => "the caller resets what it asks for, again and again",
     };
     format!("listener `{listener}`: an HTTP/2 connection is closed: {what}")
+}
+
+/// The answer to a request. Each has a task of its own here, which must be woken for the last word
+/// of a stopping router; the road looks at that by itself.
+async fn answer(worker: &Worker, arrival: Arrival) -> Response<Body> {
+    let mut answer = pin!(handle(worker, arrival));
+    let mut last_word = pin!(worker.closing().cancelled());
+    let mut asked = false;
+    std::future::poll_fn(|cx| {
+        if !std::mem::replace(&mut asked, true) {
+            // Only so that it wakes; what it says is no news.
+            let _ = last_word.as_mut().poll(cx);
+        }
+        answer.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// What is no request for us; told before anything is done for it.

@@ -317,3 +317,28 @@ fn a_router_that_stops_finishes_what_is_under_way() {
     });
     assert!(router.ends().success());
 }
+
+#[test]
+fn who_still_waits_when_the_router_ends_is_told_so() {
+    let a = service("a").replies(|_| Reply::Hang);
+    let mut router: Running = to(&a, "").with("drain: 200ms").start();
+    run(async {
+        let (sender, _connection) = connect(router.address("public")).await;
+        let asked: Vec<_> = (0..3)
+            .map(|_| {
+                let mut sender = sender.clone();
+                tokio::spawn(async move { sender.send_request(message(&[])).await.unwrap() })
+            })
+            .collect();
+        while a.count() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        router.signal("TERM");
+        for asked in asked {
+            let response = asked.await.unwrap();
+            assert_eq!(response.headers()["x-soap-router-fault"], "ShuttingDown");
+            assert!(text(response).await.contains("ShuttingDown"));
+        }
+    });
+    assert_eq!(router.ends().code(), Some(1));
+}
