@@ -70,6 +70,7 @@ fn group(count: u32, balance: Balance, weighted: bool) -> Arc<Group> {
         idle_max: 1,
         tls: None,
         socket: None,
+        source: None,
         host_field: HostField::Endpoint,
         override_path: None,
     };

@@ -3,7 +3,7 @@
 //! What can be parsed once is parsed here, so that nobody downstream has to ask again.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -57,6 +57,21 @@ impl Leaf for SocketAddr {
 
     fn leaf_schema() -> Value {
         json!({ "type": "string", "pattern": "^.+:[0-9]+$" })
+    }
+}
+
+impl Leaf for IpAddr {
+    const WHAT: &'static str = "an IP address";
+    const EXAMPLE: &'static str = "10.0.0.5";
+    const RULE: &'static str = "bad-address";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| "an IP address without brackets, port or name".to_owned())
+    }
+
+    fn leaf_schema() -> Value {
+        json!({ "type": "string", "pattern": "^[0-9A-Fa-f:.]+$" })
     }
 }
 

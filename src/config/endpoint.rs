@@ -1,5 +1,6 @@
 //! An endpoint as it is written: where it is, what it speaks, how long it may take, when it has failed.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
@@ -56,12 +57,13 @@ written! {
         pub soap: SoapVersion = SoapVersion::Keep,
         /// The WS-Addressing version it wants; as the message came if left out.
         pub addressing: Addressing = Addressing::Keep,
-        /// How long one attempt may take in all.
-        pub timeout: Time [1..=86_400_000] = Time::secs(60),
+        /// How long one attempt may take in all, from connecting to the last byte of the answer; left out: as long as
+        /// the other timeouts let it.
+        pub timeout: Option<Time> [1..=86_400_000] = None,
         /// How long connecting may take, name resolution and TLS included.
         pub connect_timeout: Time [1..=3_600_000] = Time::secs(5),
-        /// How long the head of the answer may take once the request is sent.
-        pub response_timeout: Time [1..=86_400_000] = Time::secs(60),
+        /// How long the head of the answer may take while nothing of the request moves; left out: as `timeout`, or 60 s.
+        pub response_timeout: Option<Time> [1..=86_400_000] = None,
         /// Time without a byte of a body, either way, before the attempt is broken off.
         pub idle_timeout: Time [1..=86_400_000] = Time::secs(60),
         /// Operations that may take longer, or less long, than the others; the first that fits counts.
@@ -83,6 +85,8 @@ written! {
         pub tls: Option<Spanned<EndpointTls>> = None,
         /// A Unix socket to connect to instead of the URL's host and port.
         pub socket: Option<Spanned<PathBuf>> = None,
+        /// The address of this machine that connections and probes come from; the system's choice if left out.
+        pub source_address: Option<Spanned<IpAddr>> = None,
         /// What goes into the `Host` field: `endpoint` (the URL's), `caller` (what the caller asked for), or a name.
         pub host: EndpointHost = EndpointHost::Endpoint,
         /// What stands for the beginning of the path that matched; the rest of it is kept.

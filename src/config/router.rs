@@ -75,8 +75,8 @@ written! {
         pub header_read_timeout: Option<Time> [100..=86_400_000] = None,
         /// Whether HTTP/2 is spoken too: agreed on by TLS (ALPN), or begun by callers that know beforehand.
         pub http2: bool = false,
-        /// HTTP/2: requests at a time on one connection.
-        pub http2_streams: u32 [1..=10_000] = 100,
+        /// HTTP/2: requests at a time on one connection; 100 if left out.
+        pub http2_streams: Option<Spanned<u32>> [1..=10_000] = None,
         /// Balancers in front that say with the PROXY protocol who the caller is.
         pub proxy_protocol: Option<ProxyProtocol> = None,
         /// Proxies in front whose `X-Forwarded-*` is believed.

@@ -96,7 +96,8 @@ written! {
         pub path: Spanned<ProbePath> = Spanned::new(ProbePath("/".to_owned()), crate::diag::Span::default()),
         /// The method; POST if there is a `body`.
         pub method: Option<Spanned<ProbeMethod>> = None,
-        /// The `Host` field; that of the endpoint if left out.
+        /// The `Host` field, and the name that TLS asks for unless `tls.server_name` says one; that of the endpoint
+        /// if left out.
         pub host: Option<Spanned<String>> = None,
         /// Another port than the server's own.
         pub port: Option<u16> [1..=65535] = None,
@@ -240,9 +241,9 @@ written! {
         pub operation: Option<Spanned<OperationName>> = None,
         /// Its action.
         pub action: Option<Spanned<String>> = None,
-        /// How long one attempt may take in all.
+        /// How long one attempt may take in all, from connecting to the last byte of the answer.
         pub timeout: Option<Time> [1..=86_400_000] = None,
-        /// How long the head of the answer may take once the request is sent.
+        /// How long the head of the answer may take while nothing of the request moves; left out: as `timeout` here.
         pub response_timeout: Option<Time> [1..=86_400_000] = None,
         /// Time without a byte of the answer before it is broken off.
         pub idle_timeout: Option<Time> [1..=86_400_000] = None,

@@ -15,7 +15,7 @@ use super::outbound::Outbound;
 use super::record::{Attempt, Record};
 use super::values::Values;
 use super::worker::Worker;
-use crate::net::{Body, Change, Incoming, OnOverflow, Replay};
+use crate::net::{Body, Change, Deadline, Incoming, OnOverflow, Patience, Replay};
 use crate::routing::{Decision, Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
 use crate::soap::Outcome;
@@ -45,6 +45,8 @@ pub(super) struct Answered {
     pub(super) endpoint: EndpointId,
     pub(super) answer: Answer,
     pub(super) turn: Turn,
+    /// How long the rest of the answer may take.
+    pub(super) patience: Patience,
 }
 
 impl Answered {
@@ -93,6 +95,8 @@ struct Trip<'a> {
     attempts: Vec<Attempt>,
     /// No other attempt was possible, because the message's beginning was not held any more.
     committed: bool,
+    /// How long the answer of the last attempt may take.
+    patience: Patience,
 }
 
 /// An endpoint that a message may go to.
@@ -144,6 +148,10 @@ pub(super) async fn all(
             lane,
             attempts,
             committed,
+            patience: Patience {
+                idle: service.limits.body_idle_timeout,
+                until: None,
+            },
         }
     };
     let deliveries = decision.deliveries.as_slice();
@@ -236,10 +244,12 @@ impl Trip<'_> {
             match self.ask(&destination).await {
                 Ok((answer, turn)) => {
                     self.cargo.close(self.lane);
+                    let patience = self.patience;
                     return self.done(Ok(Answered {
                         endpoint: id,
                         answer,
                         turn,
+                        patience,
                     }));
                 }
                 Err(failure) => {
@@ -328,13 +338,14 @@ impl Trip<'_> {
         has_servers: bool,
     ) -> Result<Answer, Failure> {
         let start = clock::now();
-        let time = self.time;
+        self.patience = self.patience(to, start);
+        let until = self.patience.until;
         let sent = self.send(to, turn, body, has_servers);
-        let mut verdict = match time {
+        let mut verdict = match until {
             None => sent.await,
-            Some((until, after)) => timeout_at(until, sent)
+            Some(deadline) => timeout_at(deadline.at, sent)
                 .await
-                .unwrap_or_else(|_elapsed| Err(Failure::out_of_time(after))),
+                .unwrap_or_else(|_elapsed| Err(Failure::late(deadline))),
         };
         match &mut verdict {
             Ok(answer) => answer.credit(turn),
@@ -346,6 +357,27 @@ impl Trip<'_> {
         }
         self.note(to, Some(turn), verdict.as_ref(), clock::now() - start);
         verdict
+    }
+
+    /// How long an attempt that starts now may take: as long as the endpoint has for the
+    /// operation, within the service's own time.
+    fn patience(&self, to: &Destination, start: Instant) -> Patience {
+        let spec = to.endpoint.spec_for(self.values.operation(to.id));
+        let own = spec.timeout.map(|after| Deadline {
+            at: start + after,
+            after,
+            is_the_endpoints: true,
+        });
+        let services = self.time.map(|(at, after)| Deadline {
+            at,
+            after,
+            is_the_endpoints: false,
+        });
+        let deadlines = [own, services].into_iter().flatten();
+        Patience {
+            idle: spec.idle_timeout,
+            until: deadlines.min_by_key(|deadline| deadline.at),
+        }
     }
 
     /// Counts an attempt and keeps it for the log.

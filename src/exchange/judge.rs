@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::arrival::with_media;
 use super::deliver::Answer;
-use crate::net::Incoming;
+use crate::net::{Deadline, Incoming};
 use crate::soap::{BridgeError, FaultClass, read_fault};
 use crate::upstream::{NoServer, Reply, SendError, Triggers};
 
@@ -113,6 +113,17 @@ impl Failure {
             name: "timeout".into(),
             out_of_time: true,
             ..Self::router(&why)
+        }
+    }
+
+    /// One attempt took longer than it may.
+    pub(super) fn late(deadline: Deadline) -> Self {
+        if !deadline.is_the_endpoints {
+            return Self::out_of_time(deadline.after);
+        }
+        Self {
+            name: "timeout".into(),
+            ..Self::router(&format!("{deadline} is over"))
         }
     }
 

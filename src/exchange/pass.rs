@@ -23,9 +23,10 @@ use super::rewrite::Rewriter;
 use super::upgrade;
 use super::values::Values;
 use super::worker::Worker;
-use crate::net::{self, Body};
+use crate::net::{self, Body, Deadline, Patience};
 use crate::routing::EndpointId;
 use crate::snapshot::{Active, Endpoint, Limits, Rewrites, Route, Service};
+use crate::telemetry::clock;
 use crate::upstream::{Group, Progress, Reply, Turn, Wants};
 
 /// Whether the request can carry no envelope.
@@ -136,6 +137,10 @@ pub(super) async fn pass(
         group,
         outbound,
         values,
+        patience: Patience {
+            idle: endpoint.spec.idle_timeout,
+            until: None,
+        },
     };
     let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
     loop {
@@ -151,10 +156,10 @@ pub(super) async fn pass(
         };
         match attempted {
             Ok((answer, turn)) => {
-                let idle = endpoint.spec.idle_timeout;
+                let patience = trip.patience;
                 record.turn = Some(turn);
                 let cargo = cargo.map(Cargo::Stream);
-                return upgrade::answer(answer, idle, cargo, record);
+                return upgrade::answer(answer, patience, cargo, record);
             }
             Err(failed) => {
                 record.attempts.push(failed.attempt);
@@ -176,6 +181,8 @@ struct Trip<'a> {
     group: &'a Arc<Group>,
     outbound: Outbound,
     values: Values,
+    /// How long the answer of the last attempt may take.
+    patience: Patience,
 }
 
 /// An attempt without an answer.
@@ -218,6 +225,11 @@ impl Trip<'_> {
             cookie.strip(request.headers_mut());
         }
         let (spec, member) = (&self.endpoint.spec, turn.member());
+        self.patience.until = spec.timeout.map(|after| Deadline {
+            at: clock::now() + after,
+            after,
+            is_the_endpoints: true,
+        });
         match self
             .worker
             .client

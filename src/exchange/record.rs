@@ -21,7 +21,7 @@ use super::rewrite::Rewriter;
 use super::settle::settle;
 use super::worker::{ExchangeId, Place};
 use crate::admission::Pass;
-use crate::net::{BodyError, OnEnd};
+use crate::net::{BodyError, Deadline, OnEnd};
 use crate::snapshot::Door;
 use crate::soap::{Reason, Version};
 use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter, clock};
@@ -375,7 +375,13 @@ impl OnEnd for CloseAtEnd {
         if let Some(turn) = &record.turn {
             match error {
                 Some(error @ BodyError::Reply(_)) => turn.failed("reset", &error.to_string(), None),
-                Some(error @ BodyError::Idle(_)) => {
+                Some(
+                    error @ (BodyError::Idle(_)
+                    | BodyError::Late(Deadline {
+                        is_the_endpoints: true,
+                        ..
+                    })),
+                ) => {
                     turn.failed("timeout", &error.to_string(), None);
                 }
                 _ => {}

@@ -1,7 +1,5 @@
 //! Step 4: the answer as the caller gets it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER,
@@ -12,7 +10,7 @@ use super::deliver::{Answer, Cargo};
 use super::error::Error;
 use super::record::{CloseAtEnd, Outcome, Record};
 use super::settle::settle;
-use crate::net::{Body, Incoming, Relay, strip_hop_by_hop};
+use crate::net::{Body, Incoming, Patience, Relay, strip_hop_by_hop};
 use crate::soap::{Addressing, Fault, Reason, Version};
 use crate::upstream::Reply;
 
@@ -30,12 +28,12 @@ pub(super) struct Dialect {
 /// Hands an endpoint's answer on.
 pub(super) fn answer(
     answer: Answer,
-    idle: Duration,
+    patience: Patience,
     cargo: Option<Cargo>,
     mut record: Record,
 ) -> Response<Body> {
     match answer {
-        Answer::Stream(reply) => relay(reply, idle, cargo, record),
+        Answer::Stream(reply) => relay(reply, patience, cargo, record),
         Answer::Whole(response) => {
             let (mut head, body) = response.into_parts();
             strip_hop_by_hop(&mut head.headers);
@@ -57,7 +55,7 @@ pub(super) fn answer(
             record.outcome = Outcome::of_reply(head.status);
             rewrite(&mut record, &mut head);
             let on_end = Box::new(CloseAtEnd::new(record, cargo));
-            let relay = Relay::changed(first, inner, change, idle, on_end);
+            let relay = Relay::changed(first, inner, change, patience, on_end);
             Response::from_parts(*head, Body::Relay(Box::new(relay)))
         }
         // An empty answer is 202 for the caller, whatever success it was (BP R1112; H40).
@@ -75,7 +73,12 @@ pub(super) fn accepted(cargo: Option<Cargo>, mut record: Record) -> Response<Bod
     response
 }
 
-fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record) -> Response<Body> {
+fn relay(
+    reply: Reply,
+    patience: Patience,
+    cargo: Option<Cargo>,
+    mut record: Record,
+) -> Response<Body> {
     let Reply { response, first } = reply;
     record.status = response.status().as_u16();
     if record.outcome != Outcome::Passed {
@@ -94,7 +97,7 @@ fn relay(reply: Reply, idle: Duration, cargo: Option<Cargo>, mut record: Record)
     let on_end = Box::new(CloseAtEnd::new(record, cargo));
     Response::from_parts(
         head,
-        Body::Relay(Box::new(Relay::new(first, body, idle, on_end))),
+        Body::Relay(Box::new(Relay::new(first, body, patience, on_end))),
     )
 }
 

@@ -331,6 +331,7 @@ impl Journey<'_> {
             endpoint,
             answer,
             turn,
+            patience,
         }) = chosen
         else {
             let error = error.unwrap_or(Error::RouterInternal("nothing was sent"));
@@ -342,14 +343,11 @@ impl Journey<'_> {
             answer.let_go();
             return reply::accepted(Some(cargo), self.record);
         }
-        let operation = values.operation(endpoint);
-        let mut idle = self.service.limits.body_idle_timeout;
         if let Some(endpoint) = self.active.snapshot.endpoint(endpoint) {
             self.record.endpoints = vec![endpoint.spec.name.as_str().into()];
-            idle = endpoint.spec_for(operation).idle_timeout;
         }
         self.record.turn = Some(turn);
-        reply::answer(answer, idle, Some(cargo), self.record)
+        reply::answer(answer, patience, Some(cargo), self.record)
     }
 
     /// Slips that are let pass are counted, so that one knows whom to talk to before being strict.

@@ -13,7 +13,8 @@ use super::deliver::{Answer, Cargo};
 use super::record::Record;
 use super::reply;
 use crate::net::{
-    Body, Incoming, OnClose, Tunnel, UPGRADE_PROTOCOL, Upgraded, has_word, strip_hop_by_hop,
+    Body, Incoming, OnClose, Patience, Tunnel, UPGRADE_PROTOCOL, Upgraded, has_word,
+    strip_hop_by_hop,
 };
 use crate::upstream::Reply;
 
@@ -35,22 +36,23 @@ pub(super) const fn field() -> HeaderValue {
     HeaderValue::from_static(UPGRADE_PROTOCOL)
 }
 
-/// An endpoint's answer as the caller gets it: 101 has the tunnel behind it.
+/// An endpoint's answer as the caller gets it: 101 has the tunnel behind it, which may last as long as
+/// something moves.
 pub(super) fn answer(
     reply: Reply,
-    idle: Duration,
+    patience: Patience,
     cargo: Option<Cargo>,
     record: Record,
 ) -> Response<Body> {
     let Reply { response, first } = reply;
     let (head, body) = response.into_parts();
     match body {
-        Incoming::Upgraded(endpoint) => tunnel(head, *endpoint, idle, record),
+        Incoming::Upgraded(endpoint) => tunnel(head, *endpoint, patience.idle, record),
         body => {
             let response = Response::from_parts(head, body);
             reply::answer(
                 Answer::Stream(Reply { response, first }),
-                idle,
+                patience,
                 cargo,
                 record,
             )

@@ -45,9 +45,43 @@ pub enum BodyError {
     /// Nothing came for too long.
     #[error("no byte of the answer for {0:?}")]
     Idle(Duration),
+    /// It took too long in all.
+    #[error("the answer is not whole within {0}")]
+    Late(Deadline),
     /// The answer cannot be changed as it must be.
     #[error("the answer cannot be handed on: {0}")]
     Change(String),
+}
+
+/// When something must be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// Then.
+    pub at: Instant,
+    /// How long that was from the start.
+    pub after: Duration,
+    /// Whether it is the endpoint's time that is over then, or that of the service.
+    pub is_the_endpoints: bool,
+}
+
+/// How long an answer may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Between two of its bytes.
+    pub idle: Duration,
+    /// In all, if that is bounded.
+    pub until: Option<Deadline>,
+}
+
+impl std::fmt::Display for Deadline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let whose = if self.is_the_endpoints {
+            "endpoint"
+        } else {
+            "service"
+        };
+        write!(f, "the {whose}'s `timeout` of {:?}", self.after)
+    }
 }
 
 impl From<Infallible> for BodyError {
@@ -69,7 +103,7 @@ pub struct Relay {
     first: Option<Frame<Bytes>>,
     inner: Option<Incoming>,
     change: Option<Box<dyn Change>>,
-    idle: Duration,
+    patience: Patience,
     timer: Option<Pin<Box<Sleep>>>,
     bytes: u64,
     on_end: Option<Box<dyn OnEnd>>,
@@ -84,20 +118,20 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// Relays `first`, if it was read already, and `inner`; more than `idle` between two bytes
-    /// breaks it off.
+    /// Relays `first`, if it was read already, and `inner`; what takes longer than `patience`
+    /// allows is broken off.
     #[must_use]
     pub fn new(
         first: Option<Frame<Bytes>>,
         inner: Incoming,
-        idle: Duration,
+        patience: Patience,
         on_end: Box<dyn OnEnd>,
     ) -> Self {
         let mut relay = Self {
             first,
             inner: Some(inner),
             change: None,
-            idle,
+            patience,
             timer: None,
             bytes: 0,
             on_end: Some(on_end),
@@ -114,14 +148,14 @@ impl Relay {
         first: Bytes,
         inner: Incoming,
         change: Box<dyn Change>,
-        idle: Duration,
+        patience: Patience,
         on_end: Box<dyn OnEnd>,
     ) -> Self {
         Self {
             first: Some(Frame::data(first)),
             inner: Some(inner),
             change: Some(change),
-            idle,
+            patience,
             timer: None,
             bytes: 0,
             on_end: Some(on_end),
@@ -147,6 +181,9 @@ impl Relay {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(late) = self.late() {
+            return Poll::Ready(Some(Err(late)));
+        }
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
@@ -217,12 +254,23 @@ impl Relay {
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let idle = self.idle;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
+        let Patience { idle, until } = self.patience;
+        let timer = self.timer.get_or_insert_with(|| {
+            let silent = Instant::now() + idle;
+            let first = until.map_or(silent, |deadline| deadline.at.min(silent));
+            Box::pin(sleep_until(first))
+        });
         ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Some(Err(self.broke(BodyError::Idle(idle)))))
+        let error = self.late();
+        let error = error.unwrap_or_else(|| self.broke(BodyError::Idle(idle)));
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// Breaks off what is not over in time.
+    fn late(&mut self) -> Option<BodyError> {
+        let deadline = self.patience.until?;
+        let late = self.inner.is_some() && deadline.at <= Instant::now();
+        late.then(|| self.broke(BodyError::Late(deadline)))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -13,7 +13,7 @@ mod tunnel;
 mod websocket;
 
 pub use ahead::Ahead;
-pub use body::{Body, BodyError, OnEnd, Relay};
+pub use body::{Body, BodyError, Deadline, OnEnd, Patience, Relay};
 pub use change::{Change, Changed};
 pub use headers::strip_hop_by_hop;
 pub use incoming::{Incoming, WireError};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::bridge;
-use super::endpoints::{Pools, host, operations, triggers};
+use super::endpoints::{Pools, Times, host, operations, triggers};
 use super::mode::Mode;
 use super::model::{
     AccessLog, Admin, Bind, CertificateExpiry, Endpoint, Http2, Limits, Listener, OnOverflow,
@@ -136,7 +136,10 @@ impl Compiler<'_> {
             header_count_max: limits.header_count as usize,
             tls,
             http2: written.http2.then_some(Http2 {
-                streams_max: written.http2_streams,
+                streams_max: written
+                    .http2_streams
+                    .as_ref()
+                    .map_or(100, |count| count.value),
             }),
             proxy_protocol: written
                 .proxy_protocol
@@ -171,6 +174,7 @@ impl Compiler<'_> {
             report: self.report,
         }
         .of(written);
+        let times = Times::of(written);
         let spec = upstream::Endpoint {
             name: name.to_owned(),
             host: host(&url.host),
@@ -192,14 +196,14 @@ impl Compiler<'_> {
                 .unwrap_or_else(|_| HeaderValue::from_static("")),
             url: url.to_string(),
             connect_timeout: written.connect_timeout.0,
-            // The stricter of the two: both bound the wait for an answer.
-            response_timeout: written.response_timeout.0.min(written.timeout.0),
-            timeout: None,
+            response_timeout: times.response,
+            timeout: times.whole,
             idle_timeout: written.idle_timeout.0,
             keep_idle: written.idle_connection_timeout.0,
             idle_max: written.max_idle as usize,
             tls,
             socket: written.socket.as_ref().map(|path| path.value.clone()),
+            source: written.source_address.as_ref().map(|source| source.value),
             host_field: match &written.host {
                 config::EndpointHost::Endpoint => HostField::Endpoint,
                 config::EndpointHost::Caller => HostField::Caller,

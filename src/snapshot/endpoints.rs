@@ -347,6 +347,36 @@ fn suspension(written: &config::Suspend) -> Suspension {
     }
 }
 
+/// How long one attempt may take.
+pub(super) struct Times {
+    pub(super) whole: Option<Duration>,
+    pub(super) response: Duration,
+}
+
+/// Where nothing is written.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Times {
+    pub(super) fn of(written: &config::Endpoint) -> Self {
+        let whole = written.timeout.map(|time| time.0);
+        let response = written.response_timeout.map(|time| time.0);
+        Self {
+            whole,
+            response: response.or(whole).unwrap_or(RESPONSE_TIMEOUT),
+        }
+    }
+
+    /// For an operation that has its own.
+    fn but(self, written: &config::OperationTimes) -> Self {
+        let whole = written.timeout.map(|time| time.0);
+        let response = written.response_timeout.map(|time| time.0);
+        Self {
+            whole: whole.or(self.whole),
+            response: response.or(whole).unwrap_or(self.response),
+        }
+    }
+}
+
 /// The endpoint once more for each operation with timeouts of its own.
 pub(super) fn operations(written: &config::Endpoint, spec: &upstream::Endpoint) -> Vec<Operation> {
     written
@@ -361,10 +391,10 @@ pub(super) fn operations(written: &config::Endpoint, spec: &upstream::Endpoint) 
                 (None, Some(action)) => OperationIs::Action(action.value.clone()),
                 (None, None) => return None,
             };
-            let response = times.response_timeout.unwrap_or(written.response_timeout);
-            let whole = times.timeout.unwrap_or(written.timeout);
+            let own = Times::of(written).but(times);
             let spec = upstream::Endpoint {
-                response_timeout: response.0.min(whole.0),
+                response_timeout: own.response,
+                timeout: own.whole,
                 idle_timeout: times.idle_timeout.map_or(spec.idle_timeout, |time| time.0),
                 ..spec.clone()
             };

@@ -1,9 +1,10 @@
 //! Opens a connection to one server of an endpoint: TCP, and TLS over it where that is asked for.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_util::either::Either;
 
 use super::endpoint::Endpoint;
@@ -29,9 +30,11 @@ pub(super) async fn open(
             Either::Right(stream.map_err(SendError::Connect)?)
         }
         None => {
-            let stream = TcpStream::connect(address)
-                .await
-                .map_err(SendError::Connect)?;
+            let stream = match endpoint.source {
+                None => TcpStream::connect(address).await,
+                Some(source) => connect_from(source, address).await,
+            };
+            let stream = stream.map_err(SendError::Connect)?;
             // Small writes must not wait for acknowledgements; failing to say so is harmless.
             let _ = stream.set_nodelay(true);
             Either::Left(stream)
@@ -45,4 +48,17 @@ pub(super) async fn open(
     let stream = tls.connect(&host, stream).await;
     let stream = stream.map_err(|error| SendError::Tls(Box::new(error)))?;
     Ok(Either::Right(Box::new(stream)))
+}
+
+async fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match (source, address) {
+        (IpAddr::V4(_), SocketAddr::V4(_)) => TcpSocket::new_v4()?,
+        (IpAddr::V6(_), SocketAddr::V6(_)) => TcpSocket::new_v6()?,
+        _ => {
+            let why = format!("there is no way from `source_address` {source} to {address}");
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why));
+        }
+    };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
 }

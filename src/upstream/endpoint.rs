@@ -108,8 +108,8 @@ pub struct Endpoint {
     pub connect_timeout: Duration,
     /// Longest wait for the response head while nothing of the request moves.
     pub response_timeout: Duration,
-    /// Longest one attempt may take up to the response head, all told; `None` leaves it to
-    /// `response_timeout`.
+    /// Longest one attempt may take in all, to the last byte of the answer; here to the response
+    /// head, the rest is watched by who hands the answer on.
     pub timeout: Option<Duration>,
     /// Longest silence within an answer.
     pub idle_timeout: Duration,
@@ -121,6 +121,8 @@ pub struct Endpoint {
     pub tls: Option<ClientTls>,
     /// A Unix socket to connect to instead of host and port.
     pub socket: Option<PathBuf>,
+    /// The address that connections come from, if it is not the system's to choose.
+    pub source: Option<IpAddr>,
     /// What goes into the `Host` field.
     pub host_field: HostField,
     /// What stands for the beginning of the path that matched.

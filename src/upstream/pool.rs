@@ -21,8 +21,8 @@ pub(super) struct Key {
     member: u64,
     /// A connection is only as good as the trust that it was opened with.
     tls: u64,
-    /// Of the Unix socket's path; zero for an address.
-    socket: u64,
+    /// Of the way there: the Unix socket's path, the address that connections come from.
+    way: u64,
 }
 
 #[derive(Debug)]
@@ -65,11 +65,14 @@ impl Key {
         Self {
             member: member.id(),
             tls: endpoint.tls.as_ref().map_or(0, ClientTls::identity),
-            socket: endpoint.socket.as_ref().map_or(0, |path| {
-                let mut hasher = DefaultHasher::new();
-                path.hash(&mut hasher);
-                hasher.finish()
-            }),
+            way: match (&endpoint.socket, &endpoint.source) {
+                (None, None) => 0,
+                way => {
+                    let mut hasher = DefaultHasher::new();
+                    way.hash(&mut hasher);
+                    hasher.finish()
+                }
+            },
         }
     }
 }

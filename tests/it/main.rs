@@ -74,6 +74,8 @@ mod slow_peers;
 mod soak;
 /// Messages that flow before they are whole.
 mod streaming;
+/// How long endpoints may take.
+mod timeouts;
 /// TLS on both sides.
 mod tls;
 /// Whoever breaks off, wherever.

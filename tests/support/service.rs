@@ -147,6 +147,14 @@ impl Service {
         self.shared.received.lock().unwrap().len()
     }
 
+    /// Where its open connections come from.
+    pub fn peers(&self) -> Vec<SocketAddr> {
+        let open = self.shared.open.lock().unwrap();
+        open.values()
+            .filter_map(|one| one.peer_addr().ok())
+            .collect()
+    }
+
     /// Waits until it got `count` requests, and gives them.
     #[track_caller]
     pub fn got(&self, count: usize) -> Vec<Received> {

@@ -7,7 +7,7 @@ use super::super::endpoint::{Addressing, OnSigned, SoapVersion};
 use super::super::loaded::Config;
 use super::super::network::Bind;
 use super::super::request::HostPattern;
-use super::super::router::Router;
+use super::super::router::{Listener, Router};
 use super::super::service::{Pattern, Service};
 use super::super::values::OneOrMany;
 use super::super::written::Spanned;
@@ -21,6 +21,9 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     services(router, report);
     endpoints(router, report);
     signatures(router, report);
+    for (name, listener) in router.listeners.iter() {
+        streams(name, listener, report);
+    }
     for (name, service) in router.services.iter() {
         patterns(name, service, report);
         buffers(name, service, report);
@@ -196,6 +199,17 @@ fn endpoints(router: &Router, report: &mut Report) {
                 .label("a message sent here comes back");
             report.push(told.other(found.bind.span, "the listener is here"));
         }
+    }
+}
+
+fn streams(name: &Spanned<String>, listener: &Listener, report: &mut Report) {
+    if let (Some(streams), false) = (&listener.http2_streams, listener.http2) {
+        let text = format!(
+            "`http2_streams` has no effect at listener `{}`, which speaks HTTP/1.1 only",
+            name.value
+        );
+        let told = Diagnostic::warning("no-effect", text, streams.span);
+        report.push(told.hint("add `http2: true`, or remove it"));
     }
 }
 

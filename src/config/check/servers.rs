@@ -1,6 +1,7 @@
 //! The servers of each endpoint: two that are one, keys without effect, what would suspend for a caller's mistake.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::super::endpoint::{Endpoint, FailoverOn, Resend};
 use super::super::loaded::Config;
@@ -12,6 +13,8 @@ use crate::diag::{Diagnostic, Report};
 pub(super) fn check(config: &Config, report: &mut Report) {
     for (name, endpoint) in config.router.endpoints.iter() {
         twice(name, endpoint, report);
+        socket(name, endpoint, report);
+        source(name, endpoint, report);
         if let Some(suspend) = &endpoint.suspend {
             suspended(name, suspend, report);
         }
@@ -66,6 +69,58 @@ fn twice(name: &Spanned<String>, endpoint: &Endpoint, report: &mut Report) {
             );
         } else {
             known.insert(key, address.span);
+        }
+    }
+}
+
+/// A socket is the one place where messages go.
+fn socket(name: &Spanned<String>, endpoint: &Endpoint, report: &mut Report) {
+    if endpoint.socket.is_none() {
+        return;
+    }
+    let servers = endpoint.servers.iter().flat_map(|servers| &servers.0);
+    let servers = servers
+        .map(|server| ("servers", server.address.span))
+        .next();
+    let source = endpoint.source_address.as_ref();
+    let source = source.map(|source| ("source_address", source.span));
+    for (key, span) in servers.into_iter().chain(source) {
+        let text = format!(
+            "`{key}` has no effect at endpoint `{}`, which is at a `socket`",
+            name.value
+        );
+        let told = Diagnostic::warning("no-effect", text, span);
+        report.push(told.hint(format!("remove `{key}` or `socket`")));
+    }
+}
+
+/// From an IPv4 address there is no way to an IPv6 address.
+fn source(name: &Spanned<String>, endpoint: &Endpoint, report: &mut Report) {
+    let Some(source) = &endpoint.source_address else {
+        return;
+    };
+    let url = [(&endpoint.url.host, endpoint.url.span)];
+    let servers = endpoint.servers.iter().flat_map(|servers| &servers.0);
+    let servers = servers.map(|server| (&server.address.host, server.address.span));
+    let hosts: Vec<_> = match endpoint.servers {
+        Some(_) => servers.collect(),
+        None => url.into(),
+    };
+    for (host, span) in hosts {
+        let Ok(address) = host.parse::<IpAddr>() else {
+            continue;
+        };
+        if address.is_ipv4() != source.value.is_ipv4() {
+            let version = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            let text = format!(
+                "from the {} address `{}` endpoint `{}` cannot be reached at the {} address `{host}`",
+                version(source.value),
+                source.value,
+                name.value,
+                version(address)
+            );
+            let told = Diagnostic::error("conflicting-keys", text, source.span);
+            report.push(told.other(span, "the server is here"));
         }
     }
 }
