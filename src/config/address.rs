@@ -174,6 +174,35 @@ impl Leaf for AbsoluteUri {
     }
 }
 
+/// Where a redirect leads: an absolute URI, or a path of the same host (RFC 9110 §10.2.2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct RedirectTarget(pub String);
+
+impl Leaf for RedirectTarget {
+    const WHAT: &'static str = "where a redirect leads";
+    const EXAMPLE: &'static str = "https://example.com/orders";
+    const RULE: &'static str = "bad-uri";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let ascii = text.bytes().all(|byte| byte.is_ascii_graphic());
+        match text {
+            _ if !ascii => Err("no blanks, and other than ASCII percent-encoded".to_owned()),
+            _ if text.starts_with("//") || text.starts_with("/\\") => {
+                Err("behind `//` stands another host: write its scheme too".to_owned())
+            }
+            _ if text.starts_with('/') => Ok(Self(text.to_owned())),
+            _ if text.starts_with("http://") || text.starts_with("https://") => {
+                AbsoluteUri::parse(text).map(|uri| Self(uri.0))
+            }
+            _ => Err("begins with `http://`, `https://`, or with `/` for the same host".to_owned()),
+        }
+    }
+
+    fn leaf_schema() -> Value {
+        json!({ "type": "string", "pattern": "^(https?://|/)\\S*$" })
+    }
+}
+
 serialize_as_written!(EndpointUrl);
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ mod values;
 mod written;
 mod yaml;
 
-pub use address::{AbsoluteUri, EndpointUrl};
+pub use address::{AbsoluteUri, EndpointUrl, RedirectTarget};
 pub use admission::{Admission, Rate, RateBy};
 pub use amounts::{Size, SizeOrNone, Time};
 pub use endpoint::{

@@ -231,6 +231,13 @@ fn glob_mistake(text: &str) -> Option<&'static str> {
     }
 }
 
+impl HostPattern {
+    /// Whether others may fit where it fits.
+    pub fn is_pattern(&self) -> bool {
+        self.wildcard || self.name.contains(['*', '?'])
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.wildcard { "*." } else { "" }, self.name)

@@ -81,6 +81,9 @@ written! {
         pub proxy_protocol: Option<ProxyProtocol> = None,
         /// Proxies in front whose `X-Forwarded-*` is believed.
         pub trusted_proxies: Vec<Spanned<Network>> = Vec::new(),
+        /// Whether request fields are dropped whose names hold other than letters, digits and `-`: some servers take
+        /// `X_User` for `X-User`, which a gateway in front may have checked.
+        pub drop_odd_header_names: bool = false,
         /// What endpoints are told of the caller.
         pub forwarded: Forwarded = Forwarded::Plain,
         /// A header field that carries the caller's certificate to endpoints, as RFC 9440 writes it.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-use super::address::AbsoluteUri;
+use super::address::RedirectTarget;
 use super::admission::Admission;
 use super::node::{Kind, Node};
 use super::request::{HeaderName, HostPattern, RoutePath};
@@ -24,6 +24,11 @@ written! {
         pub hosts: Option<OneOrMany<Spanned<HostPattern>>> = None,
         /// The listeners it is reached on; all if left out.
         pub listeners: Option<OneOrMany<Spanned<String>>> = None,
+        /// Whether upper and lower case of the path are the same.
+        pub ignore_case: bool = false,
+        /// Which of several hosts with `*` and `?` counts where more than one fits: 1 before 2, those without a
+        /// priority last, the longer first. Equal for all services and routes of one host.
+        pub priority: Option<Spanned<u32>> [1..=20_000] = None,
         /// Where requests go.
         pub endpoint: Option<Spanned<String>> = None,
         /// Where callers are sent instead.
@@ -38,14 +43,14 @@ written! {
 written! {
     /// Where callers are sent instead.
     pub struct Redirect as "redirect" {
-        /// Another URL.
-        pub to: Option<Spanned<AbsoluteUri>> = None,
+        /// Another URL, or a path of the same host.
+        pub to: Option<Spanned<RedirectTarget>> = None,
         /// Another listener of this router, on the same host: HTTP to HTTPS, say.
         pub listener: Option<Spanned<String>> = None,
         /// 307 and 308 keep the method, so that a POST stays one; after the others many callers send a GET.
         pub status: Spanned<RedirectStatus> = Spanned::new(RedirectStatus::Permanent, crate::diag::Span::default()),
-        /// Whether the path goes along; only with `listener`.
-        pub path: bool = true,
+        /// Whether the path goes along to a `listener`; it does if left out. It never goes along with `to`.
+        pub path: Option<Spanned<bool>> = None,
         /// Whether the query goes along.
         pub query: bool = true,
     }

@@ -24,6 +24,11 @@ written! {
         pub hosts: Option<OneOrMany<Spanned<HostPattern>>> = None,
         /// The listeners it is reached on; all if left out.
         pub listeners: Option<OneOrMany<Spanned<String>>> = None,
+        /// Whether upper and lower case of the path are the same, as servers of .NET have it.
+        pub ignore_case: bool = false,
+        /// Which of several hosts with `*` and `?` counts where more than one fits: 1 before 2, those without a
+        /// priority last, the longer first. Equal for all services and routes of one host.
+        pub priority: Option<Spanned<u32>> [1..=20_000] = None,
         /// The filter table: its name, or the table itself.
         pub table: TableRef,
         /// Whether callers wait for an answer.

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::arrival::Origin;
+use super::arrival::{Arrival, Origin};
 use super::worker::ExchangeId;
 use crate::snapshot::{Door, Forwarded};
 
@@ -64,6 +64,20 @@ fn address(text: &str) -> Option<IpAddr> {
         .parse::<IpAddr>()
         .ok()
         .or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
+}
+
+/// Takes fields out whose names servers may take for others, where the listener says so.
+pub(super) fn drop_odd_names(arrival: &mut Arrival) {
+    if !arrival.origin.door.drops_odd_names {
+        return;
+    }
+    let headers = &mut arrival.head.headers;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let odd = |name: &&HeaderName| !name.as_str().bytes().all(plain);
+    let names: Vec<HeaderName> = headers.keys().filter(odd).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// Tells the endpoint; `host` and `uri` are as the caller asked.

@@ -226,7 +226,10 @@ impl Record {
             .field("client", self.peer.to_string())
             .field("method", self.method.as_str())
             .field("path", self.uri.path())
-            .field("service", self.service.as_deref())
+            .field(
+                if self.is_route { "route" } else { "service" },
+                self.service.as_deref(),
+            )
             .field("soap", self.soap.map(Version::as_str))
             .field("action", self.action.as_deref())
             .field("operation", self.operation.as_deref())

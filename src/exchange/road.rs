@@ -22,6 +22,7 @@ use super::closing;
 use super::deliver::{self, Answered, Cargo, Delivered};
 use super::drain::drain;
 use super::error::Error;
+use super::forwarded;
 use super::outbound::Outbound;
 use super::pass;
 use super::receive::Parcel;
@@ -40,7 +41,8 @@ use crate::snapshot::{Active, OnOverflow, Place, Service, ServiceId};
 use crate::soap::{MediaKind, MediaType, Stage};
 
 /// Takes one request and gives its answer; never fails, since every failure is an answer.
-pub async fn handle(worker: &Worker, arrival: Arrival) -> Response<Body> {
+pub async fn handle(worker: &Worker, mut arrival: Arrival) -> Response<Body> {
+    forwarded::drop_odd_names(&mut arrival);
     let active = worker.live.load();
     let record = begin(worker, &arrival);
     match way::find(&active, arrival, record) {

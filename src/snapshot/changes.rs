@@ -24,6 +24,12 @@ pub fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
             .collect()
     };
     compare("endpoint", &endpoints(old), &endpoints(new), &mut told);
+    let routes = |snapshot: &Snapshot| -> BTreeMap<String, String> {
+        let all = snapshot.routes.iter();
+        all.map(|r| (r.name.to_string(), format!("{r:?}")))
+            .collect()
+    };
+    compare("route", &routes(old), &routes(new), &mut told);
     let settings = |snapshot: &Snapshot| -> BTreeMap<String, String> {
         snapshot
             .services
@@ -73,19 +79,23 @@ fn service_settings(snapshot: &Snapshot, service: &Service) -> String {
         .default_endpoint
         .and_then(|id| snapshot.endpoint(id));
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {} {} {} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         service.path,
         service.hosts,
         service.listeners,
         service.route_on,
         service.table.pattern,
         service.table.several,
+        service.ignore_case,
         service.strict,
         service.sender_fault_status,
         service.verify_full,
         service.on_overflow,
         service.timeout,
         service.limits,
+        service.priority,
+        service.rewrites,
+        service.admission,
         default.map(|endpoint| endpoint.spec.name.as_str()),
     )
 }

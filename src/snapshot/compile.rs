@@ -13,6 +13,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::bridge;
+use super::circles;
 use super::endpoints::{Pools, Times, host, operations, triggers};
 use super::mode::Mode;
 use super::model::{
@@ -46,6 +47,9 @@ pub fn compile(loaded: &Loaded, registry: &Registry) -> (Option<Snapshot>, Repor
         certificates: Vec::new(),
     };
     let snapshot = compiler.snapshot();
+    if let Some(snapshot) = &snapshot {
+        circles::check(snapshot, config, &mut report);
+    }
     report.settle();
     (snapshot.filter(|_| !report.has_errors()), report)
 }
@@ -252,6 +256,8 @@ impl Compiler<'_> {
             path: routes::path(&written.path.value),
             hosts: routes::hosts(written.hosts.as_ref()),
             listeners: routes::listeners(written.listeners.as_ref()),
+            ignore_case: written.ignore_case,
+            priority: written.priority.as_ref().map(|priority| priority.value),
             mode: Mode::of(filters.reading()),
             filters: Arc::new(filters),
             table: routing::Table {

@@ -62,7 +62,7 @@ impl Active {
         let routes = snapshot
             .routes
             .iter()
-            .map(|route| metrics.service(&route.name))
+            .map(|route| metrics.route(&route.name))
             .collect();
         let gates = [
             snapshot
@@ -127,7 +127,7 @@ impl Active {
         }
     }
 
-    /// Series of a route; those of a service of the same name.
+    /// Series of a route.
     #[must_use]
     pub fn route_meter(&self, id: RouteId) -> Option<&Arc<ServiceMeter>> {
         self.routes.get(id.0 as usize)

@@ -5,6 +5,7 @@
 
 mod bridge;
 mod changes;
+mod circles;
 mod compile;
 mod endpoints;
 mod live;

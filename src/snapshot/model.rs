@@ -196,6 +196,10 @@ pub struct Service {
     pub hosts: Vec<String>,
     /// Listeners that it is on; empty means all.
     pub listeners: Vec<Arc<str>>,
+    /// Whether upper and lower case of the path are the same.
+    pub ignore_case: bool,
+    /// Orders its hosts among others that fit by `*` or `?`: 1 comes first, none last.
+    pub priority: Option<u32>,
     /// The rows' filters.
     pub filters: Arc<filter::Set>,
     /// The rows.
@@ -235,6 +239,10 @@ pub struct Route {
     pub hosts: Vec<String>,
     /// Listeners that it is on; empty means all.
     pub listeners: Vec<Arc<str>>,
+    /// Whether upper and lower case of the path are the same.
+    pub ignore_case: bool,
+    /// Orders its hosts among others that fit by `*` or `?`: 1 comes first, none last.
+    pub priority: Option<u32>,
     /// Where requests go, or where callers are sent.
     pub to: RouteTo,
     /// What is changed on the way.
@@ -373,8 +381,8 @@ impl Snapshot {
         }
     }
 
-    /// What answers at this place: exact host before wildcard host before any host, then exact
-    /// path, then a pattern, then the longest path above.
+    /// What answers at this place: exact host before wildcard host (by priority, then the longer
+    /// one) before any host; then exact path, then a pattern, then the longest path above.
     #[must_use]
     pub fn place(&self, listener: &str, host: &str, path: &str) -> Option<Place> {
         let host = place::host_name(host);
@@ -388,15 +396,26 @@ impl Snapshot {
         };
         for (service, number) in self.services.iter().zip(0..) {
             let (listeners, hosts) = (&service.listeners, &service.hosts);
-            let rank = place::rank(listeners, hosts, listener, host, || service.path.rank(path));
+            let of_path = || service.path.rank(path, service.ignore_case);
+            let priority = service.priority;
+            let rank = place::rank(listeners, hosts, priority, listener, host, of_path);
             take(rank, Place::Service(ServiceId(number)));
         }
         for (route, number) in self.routes.iter().zip(0..) {
             let (listeners, hosts) = (&route.listeners, &route.hosts);
-            let rank = place::rank(listeners, hosts, listener, host, || route.path.rank(path));
+            let of_path = || route.path.rank(path, route.ignore_case);
+            let priority = route.priority;
+            let rank = place::rank(listeners, hosts, priority, listener, host, of_path);
             take(rank, Place::Route(RouteId(number)));
         }
         best.map(|(_, found)| found)
+    }
+
+    /// Whether a service or route answers to this host by its name.
+    pub(super) fn answers_to(&self, host: &str) -> bool {
+        let services = self.services.iter().map(|service| &service.hosts);
+        let mut all = services.chain(self.routes.iter().map(|route| &route.hosts));
+        all.any(|hosts| place::names(hosts, host))
     }
 
     /// The route with this number.

@@ -24,19 +24,20 @@ pub enum RoutePath {
     Matches(Regex),
 }
 
-/// How specifically something fits: by host, then by path.
-pub(super) type Rank = (u8, usize, usize);
+/// How specifically something fits: by host (exact, wildcard by priority and length, any), then by path.
+pub(super) type Rank = (u8, u32, usize, usize);
 
 /// How specifically a path fits: exact, then a pattern, then the longest beginning.
 const EXACT: usize = usize::MAX;
 const PATTERN: usize = usize::MAX - 1;
 
 impl PathPattern {
-    pub(super) fn rank(&self, path: &str) -> Option<usize> {
+    pub(super) fn rank(&self, path: &str, ignore_case: bool) -> Option<usize> {
         match self {
+            Self::Exact(own) if ignore_case => own.eq_ignore_ascii_case(path).then_some(EXACT),
             Self::Exact(own) => (own == path).then_some(EXACT),
             Self::Below(own) => {
-                let rest = path.strip_prefix(own.as_str())?;
+                let rest = behind(own, path, ignore_case)?;
                 (rest.is_empty() || rest.starts_with('/')).then_some(own.len())
             }
         }
@@ -52,10 +53,10 @@ impl PathPattern {
 }
 
 impl RoutePath {
-    pub(super) fn rank(&self, path: &str) -> Option<usize> {
+    pub(super) fn rank(&self, path: &str, ignore_case: bool) -> Option<usize> {
         match self {
-            Self::Plain(plain) => plain.rank(path),
-            Self::Prefix(own) => path.starts_with(own.as_str()).then_some(own.len()),
+            Self::Plain(plain) => plain.rank(path, ignore_case),
+            Self::Prefix(own) => behind(own, path, ignore_case).map(|_| own.len()),
             Self::Matches(regex) => regex.is_match(path).then_some(PATTERN),
         }
     }
@@ -71,10 +72,21 @@ impl RoutePath {
     }
 }
 
-/// How specifically a place fits; `None` if it does not.
+/// What stands in a path behind this beginning.
+fn behind<'p>(beginning: &str, path: &'p str, ignore_case: bool) -> Option<&'p str> {
+    if !ignore_case {
+        return path.strip_prefix(beginning);
+    }
+    let start = path.get(..beginning.len())?;
+    let fits = start.eq_ignore_ascii_case(beginning);
+    fits.then(|| path.get(beginning.len()..))?
+}
+
+/// How specifically a place fits; `None` if it does not. `priority` orders its wildcard hosts.
 pub(super) fn rank(
     listeners: &[Arc<str>],
     hosts: &[String],
+    priority: Option<u32>,
     listener: &str,
     host: &str,
     path: impl FnOnce() -> Option<usize>,
@@ -83,8 +95,20 @@ pub(super) fn rank(
         return None;
     }
     let (kind, length) = host_rank(hosts, host)?;
-    Some((kind, length, path()?))
+    let before = match (kind, priority) {
+        (WILDCARD, Some(priority)) => u32::MAX - priority,
+        _ => 0,
+    };
+    Some((kind, before, length, path()?))
 }
+
+/// Whether these hosts name this one.
+pub(super) fn names(hosts: &[String], host: &str) -> bool {
+    !hosts.is_empty() && host_rank(hosts, host).is_some()
+}
+
+/// A host that fits by `*` or `?`.
+const WILDCARD: u8 = 1;
 
 fn host_rank(hosts: &[String], host: &str) -> Option<(u8, usize)> {
     if hosts.is_empty() {
@@ -92,7 +116,7 @@ fn host_rank(hosts: &[String], host: &str) -> Option<(u8, usize)> {
     }
     let rank = |own: &String| {
         if own.contains(['*', '?']) {
-            glob(own.as_bytes(), host.as_bytes()).then_some((1, own.len()))
+            glob(own.as_bytes(), host.as_bytes()).then_some((WILDCARD, own.len()))
         } else {
             own.eq_ignore_ascii_case(host).then_some((2, own.len()))
         }

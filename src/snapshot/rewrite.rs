@@ -312,10 +312,12 @@ pub struct Redirect {
 /// Where a redirect leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A URL of somebody else.
+    /// A URL of somebody else, or a path of the same host.
     Url(String),
     /// The same host, where another listener is.
     Listener {
+        /// Its name.
+        name: Arc<str>,
         /// `http` or `https`.
         scheme: &'static str,
         /// Its port; 0 where the system chose it.
@@ -330,7 +332,7 @@ impl Redirect {
         let query = query.filter(|_| self.query);
         let (mut location, asks) = match &self.target {
             Target::Url(url) => (url.clone(), url.contains('?')),
-            Target::Listener { scheme, port } => {
+            Target::Listener { scheme, port, .. } => {
                 let default = if *scheme == "https" { 443 } else { 80 };
                 let port = match *port {
                     0 => String::new(),
@@ -356,6 +358,8 @@ pub struct Door {
     pub forwarded: Forwarded,
     /// Proxies whose `X-Forwarded-*` is believed.
     pub trusted: Vec<IpNet>,
+    /// Whether fields are dropped whose names hold other than letters, digits and hyphens.
+    pub drops_odd_names: bool,
     /// The listener's port.
     pub port: u16,
     /// The field that carries the caller's certificate.
@@ -474,6 +478,7 @@ mod tests {
             query,
         };
         let secure = |port| Target::Listener {
+            name: "secure".into(),
             scheme: "https",
             port,
         };

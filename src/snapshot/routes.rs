@@ -52,7 +52,7 @@ impl RuleCompiler<'_> {
             config::RoutePath::Plain(plain) => RoutePath::Plain(path(plain)),
             config::RoutePath::Prefix(prefix) => RoutePath::Prefix(prefix.clone()),
             config::RoutePath::Matches(text) => {
-                RoutePath::Matches(self.regex(text, false, written.path.span)?)
+                RoutePath::Matches(self.regex(text, written.ignore_case, written.path.span)?)
             }
         };
         let to = match (&written.endpoint, &written.redirect) {
@@ -72,6 +72,8 @@ impl RuleCompiler<'_> {
             path,
             hosts: hosts(written.hosts.as_ref()),
             listeners: listeners(written.listeners.as_ref()),
+            ignore_case: written.ignore_case,
+            priority: written.priority.as_ref().map(|priority| priority.value),
             to,
             rewrites: self.rewrites(&written.rewrites),
             admission: written.admission.as_ref().map(|one| admission(&one.value)),
@@ -86,10 +88,19 @@ impl RuleCompiler<'_> {
     fn redirect(&mut self, written: &Spanned<config::Redirect>) -> Option<Redirect> {
         let redirect = &written.value;
         let target = match (&redirect.to, &redirect.listener) {
-            (Some(url), None) => Target::Url(url.value.0.clone()),
+            (Some(url), None) => {
+                if let Some(path) = &redirect.path {
+                    let text = "`path` has no effect with `to`: the path never goes along";
+                    let told = Diagnostic::warning("no-effect", text, path.span);
+                    self.report
+                        .push(told.hint("remove it, or name a `listener`"));
+                }
+                Target::Url(url.value.0.clone())
+            }
             (None, Some(name)) => {
                 let listener = self.config.router.listeners.get(&name.value)?;
                 Target::Listener {
+                    name: name.value.as_str().into(),
                     scheme: if listener.tls.is_some() {
                         "https"
                     } else {
@@ -108,7 +119,7 @@ impl RuleCompiler<'_> {
         Some(Redirect {
             status: status.and_then(|status| StatusCode::from_u16(status).ok())?,
             target,
-            path: redirect.path,
+            path: redirect.path.as_ref().is_none_or(|path| path.value),
             query: redirect.query,
         })
     }
@@ -370,6 +381,7 @@ impl RuleCompiler<'_> {
                 config::Forwarded::Off => Forwarded::Off,
             },
             trusted: networks(&written.trusted_proxies),
+            drops_odd_names: written.drop_odd_header_names,
             port: written.bind.value.tcp().map_or(0, |bind| bind.port()),
             certificate_header,
             pages,

@@ -20,6 +20,8 @@ use super::names;
 use super::servers::{ServerFamilies, ServerMeter, ServerSample};
 use super::tls::TlsMeter;
 
+/// What a meter's name is the name of, which is the label's name: `service`, `route`.
+type Kind = &'static str;
 pub(super) type Labels = Vec<(&'static str, String)>;
 pub(super) type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
@@ -39,7 +41,7 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     families: Families,
     server_families: ServerFamilies,
-    services: Mutex<HashMap<String, Arc<ServiceMeter>>>,
+    services: Mutex<HashMap<(Kind, String), Arc<ServiceMeter>>>,
     endpoints: Mutex<HashMap<String, Arc<EndpointMeter>>>,
     servers: Mutex<HashMap<(String, String), Arc<ServerMeter>>>,
     /// Connections accepted and open.
@@ -102,9 +104,10 @@ impl Collector for Watched {
     }
 }
 
-/// The numbers of one service.
+/// The numbers of one service, or of one route.
 #[derive(Debug)]
 pub struct ServiceMeter {
+    kind: Kind,
     service: String,
     exchanges: Family<Labels, Counter>,
     faults: Family<Labels, Counter>,
@@ -222,10 +225,19 @@ impl Metrics {
 
     /// The meter of a service, the same one for the same name.
     pub fn service(&self, name: &str) -> Arc<ServiceMeter> {
+        self.place("service", name)
+    }
+
+    /// The meter of a route: of its own, also where a service has the same name.
+    pub fn route(&self, name: &str) -> Arc<ServiceMeter> {
+        self.place("route", name)
+    }
+
+    fn place(&self, kind: Kind, name: &str) -> Arc<ServiceMeter> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         let meter = services
-            .entry(name.to_owned())
-            .or_insert_with(|| Arc::new(ServiceMeter::new(name, &self.families)));
+            .entry((kind, name.to_owned()))
+            .or_insert_with(|| Arc::new(ServiceMeter::new(kind, name, &self.families)));
         Arc::clone(meter)
     }
 
@@ -407,16 +419,17 @@ impl Families {
 }
 
 impl ServiceMeter {
-    fn new(service: &str, families: &Families) -> Self {
-        let own = labels([("service", service)]);
+    fn new(kind: Kind, service: &str, families: &Families) -> Self {
+        let own = labels([(kind, service)]);
         let reply = |soap| {
             families.exchanges.get_or_create_owned(&labels([
-                ("service", service),
+                (kind, service),
                 ("soap", soap),
                 ("outcome", "reply"),
             ]))
         };
         Self {
+            kind,
             service: service.to_owned(),
             exchanges: families.exchanges.clone(),
             faults: families.faults.clone(),
@@ -445,7 +458,7 @@ impl ServiceMeter {
             _ => self
                 .exchanges
                 .get_or_create(&labels([
-                    ("service", &self.service),
+                    (self.kind, &self.service),
                     ("soap", soap),
                     ("outcome", outcome),
                 ]))
@@ -456,7 +469,7 @@ impl ServiceMeter {
     /// Counts a fault that the router made.
     pub fn fault(&self, reason: &'static str) {
         self.faults
-            .get_or_create(&labels([("service", &self.service), ("reason", reason)]))
+            .get_or_create(&labels([(self.kind, &self.service), ("reason", reason)]))
             .inc();
     }
 
@@ -476,7 +489,7 @@ impl ServiceMeter {
             ("other", "other")
         };
         let counter = self.entries.get_or_create_owned(&labels([
-            ("service", &self.service),
+            (self.kind, &self.service),
             ("entry", entry),
             ("endpoint", endpoint),
         ]));
@@ -494,7 +507,7 @@ impl ServiceMeter {
             counter.inc();
             return;
         }
-        let own = labels([("service", &self.service), ("mode", mode)]);
+        let own = labels([(self.kind, &self.service), ("mode", mode)]);
         let counter = self.modes.get_or_create_owned(&own);
         counter.inc();
         known.push((mode, counter));
@@ -503,14 +516,14 @@ impl ServiceMeter {
     /// Counts a message that outgrew the replay buffer, by what was done.
     pub fn overflow(&self, action: &'static str) {
         self.overflows
-            .get_or_create(&labels([("service", &self.service), ("action", action)]))
+            .get_or_create(&labels([(self.kind, &self.service), ("action", action)]))
             .inc();
     }
 
     /// Counts something accepted although it deviates.
     pub fn tolerated(&self, kind: &'static str) {
         self.tolerated
-            .get_or_create(&labels([("service", &self.service), ("kind", kind)]))
+            .get_or_create(&labels([(self.kind, &self.service), ("kind", kind)]))
             .inc();
     }
 }

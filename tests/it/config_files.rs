@@ -9,13 +9,15 @@ use soap_router::{config, diag, filter, snapshot};
 const EVERY_KEY: &str = r#"
 version: 1
 listeners:
-  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_auth: request, min_version: 1.3 }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s, http2: true, http2_streams: 10, proxy_protocol: { from: [10.0.0.0/8] }, trusted_proxies: ["2001:db8::/32", 192.0.2.1], forwarded: gateway, client_certificate_header: Client-Cert, error_pages: { 503: pages/503.html } }
+  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_auth: request, min_version: 1.3 }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s, http2: true, http2_streams: 10, proxy_protocol: { from: [10.0.0.0/8] }, trusted_proxies: ["2001:db8::/32", 192.0.2.1], drop_odd_header_names: true, forwarded: gateway, client_certificate_header: Client-Cert, error_pages: { 503: pages/503.html } }
   local: { bind: "unix:/run/router.sock", forwarded: off }
 services:
   orders:
     path: /orders/*
     hosts: [orders.example.com, "*.example.com"]
     listeners: public
+    ignore_case: true
+    priority: 20000
     table: orders
     pattern: request-reply
     route_on: body
@@ -41,9 +43,9 @@ services:
     hosts: inline.example.com
     table: [{ filter: { match_all: {} }, endpoint: a }]
 routes:
-  docs: { path: "/docs*", hosts: ["shop-?.example.*"], listeners: public, endpoint: a, rewrites: [], admission: { concurrency: 1 } }
-  old: { path: { matches: "^/v[0-9]+/" }, redirect: { to: "https://example.com/", status: 307, path: false, query: true } }
-  up: { path: /up, redirect: { listener: public } }
+  docs: { path: "/docs*", hosts: ["shop-?.example.*"], listeners: public, ignore_case: true, priority: 1, endpoint: a, rewrites: [], admission: { concurrency: 1 } }
+  old: { path: { matches: "^/v[0-9]+/" }, redirect: { to: /other, status: 307, query: true } }
+  up: { path: /up, redirect: { listener: public, path: false } }
 error_pages: { 404: pages/404.html }
 endpoints:
   a: { url: "http://a:81/x?y", soap: 1.1, addressing: 2004/08, timeout: 1s, connect_timeout: 1s, response_timeout: 1s, idle_timeout: 1s, max_idle: 0, idle_connection_timeout: 0s, on_signed: bridge_anyway, bridge: { to: "urn:x", default_action: "urn:y", roles: ["urn:r"], transparent_headers: true, keep_none_headers: true, trailers: drop, unqualified_headers: drop }, failover: { on: [connect, dns, tls, reset, timeout, not-soap, 404, fault: receiver] }, resend: never, socket: a.sock, host: caller, override_path: /x/ }

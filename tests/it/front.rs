@@ -111,7 +111,7 @@ fn redirects_keep_path_and_query_as_told() {
     let authority = Authority::new("ca");
     let pair = authority.server(&["localhost"]);
     let (_a, builder) = routed(
-        "  up: { path: /up/*, redirect: { listener: secure } }
+        "  up: { path: /up/*, listeners: public, redirect: { listener: secure } }
   bare: { path: /bare, redirect: { listener: secure, path: false, query: false, status: 301 } }
   out: { path: /out, redirect: { to: \"https://other.example.com/new?y=2\", status: 302 } }
   see: { path: /see, redirect: { to: \"https://other.example.com/\", query: false, status: 303 } }

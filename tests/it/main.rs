@@ -54,6 +54,8 @@ mod http2;
 mod limits;
 /// Multipart messages: found by their root part, passed on to the byte.
 mod multipart;
+/// Which service or route a request finds.
+mod places;
 /// Endpoints of several servers.
 mod pools;
 /// The session of the README.

@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     nothing_declared(router, report);
     sockets(router, report);
     services(router, report);
+    priorities(router, report);
     endpoints(router, report);
     signatures(router, report);
     for (name, listener) in router.listeners.iter() {
@@ -95,15 +96,19 @@ fn overlap(one: &Bind, other: &Bind) -> bool {
 struct Place<'c> {
     title: String,
     path: String,
+    ignore_case: bool,
+    priority: Option<&'c Spanned<u32>>,
     span: Span,
     hosts: &'c Option<OneOrMany<Spanned<HostPattern>>>,
     listeners: &'c Option<OneOrMany<Spanned<String>>>,
 }
 
-fn services(router: &Router, report: &mut Report) {
+fn places(router: &Router) -> impl Iterator<Item = Place<'_>> {
     let services = router.services.iter().map(|(name, service)| Place {
         title: format!("service `{}`", name.value),
         path: service.path.value.to_string(),
+        ignore_case: service.ignore_case,
+        priority: service.priority.as_ref(),
         span: service.path.span,
         hosts: &service.hosts,
         listeners: &service.listeners,
@@ -111,14 +116,24 @@ fn services(router: &Router, report: &mut Report) {
     let routes = router.routes.iter().map(|(name, route)| Place {
         title: format!("route `{}`", name.value),
         path: route.path.value.to_string(),
+        ignore_case: route.ignore_case,
+        priority: route.priority.as_ref(),
         span: route.path.span,
         hosts: &route.hosts,
         listeners: &route.listeners,
     });
+    services.chain(routes)
+}
+
+fn services(router: &Router, report: &mut Report) {
     let mut by_path: HashMap<String, Vec<Place<'_>>> = HashMap::new();
-    for place in services.chain(routes) {
-        let same_path = by_path.entry(place.path.clone()).or_default();
-        if let Some(other) = same_path.iter().find(|other| both_reached(&place, other)) {
+    for place in places(router) {
+        let same_path = by_path.entry(place.path.to_ascii_lowercase()).or_default();
+        let same = |other: &&Place<'_>| {
+            (place.path == other.path || place.ignore_case || other.ignore_case)
+                && both_reached(&place, other)
+        };
+        if let Some(other) = same_path.iter().find(same) {
             let text = format!(
                 "{} and {} have the same path `{}` on the same host and listener",
                 place.title, other.title, place.path
@@ -130,6 +145,42 @@ fn services(router: &Router, report: &mut Report) {
             );
         }
         same_path.push(place);
+    }
+}
+
+/// A host's priority says before which others it is looked at, so there is one; and only hosts that
+/// others may fit too need it.
+fn priorities(router: &Router, report: &mut Report) {
+    let mut known: HashMap<&HostPattern, (Option<u32>, String, Span)> = HashMap::new();
+    for place in places(router) {
+        let hosts = place.hosts.iter().flat_map(|hosts| &hosts.0);
+        let several: Vec<_> = hosts.filter(|host| host.value.is_pattern()).collect();
+        if let (Some(priority), true) = (place.priority, several.is_empty()) {
+            let text = format!(
+                "`priority` has no effect at {}: no two hosts without `*` and `?` fit at once",
+                place.title
+            );
+            let told = Diagnostic::warning("no-effect", text, priority.span);
+            report.push(told.hint("remove it; paths are ordered by how specific they are"));
+        }
+        let own = place.priority.map(|priority| priority.value);
+        for host in several {
+            let span = place.priority.map_or(host.span, |priority| priority.span);
+            let first = known
+                .entry(&host.value)
+                .or_insert_with(|| (own, place.title.clone(), span));
+            if first.0 != own {
+                let text = format!(
+                    "{} and {} give host `{}` different priorities",
+                    place.title, first.1, host.value
+                );
+                let told = Diagnostic::error("priority-differs", text, span);
+                report.push(
+                    told.other(first.2, "the other one")
+                        .hint("write the same `priority` at all services and routes of this host"),
+                );
+            }
+        }
     }
 }
 
