@@ -30,7 +30,8 @@ const BLOCK: usize = 8 << 10;
 pub enum Fed {
     /// Everything was read; more may come.
     More,
-    /// The sink asked to stop; this many of the bytes given were taken. The rest can be fed later.
+    /// The sink asked to stop; this many of the bytes given were taken. What is fed next must go
+    /// on there.
     Stopped(usize),
 }
 
@@ -94,6 +95,8 @@ pub struct Scanner {
     pub(super) base: u64,
     /// Bytes of the buffer that are checked; tokens may not end behind.
     pub(super) checked: usize,
+    /// Bytes that were checked ahead of where the sink stopped: what is fed next begins with them.
+    ahead: usize,
     /// First byte of the buffer that cannot be read, and why, if it is wrong rather than cut.
     pub(super) stop_at: usize,
     pub(super) wrong: Option<ErrorKind>,
@@ -135,6 +138,7 @@ impl Scanner {
             place: Place::Start,
             base: 0,
             checked: 0,
+            ahead: 0,
             stop_at: usize::MAX,
             wrong: None,
             error_at: Cell::new(0),
@@ -173,6 +177,7 @@ impl Scanner {
         self.skip = None;
         self.block = (self.told as usize + 64).clamp(BLOCK_FIRST, BLOCK);
         self.told = 0;
+        self.ahead = 0;
         self.carry.clear();
         self.carry_seen = 0;
         self.carry_quote = 0;
@@ -306,10 +311,10 @@ impl Scanner {
         buf: &[u8],
         sink: &mut S,
     ) -> Result<(usize, bool), Box<Error>> {
-        self.checked = 0;
+        self.checked = std::mem::take(&mut self.ahead).min(buf.len());
         self.stop_at = usize::MAX;
         self.wrong = None;
-        self.plain = true;
+        self.plain |= self.checked == 0;
         let mut at = 0;
         let stopped = loop {
             if at >= buf.len() {
@@ -356,6 +361,9 @@ impl Scanner {
                 }
             }
         };
+        if stopped && self.stop_at == usize::MAX {
+            self.ahead = self.checked.saturating_sub(at);
+        }
         self.base += at as u64;
         Ok((at, stopped))
     }
