@@ -23,11 +23,11 @@ pub(super) const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction")
 #[derive(Debug)]
 pub struct Arrival {
     /// Request line and headers.
-    pub head: Parts,
+    pub head: Box<Parts>,
     /// Its body, unread.
     pub body: Incoming,
     /// The connection it came on.
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
 }
 
 /// Where a connection comes from and which door it took.

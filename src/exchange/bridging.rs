@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
-use http::{Response, StatusCode};
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
@@ -289,14 +289,10 @@ impl There {
     ) -> Result<(Answer, Option<Outcome>), Failure> {
         let (head, body) = match answer {
             Answer::Stream(reply) => {
-                let Reply { response, first } = reply;
-                let (head, body) = response.into_parts();
+                let Reply { head, body, first } = reply;
                 (head, Source::Stream { first, body })
             }
-            Answer::Whole(response) => {
-                let (head, body) = response.into_parts();
-                (head, Source::Whole(body))
-            }
+            Answer::Whole(head, body) => (head, Source::Whole(body)),
             other => return Ok((other, None)),
         };
         let media = media_of(&head.headers);
@@ -326,9 +322,9 @@ impl There {
         let fields = bridge.reply_head(&outcome, media.stated_action().as_deref());
         dress_back(&mut head, &outcome, &fields, settings.sender_fault);
         let answer = match rest {
-            None => Answer::Whole(Response::from_parts(head, out.into())),
+            None => Answer::Whole(head, out.into()),
             Some(inner) => Answer::Changed {
-                head: Box::new(head),
+                head,
                 first: out.into(),
                 inner,
                 change: Box::new(Passing(bridge)),
@@ -350,19 +346,16 @@ impl There {
 enum Source {
     Whole(Bytes),
     Stream {
-        first: Option<http_body::Frame<Bytes>>,
+        first: Option<Box<http_body::Frame<Bytes>>>,
         body: Incoming,
     },
 }
 
 impl Source {
-    fn untouched(self, head: http::response::Parts) -> Answer {
+    fn untouched(self, head: Box<http::response::Parts>) -> Answer {
         match self {
-            Self::Whole(body) => Answer::Whole(Response::from_parts(head, body)),
-            Self::Stream { first, body } => Answer::Stream(Reply {
-                response: Response::from_parts(head, body),
-                first,
-            }),
+            Self::Whole(body) => Answer::Whole(head, body),
+            Self::Stream { first, body } => Answer::Stream(Reply { head, body, first }),
         }
     }
 
@@ -385,7 +378,7 @@ impl Source {
         };
         while bridge.outcome().is_none() {
             let frame = match first.take() {
-                Some(frame) => Some(frame),
+                Some(frame) => Some(*frame),
                 None => match timeout(idle, body.frame()).await {
                     Ok(Some(Ok(frame))) => Some(frame),
                     Ok(Some(Err(error))) => return Err(Failure::send(SendError::Reset(error))),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::{Instant, timeout_at};
 
 use super::bridging::{Back, Caller};
@@ -58,15 +58,11 @@ impl Answered {
 }
 
 /// An answer worth handing on.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "one an exchange, nearly always the large one: an allocation would cost more"
-)]
 pub(super) enum Answer {
     /// Still arriving.
     Stream(Reply),
     /// Read whole, to see what it is.
-    Whole(http::Response<Bytes>),
+    Whole(Box<http::response::Parts>, Bytes),
     /// Still arriving, and changed while it passes.
     Changed {
         head: Box<http::response::Parts>,
@@ -83,7 +79,7 @@ pub(super) enum Answer {
 struct Trip<'a> {
     worker: &'a Worker,
     active: &'a Active,
-    outbound: Outbound,
+    outbound: Box<Outbound>,
     cargo: &'a Cargo,
     values: &'a Values,
     service: &'a Service,
@@ -124,11 +120,11 @@ pub(super) async fn all(
     worker: &Worker,
     active: &Active,
     decision: &Decision,
-    outbound: Outbound,
+    outbound: Box<Outbound>,
     service: &Service,
     cargo: &Cargo,
     common: Common<'_>,
-) -> Vec<Delivered> {
+) -> SmallVec<[Delivered; 1]> {
     let Common {
         values,
         caller,
@@ -156,13 +152,13 @@ pub(super) async fn all(
     };
     let deliveries = decision.deliveries.as_slice();
     if let [only] = deliveries {
-        return vec![trip(outbound, 0).run(only).await];
+        return smallvec![trip(outbound, 0).run(only).await];
     }
     let mut trips = Vec::with_capacity(deliveries.len());
     for (lane, delivery) in deliveries.iter().enumerate() {
         trips.push(trip(outbound.clone(), lane).run(delivery));
     }
-    join_all(trips).await
+    join_all(trips).await.into()
 }
 
 impl Cargo {
@@ -589,8 +585,8 @@ impl Answer {
 
     fn status(&self) -> Option<u16> {
         match self {
-            Self::Stream(reply) => Some(reply.response.status().as_u16()),
-            Self::Whole(response) => Some(response.status().as_u16()),
+            Self::Stream(reply) => Some(reply.head.status.as_u16()),
+            Self::Whole(head, _) => Some(head.status.as_u16()),
             Self::Changed { head, .. } => Some(head.status.as_u16()),
             Self::Accepted => None,
         }
@@ -599,20 +595,20 @@ impl Answer {
     /// Puts it down to the server, and binds the caller to it.
     fn credit(&mut self, turn: &Turn) {
         match self {
-            Self::Whole(response)
+            Self::Whole(head, _)
                 if turn.minds_receiver_faults()
-                    && response.extensions().get::<ReceiverFault>().is_some() =>
+                    && head.extensions.get::<ReceiverFault>().is_some() =>
             {
                 let why = "it answered with a fault that blames the receiver";
-                turn.failed("receiver-fault", why, Some(response.status().as_u16()));
+                turn.failed("receiver-fault", why, Some(head.status.as_u16()));
             }
             // Whether the rest of it comes is told when the exchange is closed.
             Self::Stream(_) | Self::Changed { .. } => {}
             _ => turn.succeeded(),
         }
         match self {
-            Self::Stream(reply) => turn.bind(reply.response.headers_mut()),
-            Self::Whole(response) => turn.bind(response.headers_mut()),
+            Self::Stream(reply) => turn.bind(&mut reply.head.headers),
+            Self::Whole(head, _) => turn.bind(&mut head.headers),
             Self::Changed { head, .. } => turn.bind(&mut head.headers),
             Self::Accepted => {}
         }

@@ -157,7 +157,7 @@ pub fn explain(
     if let Some(coding) = arrival::coding(&head.headers) {
         return explanation.fault(&Error::SenderCoding(coding));
     }
-    let begun = Probe::start(
+    let mut probe = Probe::new(
         &service.filters,
         filter::Arrival {
             headers: &head.headers,
@@ -174,10 +174,9 @@ pub fn explain(
                 .unwrap_or_default(),
         },
     );
-    let mut probe = match begun {
-        Ok(probe) => probe,
-        Err(error) => return explanation.fault(&error.into()),
-    };
+    if let Err(error) = probe.begin() {
+        return explanation.fault(&error.into());
+    }
     let mut root = match media.kind {
         MediaKind::Multipart => match RootPart::new(&media) {
             Ok(root) => Some(root.keep_whole()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
@@ -203,9 +203,9 @@ pub(super) async fn judge(
     one_way: bool,
     bounds: Bounds,
 ) -> Verdict {
-    let status = reply.response.status();
-    let headers = reply.response.headers();
-    if is_empty(&reply.response) && status.is_success() {
+    let status = reply.head.status;
+    let headers = &reply.head.headers;
+    if is_empty(&reply) && status.is_success() {
         reply.let_go();
         return Ok(Answer::Accepted);
     }
@@ -240,7 +240,7 @@ pub(super) async fn judge(
 
 /// Reads an answer that may be a fault, to know.
 async fn look_inside(reply: Reply, failover: &Triggers, bounds: Bounds) -> Verdict {
-    let (head, body) = reply.response.into_parts();
+    let Reply { mut head, body, .. } = reply;
     let (status, headers) = (head.status, &head.headers);
     let fail = |name: String, why: &str| {
         Err(Failure::reply(
@@ -262,16 +262,15 @@ async fn look_inside(reply: Reply, failover: &Triggers, bounds: Bounds) -> Verdi
             "a Receiver fault, which is listed in `failover`",
         ),
         Some(class) => {
-            let mut response = Response::from_parts(head, bytes);
             if class == FaultClass::Receiver {
-                response.extensions_mut().insert(ReceiverFault);
+                head.extensions.insert(ReceiverFault);
             }
-            Ok(Answer::Whole(response))
+            Ok(Answer::Whole(head, bytes))
         }
         None if failover.statuses.contains(&status.as_u16()) => {
             fail(format!("status-{}", status.as_u16()), "no SOAP fault in it")
         }
-        None => Ok(Answer::Whole(Response::from_parts(head, bytes))),
+        None => Ok(Answer::Whole(head, bytes)),
     }
 }
 
@@ -288,10 +287,11 @@ async fn read_whole(mut body: Incoming, bounds: Bounds) -> Option<Bytes> {
     Some(bytes.freeze())
 }
 
-fn is_empty(response: &Response<Incoming>) -> bool {
-    response.body().is_end_stream()
-        || response
-            .headers()
+fn is_empty(reply: &Reply) -> bool {
+    reply.body.is_end_stream()
+        || reply
+            .head
+            .headers
             .get(CONTENT_LENGTH)
             .is_some_and(|length| length == "0")
 }

@@ -36,21 +36,21 @@ pub(super) struct Outbound {
 impl Outbound {
     /// Takes a caller's head and makes it ours: hop-by-hop fields go, and the endpoint is told
     /// who asked.
-    pub(super) fn new(head: Parts, origin: &Origin, id: ExchangeId) -> Self {
+    pub(super) fn new(head: Box<Parts>, origin: &Origin, id: ExchangeId) -> Box<Self> {
         let Parts {
             method,
             uri,
             mut headers,
             extensions,
             ..
-        } = head;
+        } = *head;
         strip_hop_by_hop(&mut headers);
         let host = match uri.authority() {
             Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
             None => headers.get(HOST).cloned(),
         };
         forwarded::tell(&mut headers, origin, host.as_ref(), &uri, id);
-        Self {
+        Box::new(Self {
             method,
             headers,
             extensions,
@@ -61,7 +61,7 @@ impl Outbound {
             path: None,
             query: None,
             host_is_set: false,
-        }
+        })
     }
 
     /// The caller's fields, for who looks a cookie up; gone once the last request was made.

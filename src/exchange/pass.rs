@@ -179,7 +179,7 @@ struct Trip<'a> {
     id: EndpointId,
     endpoint: &'a Endpoint,
     group: &'a Arc<Group>,
-    outbound: Outbound,
+    outbound: Box<Outbound>,
     values: Values,
     /// How long the answer of the last attempt may take.
     patience: Patience,
@@ -237,7 +237,7 @@ impl Trip<'_> {
             .await
         {
             Ok(mut answer) => {
-                turn.bind(answer.response.headers_mut());
+                turn.bind(&mut answer.head.headers);
                 if let Some(meter) = self.active.endpoint_meter(self.id) {
                     meter.attempt("ok");
                 }

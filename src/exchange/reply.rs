@@ -34,15 +34,14 @@ pub(super) fn answer(
 ) -> Response<Body> {
     match answer {
         Answer::Stream(reply) => relay(reply, patience, cargo, record),
-        Answer::Whole(response) => {
-            let (mut head, body) = response.into_parts();
+        Answer::Whole(mut head, body) => {
             strip_hop_by_hop(&mut head.headers);
             head.headers.remove(CONTENT_LENGTH);
             record.status = head.status.as_u16();
             record.outcome = Outcome::of_reply(head.status);
             rewrite(&mut record, &mut head);
             settle(record, cargo, body.len() as u64);
-            Response::from_parts(head, Body::Full(body))
+            Response::from_parts(*head, Body::Full(body))
         }
         Answer::Changed {
             mut head,
@@ -79,26 +78,27 @@ fn relay(
     cargo: Option<Cargo>,
     mut record: Record,
 ) -> Response<Body> {
-    let Reply { response, first } = reply;
-    record.status = response.status().as_u16();
+    let Reply {
+        mut head,
+        body,
+        first,
+    } = reply;
+    record.status = head.status.as_u16();
     if record.outcome != Outcome::Passed {
-        record.outcome = Outcome::of_reply(response.status());
+        record.outcome = Outcome::of_reply(head.status);
     }
-    let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
     rewrite(&mut record, &mut head);
     let body = match (body, &first) {
         (Incoming::Whole(bytes), None) => {
             settle(record, cargo, bytes.len() as u64);
-            return Response::from_parts(head, Body::Full(bytes));
+            return Response::from_parts(*head, Body::Full(bytes));
         }
         (body, _) => body,
     };
     let on_end = Box::new(CloseAtEnd::new(record, cargo));
-    Response::from_parts(
-        head,
-        Body::Relay(Box::new(Relay::new(first, body, patience, on_end))),
-    )
+    let relay = Relay::new(first.map(|first| *first), body, patience, on_end);
+    Response::from_parts(*head, Body::Relay(Box::new(relay)))
 }
 
 /// What rewrites make of an endpoint's answer.

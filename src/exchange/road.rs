@@ -105,7 +105,7 @@ async fn serve(
 struct Routed {
     decision: Decision,
     /// Looks at what is still to come (`verify: full`).
-    verify: Option<Verifier>,
+    verify: Option<Box<Verifier>>,
     /// What says which server it goes to.
     values: Values,
 }
@@ -119,7 +119,7 @@ struct Journey<'a> {
     dialect: Dialect,
     record: Record,
     /// For endpoints that speak versions of their own.
-    caller: Option<Caller>,
+    caller: Option<Box<Caller>>,
 }
 
 impl Journey<'_> {
@@ -174,7 +174,7 @@ impl Journey<'_> {
         };
         let service = self.service;
         let url = arrival::request_url(head, origin);
-        let mut probe = Probe::start(
+        let mut probe = Probe::new(
             &service.filters,
             filter::Arrival {
                 headers: &head.headers,
@@ -188,7 +188,8 @@ impl Journey<'_> {
                 draw: self.worker.draw(),
                 now: self.worker.now(),
             },
-        )?;
+        );
+        probe.begin()?;
         let read = parcel.until_decided(&mut probe, root.as_mut()).await;
         self.note_facts(&probe);
         self.record.decided_after = Some(match &root {
@@ -213,7 +214,7 @@ impl Journey<'_> {
             let unique = u128::from(self.worker.draw()) << 64 | u128::from(self.worker.draw_more());
             let headers = &head.headers;
             let caller = Caller::new(headers, probe.facts(), head_known, &media, one_way, unique);
-            self.caller = Some(caller);
+            self.caller = Some(Box::new(caller));
         }
         if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {
             let held = parcel.until_held().await;
@@ -253,7 +254,7 @@ impl Journey<'_> {
         if !service.verify_full {
             return Ok(routed(None));
         }
-        let mut verify = Verifier::new(service.limits.xml, &media, parcel.held());
+        let mut verify = Box::new(Verifier::new(service.limits.xml, &media, parcel.held()));
         if parcel.is_complete() {
             verify.finish()?;
             return Ok(routed(None));
@@ -262,7 +263,7 @@ impl Journey<'_> {
     }
 
     /// The request's head, rewritten where that is asked for.
-    fn outbound(&mut self, head: Parts, origin: &Origin) -> Outbound {
+    fn outbound(&mut self, head: Box<Parts>, origin: &Origin) -> Box<Outbound> {
         let service = self.service;
         let rewriter = Rewriter::begin(&service.rewrites, &head, origin, &self.record);
         let mut outbound = Outbound::new(head, origin, self.record.id);
@@ -279,7 +280,7 @@ impl Journey<'_> {
         mut self,
         routed: Routed,
         parcel: Parcel,
-        outbound: Outbound,
+        outbound: Box<Outbound>,
         time: Option<(Instant, Duration)>,
     ) -> Response<Body> {
         let Routed {
@@ -303,7 +304,7 @@ impl Journey<'_> {
                 &cargo,
                 deliver::Common {
                     values: &values,
-                    caller: self.caller.as_ref(),
+                    caller: self.caller.as_deref(),
                     time,
                 },
             ));
@@ -397,7 +398,7 @@ impl Journey<'_> {
     }
 
     /// The message made ready for sending: whole, or with a lane for each delivery.
-    fn load(&self, decision: &Decision, verify: Option<Verifier>, parcel: Parcel) -> Cargo {
+    fn load(&self, decision: &Decision, verify: Option<Box<Verifier>>, parcel: Parcel) -> Cargo {
         if let (true, None) = (parcel.is_small(), &verify) {
             return Cargo::Whole(parcel.into_whole());
         }
@@ -415,7 +416,7 @@ impl Journey<'_> {
         };
         let replay = parcel.into_replay(&lanes, on_overflow, self.worker.budget.clone());
         if let Some(verify) = verify {
-            replay.inspect(Box::new(verify));
+            replay.inspect(verify);
         }
         Cargo::of(replay)
     }

@@ -83,24 +83,14 @@ pub struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Begins a message.
-    ///
-    /// # Errors
-    /// When its charset is none that can be read.
-    pub fn start(set: &Arc<Set>, arrival: Arrival<'a>) -> Result<Self, ReadError> {
-        let mut run = set.take_run();
-        let externals = externals(&arrival);
-        run.begin(
-            &set.xpath,
-            &externals.values(),
-            &arrival.limits,
-            arrival.charset,
-        )?;
+    /// A message of which nothing was read; [`Probe::begin`] is next.
+    #[must_use]
+    pub fn new(set: &Arc<Set>, arrival: Arrival<'a>) -> Self {
         let mut probe = Self {
             set: Arc::clone(set),
             arrival,
             head: Head::new(arrival.action),
-            run: Some(run),
+            run: Some(set.take_run()),
             level: 0,
             to: None,
             to_known: false,
@@ -113,7 +103,15 @@ impl<'a> Probe<'a> {
         };
         // Nothing is sent on before its version is known, so the Envelope is always awaited.
         probe.note_level();
-        Ok(probe)
+        probe
+    }
+
+    /// Begins the message.
+    ///
+    /// # Errors
+    /// When its charset is none that can be read.
+    pub fn begin(&mut self) -> Result<(), ReadError> {
+        self.begin_in(self.arrival.charset)
     }
 
     /// The message's charset is known only now: before its first byte, but after the start.
@@ -121,6 +119,10 @@ impl<'a> Probe<'a> {
     /// # Errors
     /// When it is none that can be read.
     pub fn declare_charset(&mut self, charset: &str) -> Result<(), ReadError> {
+        self.begin_in(Some(charset))
+    }
+
+    fn begin_in(&mut self, charset: Option<&str>) -> Result<(), ReadError> {
         let Some(run) = &mut self.run else {
             return Ok(());
         };
@@ -129,7 +131,7 @@ impl<'a> Probe<'a> {
             &self.set.xpath,
             &externals.values(),
             &self.arrival.limits,
-            Some(charset),
+            charset,
         )?)
     }
 

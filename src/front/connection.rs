@@ -49,6 +49,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
     };
     let counted = worker.connected();
     let mut connection = CallerConnection::new(stream, limits, waits, open);
+    let origin = Arc::new(origin);
     let mut all = Box::pin(serve_all(&mut connection, &origin, &worker, &stop));
     let ended = poll_fn(|cx| {
         let _held = clock::hold();
@@ -65,7 +66,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
 
 async fn serve_all(
     connection: &mut CallerConnection,
-    origin: &Origin,
+    origin: &Arc<Origin>,
     worker: &Worker,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -95,7 +96,7 @@ async fn serve_all(
         let arrival = Arrival {
             head: head.parts,
             body: body.into(),
-            origin: origin.clone(),
+            origin: Arc::clone(origin),
         };
         let mut exchange = pin!(handle(worker, arrival));
         let answer = poll_fn(|cx| match exchange.as_mut().poll(cx) {

@@ -54,14 +54,15 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
     let traffic = Arc::new(Traffic::new());
     let service = {
         let (listener, traffic) = (Arc::clone(&listener), Arc::clone(&traffic));
+        let origin = Arc::new(origin);
         service_fn(move |request: Request<hyper::body::Incoming>| {
             let (head, body) = request.into_parts();
             let refused = refuse(&head, listener.header_block_max, listener.header_count_max);
             let begun = Begun::new(&traffic);
             let arrival = Arrival {
-                head: as_http1(head),
+                head: Box::new(as_http1(head)),
                 body: body.into(),
-                origin: origin.clone(),
+                origin: Arc::clone(&origin),
             };
             let worker = Arc::clone(&worker);
             async move {

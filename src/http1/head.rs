@@ -28,8 +28,8 @@ pub struct Limits {
 /// A request's head.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// Line and fields.
-    pub parts: request::Parts,
+    /// Line and fields; they go from hand to hand.
+    pub parts: Box<request::Parts>,
     /// How its body is framed.
     pub framing: Framing,
     /// Whether the caller will send another one on the connection.
@@ -41,8 +41,8 @@ pub struct RequestHead {
 /// An answer's head.
 #[derive(Debug)]
 pub struct ResponseHead {
-    /// Line and fields.
-    pub parts: response::Parts,
+    /// Line and fields; they go from hand to hand.
+    pub parts: Box<response::Parts>,
     /// How its body is framed.
     pub framing: Framing,
     /// Whether the endpoint will take another request on the connection.
@@ -78,7 +78,7 @@ pub fn read_request(
     else {
         return Err(Malformed::Part);
     };
-    let (mut parts, ()) = http::Request::new(()).into_parts();
+    let mut parts = Box::new(http::Request::new(()).into_parts().0);
     parts.method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Part)?;
     parts.uri =
         Uri::from_maybe_shared(head.slice_ref(target.as_bytes())).map_err(|_| Malformed::Part)?;
@@ -148,7 +148,7 @@ pub fn read_response(
     let (Some(code), Some(minor)) = (parsed.code, parsed.version) else {
         return Err(Malformed::Part);
     };
-    let (mut parts, ()) = http::Response::new(()).into_parts();
+    let mut parts = Box::new(http::Response::new(()).into_parts().0);
     parts.status = StatusCode::from_u16(code).map_err(|_| Malformed::Part)?;
     parts.version = version(minor);
     let (headers, unusual) = fields(&head, parsed.headers)?;

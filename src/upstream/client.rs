@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -41,10 +41,12 @@ pub struct Client {
 /// A response head, its body still to come.
 #[derive(Debug)]
 pub struct Reply {
-    /// Head and body. With the body's end its connection is kept for the next request.
-    pub response: Response<Incoming>,
+    /// Its head.
+    pub head: Box<response::Parts>,
+    /// Its body. With the body's end its connection is kept for the next request.
+    pub body: Incoming,
     /// What was read of the body already ([`Reply::begun`]).
-    pub first: Option<Frame<Bytes>>,
+    pub first: Option<Box<Frame<Bytes>>>,
 }
 
 impl Reply {
@@ -54,13 +56,11 @@ impl Reply {
     /// # Errors
     /// [`SendError`] when the connection broke, or nothing came within `wait`.
     pub async fn begun(mut self, wait: Duration) -> Result<Self, SendError> {
-        if self.response.body().is_end_stream()
-            || matches!(self.response.body(), Incoming::Whole(_))
-        {
+        if self.body.is_end_stream() || matches!(self.body, Incoming::Whole(_)) {
             return Ok(self);
         }
-        match timeout(wait, self.response.body_mut().frame()).await {
-            Ok(Some(Ok(frame))) => self.first = Some(frame),
+        match timeout(wait, self.body.frame()).await {
+            Ok(Some(Ok(frame))) => self.first = Some(Box::new(frame)),
             Ok(Some(Err(error))) => return Err(SendError::Reset(error)),
             Ok(None) => {}
             Err(_elapsed) => {
@@ -73,7 +73,7 @@ impl Reply {
 
     /// Nobody wants the answer. What is left of the request still arrives.
     pub fn let_go(self) {
-        if let Incoming::Endpoint(answer) = self.response.into_body() {
+        if let Incoming::Endpoint(answer) = self.body {
             answer.let_go();
         }
     }
@@ -242,7 +242,8 @@ impl<'a> Attempt<'a> {
         let keep_idle = keep_idle(&head.parts.headers);
         let body = self.sending.answer(&head, keep_idle);
         Reply {
-            response: Response::from_parts(head.parts, body.into()),
+            head: head.parts,
+            body: body.into(),
             first: None,
         }
     }

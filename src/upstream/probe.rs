@@ -119,10 +119,10 @@ impl Probe {
             .once(&endpoint, address, self.request())
             .await
             .map_err(|error| error.to_string())?;
-        let status = reply.response.status();
+        let status = reply.head.status;
         self.expect.check_status(status)?;
         if self.expect.looks_inside() {
-            let body = beginning(reply.response.into_body()).await?;
+            let body = beginning(reply.body).await?;
             self.expect.check_body(&body)?;
         }
         Ok(format!("the probe was answered with {}", status.as_u16()))
