@@ -107,7 +107,7 @@ fn config(admin: &Admin) -> Answer {
     let name_of = |id| {
         snapshot
             .endpoint(id)
-            .map_or("?", |endpoint| endpoint.spec.name.as_str())
+            .map_or("?", |endpoint| &*endpoint.spec.name)
     };
     let services: Vec<_> = snapshot
         .services
@@ -120,7 +120,7 @@ fn config(admin: &Admin) -> Answer {
                 .map(|entry| {
                     let backups: Vec<_> = entry.backups.iter().map(|id| name_of(*id)).collect();
                     json!({
-                        "filter": entry.name,
+                        "filter": &*entry.name,
                         "priority": entry.priority,
                         "endpoint": name_of(entry.endpoint),
                         "backups": backups,
@@ -133,7 +133,7 @@ fn config(admin: &Admin) -> Answer {
     let endpoints: Vec<_> = snapshot
         .endpoints
         .iter()
-        .map(|endpoint| json!({ "name": endpoint.spec.name, "url": endpoint.spec.url }))
+        .map(|endpoint| json!({ "name": &*endpoint.spec.name, "url": endpoint.spec.url }))
         .collect();
     let listeners: Vec<_> = admin
         .reloader

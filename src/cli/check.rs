@@ -130,7 +130,7 @@ fn service_json(snapshot: &Snapshot, service: &Service) -> Value {
         .zip(&service.table.entries)
         .map(|(number, entry)| {
             json!({
-                "filter": entry.name,
+                "filter": &*entry.name,
                 "priority": entry.priority,
                 "strategy": service.filters.strategy(EntryId(number)),
             })

@@ -174,7 +174,7 @@ async fn start_stubs(snapshot: &mut Snapshot, any_port: bool) -> anyhow::Result<
         let server = upstream::Server::at(endpoint.spec.host.clone(), endpoint.spec.port);
         endpoint.spec.servers.all = vec![server];
         let behaviour = Behaviour {
-            name: endpoint.spec.name.clone(),
+            name: endpoint.spec.name.to_string(),
             soap: None,
             delay: Duration::ZERO,
             failure: None,

@@ -55,9 +55,9 @@ pub struct Origin {
 #[derive(Debug, Clone)]
 pub struct HeadFacts {
     /// The media type, or why it is none of SOAP's.
-    pub media: Result<MediaType, MediaError>,
+    pub media: Result<Arc<MediaType>, MediaError>,
     /// The action of `SOAPAction` or of the `action` parameter.
-    pub action: Option<String>,
+    pub action: Option<Arc<str>>,
     /// What is not quite as it should be.
     pub slips: SmallVec<[Slip; 2]>,
 }
@@ -205,9 +205,23 @@ impl HeadFacts {
     ///
     /// # Errors
     /// When two headers contradict each other, so that nobody could say what was meant.
-    pub(super) fn read(headers: &HeaderMap) -> Result<Self, Error> {
-        let media = media_type(headers);
-        let parameter = media.as_ref().ok().and_then(MediaType::stated_action);
+    pub(super) fn read(headers: &HeaderMap) -> Result<Arc<Self>, Error> {
+        let said = [CONTENT_TYPE, SOAP_ACTION].map(|name| only(headers, &name));
+        if let [Ok(media), Ok(action)] = said
+            && let Some(known) = remembered([media, action])
+        {
+            return Ok(known);
+        }
+        let read = Arc::new(Self::read_anew(headers)?);
+        if let [Ok(media), Ok(action)] = said {
+            remember([media, action], &read);
+        }
+        Ok(read)
+    }
+
+    fn read_anew(headers: &HeaderMap) -> Result<Self, Error> {
+        let media = media_type(headers).map(Arc::new);
+        let parameter = media.as_ref().ok().and_then(|media| media.stated_action());
         let header = header_action(headers)?;
         let soap12 = media
             .as_ref()
@@ -222,10 +236,51 @@ impl HeadFacts {
         let slips = slips(headers);
         Ok(Self {
             media,
-            action,
+            action: action.map(Arc::from),
             slips,
         })
     }
+}
+
+/// The value of a field that stands there at most once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    values.next().map_or(Ok(first), |_| Err(()))
+}
+
+/// `Content-Type` and `SOAPAction`, and what they say.
+type Remembered = ([Option<HeaderValue>; 2], Arc<HeadFacts>);
+
+thread_local! {
+    /// Callers send the same heads again and again: those of the last messages, latest first.
+    static LAST_HEADS: RefCell<Vec<Remembered>> = const { RefCell::new(Vec::new()) };
+}
+
+fn remembered(said: [Option<&HeaderValue>; 2]) -> Option<Arc<HeadFacts>> {
+    LAST_HEADS.with_borrow_mut(|known| {
+        let at = known
+            .iter()
+            .position(|(own, _)| own.each_ref().map(Option::as_ref) == said)?;
+        if at > 0 {
+            known.swap(at, at - 1);
+        }
+        let (_, facts) = known.get(at.saturating_sub(1))?;
+        Some(Arc::clone(facts))
+    })
+}
+
+fn remember(said: [Option<&HeaderValue>; 2], facts: &Arc<HeadFacts>) {
+    let length = |value: Option<&HeaderValue>| value.map_or(0, HeaderValue::len);
+    if said.map(length).into_iter().sum::<usize>() > REMEMBERED_HEAD_BYTES_MAX {
+        return;
+    }
+    // Copies of their own: the values are pieces of a whole head.
+    let own = said.map(|value| HeaderValue::from_bytes(value?.as_bytes()).ok());
+    LAST_HEADS.with_borrow_mut(|known| {
+        known.truncate(REMEMBERED_HEADS_MAX - 1);
+        known.push((own, Arc::clone(facts)));
+    });
 }
 
 fn slips(headers: &HeaderMap) -> SmallVec<[Slip; 2]> {
@@ -298,6 +353,10 @@ thread_local! {
         const { RefCell::new(Vec::new()) };
 }
 
+/// Heads remembered: operations of the services in front of which a worker stands.
+const REMEMBERED_HEADS_MAX: usize = 16;
+/// Longest `Content-Type` and `SOAPAction` remembered.
+const REMEMBERED_HEAD_BYTES_MAX: usize = 512;
 /// Types remembered: those of requests and answers, in a few spellings.
 const REMEMBERED_MAX: usize = 4;
 /// Longest type remembered; those of multipart messages are made up for each.

@@ -1,5 +1,6 @@
 //! Step 3: get the message to an endpoint, and to the next one when that fails.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -384,10 +385,10 @@ impl Trip<'_> {
         verdict: Result<&Answer, &Failure>,
         took: Duration,
     ) {
-        let (outcome, why, status) = match verdict {
-            Ok(answer) => ("ok".to_owned(), None, answer.status()),
+        let (outcome, why, status): (Cow<'_, str>, _, _) = match verdict {
+            Ok(answer) => ("ok".into(), None, answer.status()),
             Err(failure) => (
-                failure.name.clone(),
+                failure.name.clone().into(),
                 Some(failure.why.clone()),
                 failure.status,
             ),
@@ -401,7 +402,7 @@ impl Trip<'_> {
         let several = to.group.may_be_several();
         let server = turn.filter(|_| several);
         self.attempts.push(Attempt {
-            endpoint: to.endpoint.spec.name.as_str().into(),
+            endpoint: Arc::clone(&to.endpoint.spec.name),
             server: server.map(|turn| turn.member().address()),
             outcome,
             why,

@@ -150,7 +150,7 @@ pub fn explain(
         Ok(facts) => facts,
         Err(error) => return explanation.fault(&error),
     };
-    let media = match facts.media {
+    let media = match facts.media.clone() {
         Ok(media) => media,
         Err(error) => return explanation.fault(&error.into()),
     };
@@ -311,7 +311,7 @@ impl Explanation {
 fn named(service: &Service, considered: Considered) -> Option<ConsideredFilter> {
     let entry = service.table.entry(considered.entry)?;
     Some(ConsideredFilter {
-        filter: entry.name.clone(),
+        filter: entry.name.to_string(),
         priority: entry.priority,
         matched: considered.matched,
         why: considered.why,
@@ -323,7 +323,7 @@ fn sends(snapshot: &Snapshot, service: &Service, decision: &Decision) -> Vec<Sen
     let name = |id| {
         snapshot
             .endpoint(id)
-            .map_or_else(String::new, |e| e.spec.name.clone())
+            .map_or_else(String::new, |e| e.spec.name.to_string())
     };
     decision
         .deliveries
@@ -332,7 +332,7 @@ fn sends(snapshot: &Snapshot, service: &Service, decision: &Decision) -> Vec<Sen
             let entry = service.table.entry(delivery.entry)?;
             Some(Send {
                 endpoint: name(delivery.endpoint),
-                filter: entry.name.clone(),
+                filter: entry.name.to_string(),
                 priority: entry.priority,
                 backups: delivery.backups.iter().map(|id| name(*id)).collect(),
                 bridge: None,

@@ -104,7 +104,7 @@ pub(super) async fn pass(
     let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let values = Values::of_head(active, id, &arrival.head.headers);
-    record.endpoints.push(endpoint.spec.name.as_str().into());
+    record.endpoints.push(Arc::clone(&endpoint.spec.name));
     let rewriter = Rewriter::begin(to.rewrites, &arrival.head, &arrival.origin, &record);
     let upgrades = !has_body && upgrade::is_asked_for(&arrival.head);
     let mut outbound = Outbound::new(arrival.head, &arrival.origin, record.id);
@@ -264,9 +264,9 @@ impl Trip<'_> {
         let several = self.group.may_be_several();
         Failed {
             attempt: Attempt {
-                endpoint: self.endpoint.spec.name.as_str().into(),
+                endpoint: Arc::clone(&self.endpoint.spec.name),
                 server: turn.filter(|_| several).map(|t| t.member().address()),
-                outcome: failure.name.clone(),
+                outcome: failure.name.clone().into(),
                 why: Some(failure.why.clone()),
                 status: None,
                 took: start.elapsed(),

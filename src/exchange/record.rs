@@ -3,6 +3,7 @@
 //! Filled in along the road, closed exactly once: at the last byte of the answer, or when the
 //! caller goes away before it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::arrival::Origin;
@@ -50,7 +52,7 @@ pub(super) struct Attempt {
     pub(super) endpoint: Arc<str>,
     /// The server, where the endpoint has several.
     pub(super) server: Option<SocketAddr>,
-    pub(super) outcome: String,
+    pub(super) outcome: Cow<'static, str>,
     pub(super) why: Option<String>,
     pub(super) status: Option<u16>,
     pub(super) took: Duration,
@@ -77,8 +79,8 @@ pub(super) struct Story {
     pub(super) message_id: Option<String>,
     /// `wsa:To`, where rewrites may ask for it.
     pub(super) to: Option<String>,
-    pub(super) entries: Vec<String>,
-    pub(super) endpoints: Vec<Arc<str>>,
+    pub(super) entries: SmallVec<[Arc<str>; 1]>,
+    pub(super) endpoints: SmallVec<[Arc<str>; 1]>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) decided_after: Option<u64>,
     pub(super) request_bytes: u64,
@@ -138,8 +140,8 @@ impl Record {
             operation: None,
             message_id: None,
             to: None,
-            entries: Vec::new(),
-            endpoints: Vec::new(),
+            entries: SmallVec::new(),
+            endpoints: SmallVec::new(),
             attempts: Vec::new(),
             decided_after: None,
             request_bytes: 0,
@@ -236,8 +238,8 @@ impl Record {
             .field("message_id", self.message_id.as_deref());
         match self.entries.as_slice() {
             [] => {}
-            [only] => _ = line.field("entry", only.as_str()),
-            several => _ = line.field("entry", several),
+            [only] => _ = line.field("entry", &**only),
+            several => _ = line.field("entry", several.iter().map(|e| &**e).collect::<Vec<_>>()),
         }
         match self.endpoints.as_slice() {
             [] => {}

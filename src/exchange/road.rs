@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::Response;
 use http::request::Parts;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::{Instant, timeout_at};
 
 use super::admit;
@@ -163,7 +163,7 @@ impl Journey<'_> {
         parcel: &mut Parcel,
     ) -> Result<Routed, Error> {
         let facts = HeadFacts::read(&head.headers)?;
-        let media = facts.media?;
+        let media = facts.media.clone()?;
         self.tolerate(&facts.slips)?;
         if let Some(coding) = arrival::coding(&head.headers) {
             return Err(Error::SenderCoding(coding));
@@ -322,7 +322,11 @@ impl Journey<'_> {
             result,
         } in delivered
         {
-            self.record.attempts.extend(attempts);
+            if self.record.attempts.is_empty() {
+                self.record.attempts = attempts;
+            } else {
+                self.record.attempts.extend(attempts);
+            }
             self.record.committed |= committed;
             match result {
                 Ok(answer) if chosen.is_none() => chosen = Some(answer),
@@ -347,7 +351,7 @@ impl Journey<'_> {
             return reply::accepted(Some(cargo), self.record);
         }
         if let Some(endpoint) = self.active.snapshot.endpoint(endpoint) {
-            self.record.endpoints = vec![endpoint.spec.name.as_str().into()];
+            self.record.endpoints = smallvec![Arc::clone(&endpoint.spec.name)];
         }
         self.record.turn = Some(turn);
         reply::answer(answer, patience, Some(cargo), self.record)
@@ -457,9 +461,7 @@ impl Journey<'_> {
                 meter.entry(&entry.name, &endpoint.spec.name);
             }
             self.record.entries.push(entry.name.clone());
-            self.record
-                .endpoints
-                .push(endpoint.spec.name.as_str().into());
+            self.record.endpoints.push(Arc::clone(&endpoint.spec.name));
         }
     }
 }

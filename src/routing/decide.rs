@@ -79,7 +79,7 @@ mod tests {
         let entries = endpoints
             .iter()
             .map(|&endpoint| Entry {
-                name: String::new(),
+                name: "".into(),
                 priority: 0,
                 endpoint: EndpointId(endpoint),
                 backups: vec![],

@@ -1,5 +1,7 @@
 //! The rows of a compiled filter table.
 
+use std::sync::Arc;
+
 /// Position of a row in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u32);
@@ -32,7 +34,7 @@ pub enum SeveralMatches {
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The filter's name, or for an inline filter its kind and value.
-    pub name: String,
+    pub name: Arc<str>,
     /// Higher wins.
     pub priority: i32,
     /// Where a match goes.

@@ -20,7 +20,7 @@ pub fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
         snapshot
             .endpoints
             .iter()
-            .map(|e| (e.spec.name.clone(), format!("{e:?}")))
+            .map(|e| (e.spec.name.to_string(), format!("{e:?}")))
             .collect()
     };
     compare("endpoint", &endpoints(old), &endpoints(new), &mut told);
@@ -96,7 +96,7 @@ fn service_settings(snapshot: &Snapshot, service: &Service) -> String {
         service.priority,
         service.rewrites,
         service.admission,
-        default.map(|endpoint| endpoint.spec.name.as_str()),
+        default.map(|endpoint| &*endpoint.spec.name),
     )
 }
 
@@ -105,7 +105,7 @@ fn rows(snapshot: &Snapshot, service: &Service) -> Vec<(String, i32)> {
     let name = |id| {
         snapshot
             .endpoint(id)
-            .map_or("?", |endpoint| endpoint.spec.name.as_str())
+            .map_or("?", |endpoint| &*endpoint.spec.name)
     };
     service
         .table

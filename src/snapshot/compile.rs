@@ -180,7 +180,7 @@ impl Compiler<'_> {
         .of(written);
         let times = Times::of(written);
         let spec = upstream::Endpoint {
-            name: name.to_owned(),
+            name: name.into(),
             host: host(&url.host),
             port: url.port,
             servers: match &written.socket {
@@ -316,7 +316,7 @@ impl Compiler<'_> {
             };
             let name = entry.filter.title();
             entries.push(routing::Entry {
-                name: name.clone(),
+                name: name.as_str().into(),
                 priority: entry.priority,
                 endpoint,
                 backups: self.backups(entry, ids),

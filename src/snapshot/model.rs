@@ -429,7 +429,7 @@ impl Snapshot {
     pub fn endpoints_by_name(&self) -> HashMap<&str, &Arc<Endpoint>> {
         self.endpoints
             .iter()
-            .map(|endpoint| (endpoint.spec.name.as_str(), endpoint))
+            .map(|endpoint| (&*endpoint.spec.name, endpoint))
             .collect()
     }
 }

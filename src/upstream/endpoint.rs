@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
@@ -91,7 +92,7 @@ pub struct Servers {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// Its name in the configuration.
-    pub name: String,
+    pub name: Arc<str>,
     /// Host of its URL.
     pub host: Host,
     /// Port of its URL.

@@ -120,7 +120,7 @@ impl Fleet {
             .flat_map(|group| {
                 let spec = group.spec();
                 let all = spec.servers.all.iter();
-                all.map(|server| (spec.name.clone(), server.name.clone()))
+                all.map(|server| (spec.name.to_string(), server.name.clone()))
             })
             .collect();
         // What was ordered for something that is gone is not held against its namesake later.
@@ -224,7 +224,7 @@ impl Fleet {
         address: SocketAddr,
     ) -> Arc<Member> {
         let key = Key {
-            endpoint: spec.name.clone(),
+            endpoint: spec.name.to_string(),
             server: server.name.clone(),
             address,
         };
@@ -264,7 +264,7 @@ impl Fleet {
             }
         }
         let bound =
-            |group: &&Arc<Group>| group.cookie().is_some() && left.contains(&group.spec().name);
+            |group: &&Arc<Group>| group.cookie().is_some() && left.contains(&*group.spec().name);
         for group in book.groups.clone().iter().filter(bound) {
             self.seat(book, group);
         }
@@ -300,7 +300,7 @@ impl Fleet {
             .groups
             .iter()
             .map(|group| Arc::clone(group.spec()))
-            .find(|spec| spec.name == endpoint)
+            .find(|spec| *spec.name == *endpoint)
             .ok_or_else(|| OrderError::Endpoint(endpoint.to_owned()))?;
         let known = spec.servers.all.iter().map(|s| s.name.clone());
         if let Some(server) = server
@@ -341,7 +341,7 @@ impl Fleet {
                 .collect();
             views.extend(leaving(&book, &spec.name).iter().map(|m| m.view()));
             EndpointView {
-                name: spec.name.clone(),
+                name: spec.name.to_string(),
                 url: spec.url.clone(),
                 members: views,
                 problem: members.problem.clone(),
