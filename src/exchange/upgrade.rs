@@ -44,18 +44,12 @@ pub(super) fn answer(
     cargo: Option<Cargo>,
     record: Record,
 ) -> Response<Body> {
-    let Reply { response, first } = reply;
-    let (head, body) = response.into_parts();
+    let Reply { head, body, first } = reply;
     match body {
-        Incoming::Upgraded(endpoint) => tunnel(head, *endpoint, patience.idle, record),
+        Incoming::Upgraded(endpoint) => tunnel(*head, *endpoint, patience, record),
         body => {
-            let response = Response::from_parts(head, body);
-            reply::answer(
-                Answer::Stream(Reply { response, first }),
-                patience,
-                cargo,
-                record,
-            )
+            let answer = Answer::Stream(Reply { head, body, first });
+            reply::answer(answer, patience, cargo, record)
         }
     }
 }
