@@ -46,7 +46,7 @@ pub(super) fn answer(
 ) -> Response<Body> {
     let Reply { head, body, first } = reply;
     match body {
-        Incoming::Upgraded(endpoint) => tunnel(*head, *endpoint, patience, record),
+        Incoming::Upgraded(endpoint) => tunnel(*head, *endpoint, patience.idle, record),
         body => {
             let answer = Answer::Stream(Reply { head, body, first });
             reply::answer(answer, patience, cargo, record)
