@@ -16,7 +16,7 @@ use crate::http1::{
     CallerConnection, Error, Limits, Malformed, RequestBody, RequestHead, Stream, Waits,
 };
 use crate::net::Body;
-use crate::snapshot::Listener;
+use crate::snapshot::{Door, Listener};
 use crate::telemetry::clock;
 
 /// What serving a connection needs besides the connection.
@@ -88,7 +88,13 @@ async fn serve_all(
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
             Err(Error::Malformed(what)) => {
-                connection.answer(refusal(what), true).await?;
+                connection.answer(refusal(what, &origin.door), true).await?;
+                return Ok(());
+            }
+            Err(Error::Slow) => {
+                let text = "The request did not come in time (`header_read_timeout`).\n";
+                let answer = refuse(StatusCode::REQUEST_TIMEOUT, text.to_owned(), &origin.door);
+                connection.answer(answer, true).await?;
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -152,7 +158,7 @@ fn poll_next(
 }
 
 /// What is no request gets a plain status: who sends it speaks no SOAP that could be answered.
-pub(super) fn refusal(what: Malformed) -> Response<Body> {
+pub(super) fn refusal(what: Malformed, door: &Door) -> Response<Body> {
     let (status, text) = match what {
         Malformed::HeadBytes(_) => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -164,9 +170,19 @@ pub(super) fn refusal(what: Malformed) -> Response<Body> {
         ),
         what => (StatusCode::BAD_REQUEST, format!("Bad request: {what}.\n")),
     };
-    let mut response = Response::new(Body::Full(text.into()));
+    refuse(status, text, door)
+}
+
+/// A plain status, with the page that there is for it.
+fn refuse(status: StatusCode, text: String, door: &Door) -> Response<Body> {
+    let page = door.pages.get(&status.as_u16());
+    let (body, kind) = match page {
+        Some(page) => (page.body.clone(), page.media),
+        None => (text.into(), "text/plain; charset=utf-8"),
+    };
+    let mut response = Response::new(Body::Full(body));
     *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }

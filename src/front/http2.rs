@@ -26,6 +26,7 @@ use super::connection::{Serving, refusal};
 use crate::exchange::{Arrival, Origin, Worker, handle};
 use crate::http1::{Malformed, Stream};
 use crate::net::{Body, BodyError};
+use crate::snapshot::Listener;
 
 /// Bytes of one request's body that may be under way before they are read. A stream that is read
 /// slowly must not be able to fill memory with what nobody wants yet.
@@ -57,7 +58,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
         let origin = Arc::new(origin);
         service_fn(move |request: Request<hyper::body::Incoming>| {
             let (head, body) = request.into_parts();
-            let refused = refuse(&head, listener.header_block_max, listener.header_count_max);
+            let refused = refuse(&head, &listener);
             let begun = Begun::new(&traffic);
             let arrival = Arrival {
                 head: Box::new(as_http1(head)),
@@ -161,12 +162,13 @@ async fn answer(worker: &Worker, arrival: Arrival) -> Response<Body> {
 }
 
 /// What is no request for us; told before anything is done for it.
-fn refuse(head: &Parts, bytes_max: usize, fields_max: usize) -> Option<Response<Body>> {
+fn refuse(head: &Parts, listener: &Listener) -> Option<Response<Body>> {
+    let (bytes_max, fields_max) = (listener.header_block_max, listener.header_count_max);
     if head_bytes(head) > bytes_max {
-        return Some(refusal(Malformed::HeadBytes(bytes_max)));
+        return Some(refusal(Malformed::HeadBytes(bytes_max), &listener.door));
     }
     if head.headers.len() > fields_max {
-        return Some(refusal(Malformed::HeadFields(fields_max)));
+        return Some(refusal(Malformed::HeadFields(fields_max), &listener.door));
     }
     if head.method == Method::CONNECT {
         let mut response = Response::new(Body::Empty);

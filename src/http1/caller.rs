@@ -219,11 +219,12 @@ impl CallerConnection {
         };
         self.reading = Some((begun, until));
         ready!(self.read_timer.poll(cx, until));
-        Poll::Ready(if begun {
-            Err(timed_out("the caller sent no request in time").into())
-        } else {
-            Ok(None)
-        })
+        if !begun {
+            return Poll::Ready(Ok(None));
+        }
+        lock(&self.shared).broken = true;
+        self.asked = Asked::NOTHING;
+        Poll::Ready(Err(Error::Slow))
     }
 
     fn lend(&mut self, head: &RequestHead) -> RequestBody {

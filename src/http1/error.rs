@@ -17,6 +17,9 @@ pub enum Error {
     /// The peer closed the connection within a message.
     #[error("the connection was closed within a message")]
     Truncated,
+    /// The head of a request began and did not end in time.
+    #[error("the caller sent no whole request in time")]
+    Slow,
     /// The peer does not keep to HTTP.
     #[error(transparent)]
     Malformed(#[from] Malformed),

@@ -34,6 +34,9 @@ const UNTOUCHABLE: [&str; 8] = [
     "proxy-connection",
 ];
 
+/// Most bytes of an error page: all are held, and written whole for each error.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+
 /// Compiles what stands around services.
 pub(super) struct RuleCompiler<'a> {
     pub(super) config: &'a Config,
@@ -367,6 +370,11 @@ impl RuleCompiler<'_> {
             .chain(&written.error_pages.0)
         {
             if let Some(bytes) = self.files.get(&path.value) {
+                if bytes.len() > PAGE_BYTES_MAX {
+                    let text = format!("the page for {status} has {} bytes", bytes.len());
+                    let told = Diagnostic::error("out-of-range", text, path.span);
+                    self.report.push(told.label("1 MiB at most"));
+                }
                 let page = Page {
                     media: media(&path.value),
                     body: Bytes::copy_from_slice(bytes),

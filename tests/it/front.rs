@@ -374,7 +374,10 @@ fn the_callers_certificate_goes_along_and_cannot_be_claimed() {
 fn callers_that_are_no_soap_clients_get_our_own_pages() {
     let (a, builder) = listening("error_pages: { 404: own.html }");
     let router = builder
-        .with("error_pages: { 404: all.html, 405: all.json }")
+        .with("error_pages: { 404: all.html, 405: all.json, 400: bad.txt, 408: slow.txt }")
+        .with("limits: { header_read_timeout: 150ms }")
+        .file("config/bad.txt", "bad")
+        .file("config/slow.txt", "slow")
         .file("config/own.html", "<h1>own</h1>")
         .file("config/all.html", "<h1>all</h1>")
         .file("config/all.json", "{}")
@@ -395,12 +398,35 @@ fn callers_that_are_no_soap_clients_get_our_own_pages() {
     let method = client.get("/orders");
     assert_eq!((method.status(), method.text().as_str()), (405, "{}"));
     assert_eq!(method.head.get("content-type"), Some("application/json"));
+    // So do those who speak no HTTP, or too slowly.
+    for (sent, page) in [
+        ("GET / HTTP/1.1\r\n\r\n", "bad"),
+        ("GET / HTTP/1.1\r\n", "slow"),
+    ] {
+        let mut client = router.client();
+        client.wire().write(sent).unwrap();
+        let answer = client.answer("GET").unwrap();
+        assert_eq!(answer.text(), page, "{}", answer.head.raw);
+    }
     // SOAP callers get faults as ever.
     assert_eq!(
         client.post("/nowhere", &order()).fault().as_deref(),
         Some("UnknownService")
     );
     assert_eq!(a.count(), 0);
+}
+
+#[test]
+fn a_page_is_no_larger_than_may_be() {
+    let (_a, builder) = listening("error_pages: { 404: big.html }");
+    let folder = builder
+        .file("config/big.html", &"x".repeat((1 << 20) + 1))
+        .write();
+    let ran = soap_router(folder.path(), &["check"]);
+    assert!(
+        ran.code == 1 && ran.out.contains("1 MiB at most"),
+        "{ran:?}"
+    );
 }
 
 #[test]
