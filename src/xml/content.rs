@@ -6,18 +6,20 @@
 
 use super::error::Error;
 use super::find;
+use super::key::NameKey;
 use super::names::kind_of;
 use super::scanner::{Frame, Scanner, Step, span};
+use super::scope::ScopeId;
 use super::sink::{Flow, Record, Sink, Taken};
 use super::tag::Read;
 
 /// A start tag that is read and not told yet.
-struct Told {
-    place: u16,
-    name_end: usize,
+pub(super) struct Told {
+    pub(super) place: u16,
+    pub(super) name_end: usize,
     /// Index of its `>`.
-    close: usize,
-    empty: bool,
+    pub(super) close: usize,
+    pub(super) empty: bool,
 }
 
 impl Scanner {
@@ -33,7 +35,15 @@ impl Scanner {
         // The next `<`, where looking for the end of a leaf has found it already.
         let mut open = None;
         loop {
-            if ready.get(at) != Some(&b'<') {
+            let from = at;
+            let expected = match self.expected_tag(ready, &mut at, sink)? {
+                Some(Taken::Continue) => {
+                    open = None;
+                    continue;
+                }
+                other => other,
+            };
+            if expected.is_none() && ready.get(at) != Some(&b'<') {
                 let Some(end) = open.or_else(|| find::less_than(ready, at)) else {
                     break;
                 };
@@ -47,12 +57,13 @@ impl Scanner {
             }
             open = None;
             let taken = match ready.get(at + 1) {
-                Some(b'/') => self.common_end(ready, &mut at, sink),
+                _ if expected.is_some() => expected.unwrap_or(Taken::Not),
+                Some(b'/') => self.common_end(ready, from, &mut at, sink),
                 Some(b'!' | b'?') | None => break,
-                Some(_) => match self.common_start(ready, &mut at, &mut open, sink) {
+                Some(_) => match self.common_start(ready, from, &mut at, &mut open, sink) {
                     (Taken::Not, Some(told)) => {
                         open = None;
-                        match self.tell_start(ready, at, &told, sink)? {
+                        match self.tell_start(ready, from, at, &told, sink)? {
                             Step::Next(next) => at = next,
                             other => return Ok(other),
                         }
@@ -90,7 +101,13 @@ impl Scanner {
 
     /// An end tag that is the start tag's name and nothing else.
     #[inline(always)]
-    fn common_end<S: Sink>(&mut self, ready: &[u8], at: &mut usize, sink: &mut S) -> Taken {
+    fn common_end<S: Sink>(
+        &mut self,
+        ready: &[u8],
+        from: usize,
+        at: &mut usize,
+        sink: &mut S,
+    ) -> Taken {
         let depth = self.frames.len() as u32;
         let Some(frame) = self.frames.last().filter(|_| depth > 1) else {
             return Taken::Not;
@@ -107,23 +124,27 @@ impl Scanner {
         if !fits {
             return Taken::Not;
         }
-        let end = self.base + close as u64 + 1;
-        let taken = match sink.end_known(depth, end) {
-            Taken::Not => {
-                self.told = end;
-                let start = self.base + *at as u64;
-                *at = close + 1;
-                return match self.close_element(start, end, sink) {
-                    Flow::Stop => Taken::Stop,
-                    _ => Taken::Continue,
-                };
-            }
-            taken => taken,
-        };
-        self.told = end;
+        self.expect_end(ready, from, *at, close);
+        let start = *at;
         *at = close + 1;
-        self.pop_frame();
-        taken
+        self.tell_end(start, close, sink)
+    }
+
+    /// Tells the end of an element inside the root.
+    #[inline(always)]
+    pub(super) fn tell_end<S: Sink>(&mut self, at: usize, close: usize, sink: &mut S) -> Taken {
+        let end = self.base + close as u64 + 1;
+        self.told = end;
+        match sink.end_known(self.frames.len() as u32, end) {
+            Taken::Not => match self.close_element(self.base + at as u64, end, sink) {
+                Flow::Stop => Taken::Stop,
+                _ => Taken::Continue,
+            },
+            taken => {
+                self.pop_frame();
+                taken
+            }
+        }
     }
 
     /// Closes an element inside the root of which the sink knows.
@@ -146,6 +167,7 @@ impl Scanner {
     fn common_start<S: Sink>(
         &mut self,
         ready: &[u8],
+        from: usize,
         at: &mut usize,
         open: &mut Option<usize>,
         sink: &mut S,
@@ -196,6 +218,8 @@ impl Scanner {
             let end = self.base + next as u64;
             let taken = sink.leaf_known((symbol, &mut known.note), depth, text, end);
             if taken != Taken::Not {
+                let leaf = ready.get(start..next).unwrap_or(&[]);
+                self.expect_start(ready, from, *at, &told, leaf);
                 self.told = end;
                 (*at, *open) = (next, None);
                 return (taken, None);
@@ -206,19 +230,11 @@ impl Scanner {
         if taken == Taken::Not {
             return (taken, Some(told));
         }
+        let expected = self.expect_start(ready, from, *at, &told, &[]);
         self.told = end;
         let key = self.known.at(place).key();
-        self.frames.push(Frame {
-            key,
-            name_start: self.names.len() as u32,
-            scope,
-            serial,
-            declares: false,
-        });
-        if !key.is_whole() {
-            self.names
-                .extend_from_slice(ready.get(*at + 1..name_end).unwrap_or(&[]));
-        }
+        let name = ready.get(*at + 1..name_end).unwrap_or(&[]);
+        self.push_frame(key, name, (scope, serial), expected);
         *at = close + 1;
         (taken, None)
     }
@@ -235,10 +251,12 @@ impl Scanner {
     fn tell_start<S: Sink>(
         &mut self,
         ready: &[u8],
+        from: usize,
         at: usize,
         told: &Told,
         sink: &mut S,
     ) -> Result<Step, Box<Error>> {
+        let expected = self.expect_start(ready, from, at, told, &[]);
         let known = self.known.at(told.place);
         let (name, key) = (known.name, known.key());
         self.values.clear();
@@ -249,7 +267,35 @@ impl Scanner {
             declares: false,
         };
         let scope = self.scope();
-        self.enter_element(ready, at, &read, (name, key, scope), sink)
+        let step = self.enter_element(ready, at, &read, (name, key, scope), sink);
+        if !told.empty
+            && let Some(frame) = self.frames.last_mut()
+        {
+            frame.expected = expected;
+        }
+        step
+    }
+
+    /// Opens an element that the sink has taken.
+    #[inline(always)]
+    pub(super) fn push_frame(
+        &mut self,
+        key: NameKey,
+        name: &[u8],
+        (scope, serial): (ScopeId, u32),
+        expected: u32,
+    ) {
+        self.frames.push(Frame {
+            key,
+            name_start: self.names.len() as u32,
+            scope,
+            serial,
+            expected,
+            declares: false,
+        });
+        if !key.is_whole() {
+            self.names.extend_from_slice(name);
+        }
     }
 
     /// Attributes in their usual form: one space, a known name, `="`, a value that stands as it is.
@@ -319,7 +365,7 @@ impl Scanner {
 
 /// Whether text stands as it is: no reference, carriage return or `]]>` can be in it.
 #[inline(always)]
-fn is_plain(ready: &[u8], at: usize, end: usize) -> bool {
+pub(super) fn is_plain(ready: &[u8], at: usize, end: usize) -> bool {
     let run = ready.get(at..end).unwrap_or(&[]);
     memchr::memchr3(b'&', b'\r', b']', run).is_none()
 }

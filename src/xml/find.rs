@@ -165,6 +165,18 @@ pub(super) fn tag_end(buf: &[u8], mut at: usize, quote: &mut u8) -> Option<usize
     }
 }
 
+/// A bit for each byte that is the same in both, at most 64 of them in whole sixteens.
+#[inline(always)]
+pub(super) fn equal_bits<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
+    let (a, _) = a.as_chunks::<16>();
+    let (b, _) = b.as_chunks::<16>();
+    let lanes = a.iter().zip(b).zip(0..);
+    lanes.fold(0, |bits, ((a, b), lane)| {
+        let equal = u8x16::new(*a).simd_eq(u8x16::new(*b)).to_bitmask();
+        bits | u64::from(equal) << (16 * lane)
+    })
+}
+
 /// Bits of the bytes that steer a skip, for one window of 64 bytes; bit 0 is the first byte.
 pub(super) struct Window {
     /// `<`

@@ -31,6 +31,13 @@ pub(super) struct NameKey {
 }
 
 impl NameKey {
+    /// Of no name.
+    pub(super) const NONE: Self = Self {
+        low: 0,
+        high: 0,
+        length: 0,
+    };
+
     /// The key of the `length` bytes at `at`; bytes behind them are looked at where there are such.
     #[inline(always)]
     pub(super) fn at(buf: &[u8], at: usize, length: usize) -> Self {

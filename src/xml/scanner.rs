@@ -10,6 +10,7 @@
 use std::cell::Cell;
 
 use super::error::{Error, ErrorKind};
+use super::expected::Expectations;
 use super::find;
 use super::input::Input;
 use super::key::NameKey;
@@ -73,6 +74,8 @@ pub(super) struct Frame {
     pub(super) scope: ScopeId,
     /// The scope's serial number.
     pub(super) serial: u32,
+    /// The number of its start tag among those that are expected; 0 if it is not.
+    pub(super) expected: u32,
     /// Whether the scope begins with this element.
     pub(super) declares: bool,
 }
@@ -87,6 +90,7 @@ pub struct Scanner {
     pub(super) names: Vec<u8>,
     pub(super) known: Names,
     pub(super) remembered: Remembered,
+    pub(super) expected: Expectations,
     pub(super) records: Vec<Record>,
     pub(super) values: Vec<u8>,
     pub(super) mode: Mode,
@@ -132,6 +136,7 @@ impl Scanner {
             names: Vec::new(),
             known: Names::default(),
             remembered: Remembered::default(),
+            expected: Expectations::default(),
             records: Vec::new(),
             values: Vec::new(),
             mode: Mode::Markup,
@@ -166,9 +171,10 @@ impl Scanner {
             self.limits = *limits;
             self.symbols_of = symbols_of;
             self.forget();
-        } else if self.scopes.is_full() || self.known.is_full() {
+        } else if self.scopes.is_full() || self.known.is_full() || self.expected.is_full() {
             self.forget();
         }
+        self.expected.lose();
         self.frames.clear();
         self.names.clear();
         self.mode = Mode::Markup;
@@ -189,6 +195,7 @@ impl Scanner {
         self.scopes.forget();
         self.known.forget();
         self.remembered.forget();
+        self.expected.forget();
     }
 
     /// Reads more of the document.
@@ -340,6 +347,7 @@ impl Scanner {
                     continue;
                 }
             }
+            self.expected.lose();
             match self
                 .token(buf, at, sink)
                 .map_err(|error| self.first_of(buf, error))?

@@ -34,6 +34,15 @@ pub(super) struct NameRef {
     pub(super) prefix_len: u16,
 }
 
+impl NameRef {
+    /// Of what has no name.
+    pub(super) const NONE: Self = Self {
+        symbol: 0,
+        namespace: Span { start: 0, end: 0 },
+        prefix_len: 0,
+    };
+}
+
 /// Number of a scope; 0 is the empty one.
 pub(super) type ScopeId = u32;
 

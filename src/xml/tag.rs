@@ -325,6 +325,7 @@ impl Scanner {
             name_start: self.names.len() as u32,
             scope,
             serial: self.scopes.serial(scope),
+            expected: 0,
             declares: read.declares,
         });
         if !key.is_whole() {
