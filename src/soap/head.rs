@@ -269,9 +269,13 @@ fn is_for_next(tag: &Tag<'_>, version: Version) -> bool {
 
 impl Observer for Head {
     /// One more than the header blocks' depth: what stands below the deepest level may be passed
-    /// over, their text included.
+    /// over, their text included. Behind the operation only the Envelope's children count; every
+    /// stage stops the pass, so the next one begins with this.
     fn depth_max(&self) -> u32 {
-        4
+        match self.stage {
+            Stage::Operation | Stage::AfterBody => 2,
+            _ => 4,
+        }
     }
 
     fn start(&mut self, tag: &Tag<'_>) -> Flow {

@@ -10,7 +10,7 @@ use super::key::NameKey;
 use super::names::kind_of;
 use super::scanner::{Frame, Scanner, Step, span};
 use super::scope::ScopeId;
-use super::sink::{Flow, Record, Sink, Taken};
+use super::sink::{Flow, Record, Records, Sink, Taken, Values};
 use super::tag::Read;
 
 /// A start tag that is read and not told yet.
@@ -202,10 +202,20 @@ impl Scanner {
             return (Taken::Not, Some(told));
         }
         let depth = self.frames.len() as u32 + 1;
-        let attributes = !self.records.is_empty();
-        if attributes && sink.minds_attributes(self.attribute_bits()) {
+        let bits = self
+            .records
+            .iter()
+            .fold(0, |bits, record| bits | record.resolved.symbol);
+        if !self.records.is_empty() && sink.minds_attributes(bits) {
             return (Taken::Not, Some(told));
         }
+        let attributes = match self.records.as_slice() {
+            [] => Values::None,
+            records => Values::Read(Records {
+                tag: ready.get(*at..).unwrap_or(&[]),
+                records,
+            }),
+        };
         let known = self.known.at_mut(place);
         let symbol = known.name.symbol;
         // A leaf whose end tag stands right behind its text is taken at once.
@@ -237,13 +247,6 @@ impl Scanner {
         self.push_frame(key, name, (scope, serial), expected);
         *at = close + 1;
         (taken, None)
-    }
-
-    /// The bits of the symbols of the attributes that were read last.
-    #[inline(always)]
-    fn attribute_bits(&self) -> u64 {
-        let symbols = self.records.iter().map(|record| record.resolved.symbol);
-        symbols.fold(0, |bits, symbol| bits | symbol)
     }
 
     /// Shows a start tag to the sink that would not take it unseen.

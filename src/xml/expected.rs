@@ -41,6 +41,8 @@ pub(super) struct Expected {
     pub(super) key: NameKey,
     /// The sink's own note on the name in this place.
     pub(super) note: u64,
+    /// The bits of the symbols of its attributes.
+    pub(super) attribute_bits: u64,
     /// No other tag ever had it; 0 when the place is free.
     pub(super) number: u32,
     /// Of the scope around it.
@@ -54,8 +56,18 @@ pub(super) struct Expected {
     pub(super) space: u8,
     pub(super) named: u8,
     pub(super) empty: bool,
-    /// Whether the sink wanted to be shown it.
-    pub(super) shown: bool,
+    pub(super) shows: Shows,
+}
+
+/// What the sink wanted of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    /// Its name's number.
+    Nothing,
+    /// The values of its attributes besides.
+    Values,
+    /// All of it.
+    All,
 }
 
 /// An attribute of such a tag.
@@ -111,6 +123,7 @@ impl Expected {
         name: NameRef::NONE,
         key: NameKey::NONE,
         note: 0,
+        attribute_bits: 0,
         number: 0,
         serial: 0,
         start: 0,
@@ -120,7 +133,7 @@ impl Expected {
         space: 0,
         named: 0,
         empty: false,
-        shown: false,
+        shows: Shows::Nothing,
     };
 
     /// A tag that stands in a scope of this serial number.
@@ -256,6 +269,8 @@ impl Expectations {
     #[inline(never)]
     pub(super) fn keep(&mut self, mut tag: Expected, attributes: &[ExpectedAttribute]) -> u32 {
         tag.attributes = attributes.len() as u8;
+        let symbols = attributes.iter().map(|attribute| attribute.name.symbol);
+        tag.attribute_bits = symbols.fold(0, |bits, symbol| bits | symbol);
         let place = tag.place();
         if !self.is_same(place, &tag, attributes) && !self.replace(place, tag, attributes) {
             self.lose();

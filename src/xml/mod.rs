@@ -52,4 +52,6 @@ pub use limits::Limits;
 pub use reader::{Event, Reader};
 pub use scanner::{Fed, Scanner};
 pub use scope::XML_NAMESPACE;
-pub use sink::{Attribute, EndTag, Flow, Name, Nobody, Observer, Sink, Tag, Taken};
+pub use sink::{
+    Attribute, EndTag, Flow, Name, Nobody, Observer, Records, Sink, Tag, Taken, Values,
+};

@@ -6,11 +6,11 @@ use smallvec::SmallVec;
 
 use super::content::{Told, is_plain};
 use super::error::Error;
-use super::expected::{ATTRIBUTES_EACH_MAX, Expected, ExpectedAttribute, LEAD, Piece};
+use super::expected::{ATTRIBUTES_EACH_MAX, Expected, ExpectedAttribute, LEAD, Piece, Shows};
 use super::find;
 use super::scanner::{Scanner, Step, span};
 use super::scope::{NameRef, ScopeId};
-use super::sink::{Record, Sink, Taken};
+use super::sink::{Record, Records, Sink, Taken, Values};
 use super::tag::Read;
 
 impl Scanner {
@@ -71,8 +71,11 @@ impl Scanner {
         let tag = Expected {
             end: Piece::of(end)?,
             empty: told.empty,
-            // It has an end besides, so it cannot be taken unseen.
-            shown: told.empty,
+            // An empty one has an end besides, so it cannot be taken unseen.
+            shows: match told.empty {
+                true => Shows::All,
+                false => Shows::Nothing,
+            },
             ..Expected::new(serial, (known.name, known.key()), lead, space, named)
         };
         Some((tag, attributes))
@@ -127,8 +130,10 @@ impl Scanner {
         if self.frames.len() >= self.limits.depth_max as usize {
             return Ok(None);
         }
-        let shown = tag.shown;
-        let Some(behind) = self.expected_values(ready, *at, place, shown) else {
+        let mut shows = tag.shows;
+        let (minded, bits) = (tag.attributes > 0, tag.attribute_bits);
+        let read = shows != Shows::Nothing;
+        let Some(behind) = self.expected_values(ready, *at, place, read) else {
             return Ok(None);
         };
         if behind - start > self.limits.tag_bytes_max as usize {
@@ -136,13 +141,25 @@ impl Scanner {
         }
         self.expected.read(place);
         self.tell_space(ready, *at, space, sink);
-        if !shown {
-            let taken = self.offer_expected(ready, start, behind, place, (scope, serial), sink);
-            if let Some((taken, next)) = taken {
+        if shows != Shows::All && minded && sink.minds_attributes(bits) {
+            shows = Shows::All;
+            self.expected.at_mut(place).shows = shows;
+            self.expected_values(ready, *at, place, true);
+        }
+        while shows != Shows::All {
+            let within = (scope, serial);
+            if let Some((taken, next)) =
+                self.offer_expected(ready, start, behind, place, within, sink)
+            {
                 *at = next;
                 return Ok(Some(taken));
             }
-            self.expected.at_mut(place).shown = true;
+            let tag = self.expected.at_mut(place);
+            shows = match shows {
+                Shows::Nothing if tag.attributes > 0 => Shows::Values,
+                _ => Shows::All,
+            };
+            tag.shows = shows;
             self.expected_values(ready, *at, place, true);
         }
         *at = start;
@@ -191,7 +208,15 @@ impl Scanner {
             }
         }
         let offset = self.base + behind as u64;
-        let taken = sink.start_known((symbol, &mut note), tag.attributes > 0, depth, offset);
+        let attributes = match tag.shows {
+            _ if tag.attributes == 0 => Values::None,
+            Shows::Nothing => Values::Unread,
+            _ => Values::Read(Records {
+                tag: ready.get(start..).unwrap_or(&[]),
+                records: &self.records,
+            }),
+        };
+        let taken = sink.start_known((symbol, &mut note), attributes, depth, offset);
         if taken == Taken::Not {
             return None;
         }
@@ -239,19 +264,19 @@ impl Scanner {
     }
 
     /// Passes the values of an expected tag; the answer is what stands behind the tag, if all of it is
-    /// as it was. The attributes are noted when they will be shown.
+    /// as it was. The attributes are noted when the sink wants them.
     #[inline(always)]
     fn expected_values(
         &mut self,
         ready: &[u8],
         from: usize,
         place: u8,
-        shown: bool,
+        read: bool,
     ) -> Option<usize> {
         let tag = self.expected.at(place);
         let start = from + usize::from(tag.space);
         let (mut piece_start, mut at) = (from, from + usize::from(tag.lead.length));
-        if shown {
+        if read {
             self.records.clear();
         }
         for attribute in self.expected.attributes(tag) {
@@ -263,7 +288,7 @@ impl Scanner {
             if stop - at > longest || !attribute.after.stands_at(ready, stop) {
                 return None;
             }
-            if shown {
+            if read {
                 let name = piece_start + usize::from(attribute.start);
                 let name_end = piece_start + usize::from(attribute.end);
                 self.records.push(Record {

@@ -48,7 +48,7 @@ pub trait Sink {
     fn start_known(
         &mut self,
         known: (u64, &mut u64),
-        attributes: bool,
+        attributes: Values<'_>,
         depth: u32,
         end: u64,
     ) -> Taken {
@@ -66,6 +66,35 @@ pub trait Sink {
     fn end_known(&mut self, depth: u32, end: u64) -> Taken {
         let _ = (depth, end);
         Taken::Not
+    }
+}
+
+/// The attributes of a tag that a sink is not shown.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    /// There are none.
+    None,
+    /// There are some. After [`Taken::Not`] they are read, and the tag is offered once more.
+    Unread,
+    /// They are at hand.
+    Read(Records<'a>),
+}
+
+/// Attributes that were read and stand as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Records<'a> {
+    pub(super) tag: &'a [u8],
+    pub(super) records: &'a [Record],
+}
+
+impl<'a> Records<'a> {
+    /// Symbol and value of each, which is UTF-8.
+    #[inline(always)]
+    pub(crate) fn all(self) -> impl Iterator<Item = (u64, &'a [u8])> {
+        self.records.iter().map(move |record| {
+            let value = record.value.start as usize..record.value.end as usize;
+            (record.resolved.symbol, self.tag.get(value).unwrap_or(&[]))
+        })
     }
 }
 

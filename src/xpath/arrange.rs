@@ -26,6 +26,7 @@ impl Compiler {
         let mut rules = self.rules(&mut ends);
         let numbers = self.numbers(&rules);
         self.renumber(&numbers, &mut rules);
+        self.find_lazy(&rules);
         let indexes: Vec<Index> = self.tests.iter().map(Index::build).collect();
         self.arrange_scalars(&indexes, &mut ends);
         let (actions, access) = self.actions(&rules);
@@ -311,6 +312,40 @@ impl Compiler {
             .iter_mut()
             .for_each(|rule| rule.spent = rule.positive.iter().any(|cond| cond & DECIDES != 0));
         self.final_conds = numbers.iter().filter(|cond| *cond & DECIDES == 0).count();
+    }
+
+    /// Finds the anchors of which nothing matters before an attribute has a wanted value.
+    fn find_lazy(&mut self, rules: &[Conjunction]) {
+        let mut wanted: HashMap<NodeId, HashSet<CondId>> = HashMap::new();
+        for (node, place) in &self.places {
+            let listeners = place.attributes.iter().flat_map(|(_, all)| all);
+            let own = listeners.filter(|listener| listener.anchor == *node);
+            let indexes = own.filter_map(|listener| self.tests.get(listener.index? as usize));
+            let conds = indexes.flat_map(HashMap::values).copied();
+            wanted.entry(*node).or_default().extend(conds);
+        }
+        let mut eager = HashSet::new();
+        for rule in rules {
+            let anchor = self.formulas.get(rule.formula as usize);
+            let Some(node) = anchor.map(|(formula, _)| formula.anchor) else {
+                continue;
+            };
+            let waits = wanted
+                .get(&node)
+                .is_some_and(|conds| rule.positive.iter().any(|cond| conds.contains(cond)));
+            if !waits {
+                eager.insert(node);
+            }
+        }
+        for (node, place) in &mut self.places {
+            let Some(anchor) = &mut place.anchor else {
+                continue;
+            };
+            anchor.lazy = !eager.contains(node)
+                && anchor.slots.is_empty()
+                && anchor.scalars_at_end.is_empty()
+                && anchor.general_at_end.is_empty();
+        }
     }
 
     /// How many rules need each condition.

@@ -40,6 +40,34 @@ pub(super) struct Frame {
     pub(super) _spare: u32,
 }
 
+impl Frame {
+    /// An element that starts now.
+    #[inline(always)]
+    pub(super) fn of(facts: &Facts, state: StateId, flags: u8) -> Self {
+        Self {
+            state,
+            flags,
+            insts: facts.insts.len() as u32,
+            counters: facts.counters.len() as u32,
+            capture: NONE,
+            need: 0,
+            wanted_before: 0,
+            _spare: 0,
+        }
+    }
+}
+
+/// Why rules that wait are looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// A condition came true.
+    News,
+    /// The start tag is done, and with it what depends on it alone.
+    Start,
+    /// The element is over.
+    End,
+}
+
 /// An element as the anchor it matched.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inst {
@@ -146,7 +174,7 @@ impl Facts {
     }
 
     /// Opens an instance of an anchor at the frame with this number.
-    pub(super) fn open(&mut self, program: &Program, node: NodeId, frame: u32) {
+    pub(super) fn open(&mut self, program: &Program, node: NodeId, frame: u32) -> u32 {
         let slots = self.slots.len() as u32;
         for slot in program.slots(node) {
             let needs_text = !matches!(slot.kind, SlotKind::Count | SlotKind::Sum);
@@ -168,6 +196,7 @@ impl Facts {
             started: false,
         });
         self.next_serial += 1;
+        self.insts.len() as u32 - 1
     }
 
     fn take_text(&mut self) -> u32 {
@@ -252,7 +281,7 @@ impl Facts {
 
     fn wake(&mut self, program: &Program, states: &States, cond: CondId, inst: u32) {
         if inst != DOCUMENT {
-            self.recheck(program, states, inst, false);
+            self.recheck(program, states, inst, Cause::News);
             return;
         }
         if self.watched.is_empty() {
@@ -340,15 +369,20 @@ impl Facts {
     }
 
     /// Looks again at the rules that wait in an instance.
-    pub(super) fn recheck(&mut self, program: &Program, states: &States, inst: u32, ending: bool) {
+    fn recheck(&mut self, program: &Program, states: &States, inst: u32, cause: Cause) {
         let Some(open) = self.insts.get(inst as usize).copied() else {
             return;
         };
         let mut at = open.pending;
         while let Some(&(id, next)) = self.pendings.get(at as usize) {
-            let known = program.rules.get(id as usize).is_some_and(|rule| {
-                rule.negatives == 0 || ending || open.started && rule.negative_at_start
-            });
+            let known = program
+                .rules
+                .get(id as usize)
+                .is_some_and(|rule| match cause {
+                    Cause::News => rule.negatives == 0 || open.started && rule.negative_at_start,
+                    Cause::Start => rule.negatives > 0 && rule.negative_at_start,
+                    Cause::End => rule.negatives > 0,
+                });
             if known {
                 self.try_negatives(program, states, id, inst);
             }
@@ -531,8 +565,26 @@ impl Facts {
         self.fire_all(program, states, from, inst);
     }
 
+    /// What a value makes true by the tests of an index that remembers nothing: where in the list of
+    /// what is to be fired it begins, or nothing.
+    #[inline(always)]
+    pub(super) fn collect(
+        &mut self,
+        program: &Program,
+        index: u32,
+        found: Found<'_>,
+    ) -> Option<usize> {
+        let tests = program.indexes.get(index as usize)?;
+        let from = self.fired.len();
+        let mut memo = Memo::default();
+        if !tests.test(found, &mut memo, 0, |cond| self.fired.push(cond)) {
+            self.spilled = true;
+        }
+        (self.fired.len() > from).then_some(from)
+    }
+
     /// Fires what was collected from `from` on; the list is shared with outer calls.
-    fn fire_all(&mut self, program: &Program, states: &States, from: usize, inst: u32) {
+    pub(super) fn fire_all(&mut self, program: &Program, states: &States, from: usize, inst: u32) {
         let mut at = from;
         while let Some(&cond) = self.fired.get(at) {
             self.fire(program, states, cond, inst);
@@ -668,7 +720,7 @@ impl Facts {
         open.started = true;
         let (node, pending) = (open.node, open.pending);
         if pending != NONE {
-            self.recheck(program, states, inst, false);
+            self.recheck(program, states, inst, Cause::Start);
         }
         let rules = program
             .anchor(node)
@@ -687,7 +739,7 @@ impl Facts {
             for &scalar in &anchor.scalars_at_end {
                 self.compute_at_end(program, states, scalar, inst);
             }
-            self.recheck(program, states, inst, true);
+            self.recheck(program, states, inst, Cause::End);
             for &rule in &anchor.rules_at_end {
                 self.try_negatives(program, states, rule, inst);
             }

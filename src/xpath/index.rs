@@ -67,6 +67,8 @@ pub(super) struct Index {
     /// Whether a cut value leaves a test open.
     needs_all: bool,
     numeric: bool,
+    /// Whether there is a test on text as such.
+    textual: bool,
     /// Whether the memo is used at all.
     pub(super) remembers: bool,
 }
@@ -132,6 +134,11 @@ impl Index {
         index.remembers =
             !index.differs.is_empty() || !index.above.is_empty() || !index.below.is_empty();
         index.needs_all |= index.numeric;
+        index.textual = !index.equal.is_empty()
+            || !index.differs.is_empty()
+            || !index.prefixes.is_empty()
+            || !index.truth.is_empty()
+            || index.contains.is_some();
         if index.needs_all {
             index.need = VALUE_BYTES_MAX;
         }
@@ -170,7 +177,9 @@ impl Index {
                 if cut && self.needs_all {
                     return false;
                 }
-                self.test_text(text, cut, memo, &mut tell);
+                if self.textual {
+                    self.test_text(text, cut, memo, &mut tell);
+                }
                 if self.numeric {
                     self.test_number(value::number_of(text), memo, &mut tell);
                 }

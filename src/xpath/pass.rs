@@ -1,6 +1,6 @@
 //! The scanner's sink: a stream, its program, and somebody who reads along.
 
-use crate::xml::{EndTag, Flow, Observer, Sink, Tag, Taken};
+use crate::xml::{EndTag, Flow, Observer, Sink, Tag, Taken, Values};
 
 use super::program::Program;
 use super::stream::Stream;
@@ -75,7 +75,7 @@ impl<O: Observer> Sink for Pass<'_, O> {
     fn start_known(
         &mut self,
         (symbol, note): (u64, &mut u64),
-        attributes: bool,
+        attributes: Values<'_>,
         depth: u32,
         end: u64,
     ) -> Taken {

@@ -76,6 +76,9 @@ pub(super) struct Anchor {
     pub(super) rules_at_start: Vec<RuleId>,
     pub(super) rules_at_end: Vec<RuleId>,
     pub(super) general_at_end: Vec<FormulaId>,
+    /// Every rule waits for the value of an attribute of the element: without such a value nothing of
+    /// the instance can matter.
+    pub(super) lazy: bool,
 }
 
 /// What a slot keeps.

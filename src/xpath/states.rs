@@ -40,12 +40,32 @@ pub(super) struct State {
     pub(super) attributes: Box<[NodeId]>,
     /// The tests of those attributes, if they are few: with the node and the place's number of it.
     pub(super) few_attributes: Option<Box<[(SymbolTest, NodeId, u32)]>>,
+    /// All that happens at its start tag, if that is little.
+    pub(super) plain: Option<PlainStart>,
     pub(super) texts: Box<[NodeId]>,
     pub(super) comments: Box<[NodeId]>,
     pub(super) section: Option<u8>,
     pub(super) flags: u8,
     /// Bytes of the element's text that its tests need.
     pub(super) need: usize,
+}
+
+/// A start tag at which at most one instance opens and values of attributes meet their tests.
+#[derive(Debug)]
+pub(super) struct PlainStart {
+    pub(super) anchor: Option<NodeId>,
+    /// The instance only opens when a value is wanted.
+    pub(super) lazy: bool,
+    pub(super) attributes: Box<[PlainAttribute]>,
+}
+
+/// An attribute of which only the value is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlainAttribute {
+    pub(super) symbol: u64,
+    pub(super) index: u32,
+    /// Whether its tests are the document's, not the instance's.
+    pub(super) of_document: bool,
 }
 
 /// What a listener wants of an element's end.
@@ -377,6 +397,7 @@ impl State {
                 .collect(),
             attributes: nodes(&|place| !place.attributes.is_empty()),
             few_attributes: few_attributes(&places),
+            plain: None,
             texts: nodes(&|place| !place.texts.is_empty()),
             comments: nodes(&|place| !place.comments.is_empty()),
             section: places.iter().find_map(|(_, place)| place.section),
@@ -388,6 +409,7 @@ impl State {
             matched,
             waiting,
         };
+        state.plain = plain_start(program, &places, &state);
         let named = elements().any(|(_, _, listener)| listener.wants_name(program));
         state.flags = state.flags_now(program, named);
         state
@@ -416,6 +438,51 @@ impl State {
         .filter(|(is, _)| *is)
         .fold(0, |bits, (_, flag)| bits | flag)
     }
+}
+
+fn plain_start(
+    program: &Program,
+    places: &[(NodeId, &Place)],
+    state: &State,
+) -> Option<PlainStart> {
+    let anchor = state.anchors.first().copied();
+    if state.anchors.len() > 1 || !state.counted.is_empty() || !state.starts.is_empty() {
+        return None;
+    }
+    let mut attributes = Vec::new();
+    for (node, place) in places {
+        for (test, listeners) in &place.attributes {
+            for listener in listeners {
+                attributes.push(plain_attribute(program, *node, test.symbol()?, listener)?);
+            }
+        }
+    }
+    let lazy = anchor
+        .and_then(|node| program.anchor(node))
+        .is_some_and(|anchor| anchor.lazy);
+    (attributes.len() <= FEW).then(|| PlainStart {
+        anchor,
+        lazy,
+        attributes: attributes.into(),
+    })
+}
+
+fn plain_attribute(
+    program: &Program,
+    node: NodeId,
+    symbol: u64,
+    listener: &Listener,
+) -> Option<PlainAttribute> {
+    let of_document = listener.anchor == 0;
+    let own = listener.anchor == node && listener.up == Some(0);
+    let index = listener.index?;
+    let remembers = program.indexes.get(index as usize)?.remembers;
+    let plain = listener.exists.is_empty() && listener.slots.is_empty() && !remembers;
+    (plain && (of_document || own)).then_some(PlainAttribute {
+        symbol,
+        index,
+        of_document,
+    })
 }
 
 /// The attribute tests of all places, if looking at each is quicker than looking names up.

@@ -4,7 +4,7 @@
 //! more is done. Text is copied only where a value is wanted, and only as far as its tests need.
 //! What no live state wants is skipped by the scanner. No allocation once the buffers have grown.
 
-use crate::xml::Tag;
+use crate::xml::{Tag, Values};
 
 use super::facts::{DOCUMENT, Facts, Frame, NONE, is_cut};
 use super::index::VALUE_BYTES_MAX;
@@ -118,24 +118,38 @@ impl Stream {
         &mut self,
         program: &Program,
         (symbol, note): (u64, &mut u64),
-        attributes: bool,
+        attributes: Values<'_>,
         end: u64,
     ) -> Option<bool> {
         let from = self.facts.frames.last()?.state;
         let (state, flags) = self.states.noted(from, symbol, note)?;
-        let refused = flags::NAMES | flags::SECTION | (flags::ATTRIBUTES * u8::from(attributes));
-        if flags & refused != 0 || !self.node_text.is_empty() {
+        let refused = flags & (flags::NAMES | flags::SECTION) != 0
+            || flags & flags::ATTRIBUTES != 0 && !self.takes_values(state, attributes);
+        if refused || !self.node_text.is_empty() {
             return None;
         }
         self.here = end;
         self.push(state, flags);
         if flags & flags::OPENS != 0 {
-            self.listen(program, self.facts.frames.len() as u32 - 1, None);
+            let depth = self.facts.frames.len() as u32 - 1;
+            match attributes {
+                Values::Read(records) => self.listen(program, depth, None, records.all()),
+                _ => self.listen(program, depth, None, std::iter::empty()),
+            }
         } else if flags & flags::CAPTURES != 0 {
             let need = self.states.get(state).map_or(0, |state| state.need);
             self.capture(need);
         }
         Some(flags & flags::DEAD != 0 && self.kept.len() >= self.wanted)
+    }
+
+    /// Whether the values of attributes, as they are offered, suffice for a state that wants some.
+    fn takes_values(&self, state: StateId, attributes: Values<'_>) -> bool {
+        match attributes {
+            Values::None => true,
+            Values::Unread => false,
+            Values::Read(_) => self.states.get(state).is_some_and(|s| s.plain.is_some()),
+        }
     }
 
     /// An element with text only, for whose start nobody waits; nothing has happened when the answer
@@ -172,17 +186,22 @@ impl Stream {
 
     /// The text of a leaf meets its tests where it stands.
     fn leaf_value(&mut self, program: &Program, (state, flags): (StateId, u8), text: &[u8]) {
-        let takes_nodes = self.takes_nodes;
-        self.push(state, flags);
-        let depth = self.facts.frames.len() as u32 - 1;
         let Self { facts, states, .. } = self;
-        if let Some(state) = states.get(state) {
-            for end in &state.ends {
+        let Some(known) = states.get(state) else {
+            return;
+        };
+        facts.element += 1;
+        let depth = facts.frames.len() as u32;
+        for end in &known.ends {
+            if end.up.is_some() || end.anchor == 0 {
                 listen::element_ends(facts, program, states, end, depth, text);
+                continue;
             }
+            // The way up to its instances begins at the element itself.
+            facts.frames.push(Frame::of(facts, state, flags));
+            listen::element_ends(facts, program, states, end, depth, text);
+            facts.frames.pop();
         }
-        self.facts.frames.pop();
-        self.takes_nodes = takes_nodes;
     }
 
     /// An element starts; the answer is whether nothing below it can matter.
@@ -206,7 +225,8 @@ impl Stream {
             self.near_root(program, depth, true);
         }
         if flags & (flags::OPENS | flags::CAPTURES) != 0 {
-            self.listen(program, depth, Some(tag));
+            let values = tag.symbols().map(|(symbol, at)| (symbol, tag.value_at(at)));
+            self.listen(program, depth, Some(tag), values);
         }
         let dead = flags & flags::DEAD != 0 && self.kept.len() >= self.wanted;
         if depth == 1 {
@@ -225,16 +245,8 @@ impl Stream {
     #[inline(always)]
     fn push(&mut self, state: StateId, flags: u8) {
         self.facts.element += 1;
-        self.facts.frames.push(Frame {
-            state,
-            flags,
-            insts: self.facts.insts.len() as u32,
-            counters: self.facts.counters.len() as u32,
-            capture: NONE,
-            need: 0,
-            wanted_before: 0,
-            _spare: 0,
-        });
+        let frame = Frame::of(&self.facts, state, flags);
+        self.facts.frames.push(frame);
         self.takes_nodes = flags & flags::TEXTS != 0;
     }
 
@@ -250,8 +262,15 @@ impl Stream {
         }
     }
 
-    /// Does what the element's state asks for; the tag is there where its state may need it.
-    fn listen(&mut self, program: &Program, depth: u32, tag: Option<&Tag<'_>>) {
+    /// Does what the element's state asks for; the tag is there where its state may need it, the values
+    /// of its attributes where the state wants no more.
+    fn listen<'v>(
+        &mut self,
+        program: &Program,
+        depth: u32,
+        tag: Option<&Tag<'_>>,
+        values: impl Iterator<Item = (u64, &'v [u8])>,
+    ) {
         let Self { facts, states, .. } = self;
         let Some(frame) = facts.frames.last() else {
             return;
@@ -261,7 +280,9 @@ impl Stream {
             return;
         };
         let mut need = state.need;
-        if flags & flags::OPENS != 0 {
+        if let Some(plain) = &state.plain {
+            listen::plain_start(facts, program, states, plain, depth, values);
+        } else if flags & flags::OPENS != 0 {
             for &node in &state.anchors {
                 facts.open(program, node, depth);
             }

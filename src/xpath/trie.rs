@@ -49,6 +49,14 @@ impl SymbolTest {
         self.local.is_some() && self.uris.as_ref().is_some_and(|uris| uris.len() == 1)
     }
 
+    /// The only symbol that passes, if there is one.
+    pub(super) fn symbol(&self) -> Option<u64> {
+        match (self.uris.as_deref(), self.local) {
+            (Some([uri]), Some(local)) => Some(u64::from(*uri) << 32 | u64::from(local)),
+            _ => None,
+        }
+    }
+
     /// The tests for one namespace each that make up this one.
     pub(super) fn split(&self) -> Option<Vec<Self>> {
         let uris = self.uris.as_ref().filter(|uris| uris.len() > 1)?;

@@ -1,8 +1,12 @@
 //! What the scanner tells and refuses; quick-xml must agree; every cut gives the same.
 
-use soap_router::xml::{Event, Limits, Reader};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
-use crate::support::{Log, scan};
+use soap_router::xml::{Event, Limits, Reader, Scanner};
+
+use crate::generate::document;
+use crate::support::{Log, scan, scan_with};
 
 const GOOD: &[&str] = &[
     "<a/>",
@@ -213,5 +217,34 @@ fn a_quote_in_a_name_does_not_hide_the_end_of_its_tag() {
         "<r><a' b='c></a></r>",
     ] {
         assert!(!same_however_cut(text.as_bytes(), None).1, "{text}");
+    }
+}
+
+/// What a scanner remembers of the documents before changes nothing of what it tells.
+#[test]
+fn documents_before_leave_no_trace() {
+    let mut runner = TestRunner::new(Config {
+        cases: 300,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    // Tags near a buffer's end are read the long way; the space keeps the end away.
+    let spaced = document().prop_map(|document| document + &" ".repeat(80));
+    let inputs = (
+        prop::collection::vec(spaced, 1..4),
+        prop::collection::vec(0_usize..4, 3..9),
+        prop::sample::select(&[usize::MAX, 7, 64][..]),
+    );
+    let run = runner.run(&inputs, |(documents, order, size)| {
+        let mut scanner = Scanner::new();
+        for number in order {
+            let document = documents[number % documents.len()].as_bytes();
+            let log = scan_with(&mut scanner, document, &[size], None);
+            prop_assert_eq!(log, scan(document, &[size], None));
+        }
+        Ok(())
+    });
+    if let Err(error) = run {
+        panic!("{error}");
     }
 }

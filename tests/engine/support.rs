@@ -66,8 +66,17 @@ pub(crate) fn scan(
     sizes: &[usize],
     charset: Option<&str>,
 ) -> (Log, Result<(), xml::Error>) {
+    scan_with(&mut Scanner::new(), bytes, sizes, charset)
+}
+
+/// The same with a scanner that may have read other documents.
+pub(crate) fn scan_with(
+    scanner: &mut Scanner,
+    bytes: &[u8],
+    sizes: &[usize],
+    charset: Option<&str>,
+) -> (Log, Result<(), xml::Error>) {
     let mut log = Log::default();
-    let mut scanner = Scanner::new();
     let result = (|| {
         scanner.begin(&Limits::default(), charset, 1)?;
         let mut rest = bytes;

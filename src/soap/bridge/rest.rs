@@ -14,7 +14,7 @@ use super::raw;
 use super::shape::place;
 use super::work::Tail;
 use crate::soap::version::Version;
-use crate::xml::{EndTag, Flow, Sink, Tag, Taken};
+use crate::xml::{EndTag, Flow, Sink, Tag, Taken, Values};
 
 /// A change at a place of the document: these bytes go, that text comes.
 #[derive(Debug)]
@@ -347,7 +347,7 @@ impl Sink for Rest {
     fn start_known(
         &mut self,
         (symbol, _): (u64, &mut u64),
-        _attributes: bool,
+        _attributes: Values<'_>,
         depth: u32,
         _end: u64,
     ) -> Taken {
