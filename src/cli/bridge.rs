@@ -51,6 +51,7 @@ fn bridge(
         charset: media.as_ref().and_then(|media| media.charset.clone()),
         action: media.as_ref().and_then(MediaType::stated_action).or(header),
         one_way: args.one_way,
+        languages: None,
         unique: unique(),
     };
     let mut bridge = Bridge::request(Arc::new(plan(args)), arriving)?;

@@ -11,23 +11,30 @@ use http::StatusCode;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::arrival::{self, SOAP_ACTION};
 use super::deliver::Answer;
 use super::judge::Failure;
-use crate::net::{Body, Change, Changed, Incoming};
+use crate::net::{Body, Change, ChangeError, Changed, Incoming};
 use crate::soap::{
-    Arriving, BridgeError, Carrier, Context, Facts, HttpHead, MediaType, Outcome, Plan, Target,
-    Version,
+    Addressing, Arriving, BridgeError, Carrier, Context, Facts, HttpHead, MediaType, Outcome, Plan,
+    Target, Version,
 };
 use crate::upstream::{Reply, SendError};
 
 /// What bridging must know of the caller's message beside its bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    facts: Facts,
+    version: Option<Version>,
+    addressing: Option<Addressing>,
+    message_id: Option<String>,
+    for_next: bool,
+    /// What HTTP states, or else the envelope.
+    action: Option<String>,
+    http_action: Option<String>,
     /// Whether the facts are those of the whole header.
     head_known: bool,
     media: MediaType,
@@ -40,7 +47,7 @@ pub(super) struct Caller {
 pub(super) struct Prepared {
     pub(super) body: Body,
     /// What the answer needs, and whether the request was changed.
-    pub(super) trip: Arc<There>,
+    pub(super) trip: There,
     /// The fields to write over the caller's.
     head: Option<HttpHead>,
 }
@@ -48,7 +55,7 @@ pub(super) struct Prepared {
 /// How the message went, for the way back.
 #[derive(Debug)]
 pub(super) struct There {
-    pub(super) context: Context,
+    context: Arc<Context>,
     pub(super) outcome: Option<Outcome>,
 }
 
@@ -65,7 +72,12 @@ impl Caller {
             .get(ACCEPT_LANGUAGE)
             .and_then(|value| value.to_str().ok());
         Self {
-            facts: facts.clone(),
+            version: facts.version,
+            addressing: facts.addressing,
+            message_id: facts.message_id.clone(),
+            for_next: facts.for_next,
+            action: facts.wsa_action.clone(),
+            http_action: facts.http_action.clone(),
             head_known,
             media: media.clone(),
             languages: languages.map(str::to_owned),
@@ -77,38 +89,33 @@ impl Caller {
     /// Whether the message may have to change for this endpoint. Known to be the same versions, it
     /// is not even looked at.
     fn may_change(&self, plan: &Plan) -> bool {
-        let facts = &self.facts;
-        let same_soap = plan.soap.is_none_or(|wanted| facts.version == Some(wanted));
+        let same_soap = plan.soap.is_none_or(|wanted| self.version == Some(wanted));
         let same_addressing = match plan.addressing {
             Target::Keep => true,
-            Target::None => facts.addressing.is_none(),
-            Target::To(wanted) => facts.addressing == Some(wanted),
+            Target::None => self.addressing.is_none(),
+            Target::To(wanted) => self.addressing == Some(wanted),
         };
-        let processed = !plan.transparent_headers && (facts.for_next || !plan.roles.is_empty());
+        let processed = !plan.transparent_headers && (self.for_next || !plan.roles.is_empty());
         !(self.head_known && same_soap && same_addressing && !processed && plan.to.is_none())
     }
 
     /// What the answer needs when the request was not looked at.
     fn context(&self) -> Context {
         Context {
-            soap: self.facts.version.unwrap_or(Version::Soap11),
-            addressing: self.facts.addressing,
-            message_id: self.facts.message_id.clone(),
-            made_id: None,
-            reply_to: None,
-            fault_to: None,
-            action: self.facts.action().map(str::to_owned),
+            message_id: self.message_id.clone(),
+            action: self.action.clone().or_else(|| self.http_action.clone()),
             one_way: self.one_way,
             languages: self.languages.clone(),
-            added_addressing: false,
+            ..Context::of(self.version.unwrap_or(Version::Soap11), self.addressing)
         }
     }
 
     fn arriving(&self) -> Arriving {
         Arriving {
             charset: self.media.charset.clone(),
-            action: self.facts.http_action.clone(),
+            action: self.http_action.clone(),
             one_way: self.one_way,
+            languages: self.languages.clone(),
             unique: self.unique,
         }
     }
@@ -133,12 +140,12 @@ impl Caller {
     pub(super) async fn prepare(&self, plan: &Arc<Plan>, body: Body) -> Result<Prepared, Failure> {
         if !self.may_change(plan) {
             let trip = There {
-                context: self.context(),
+                context: Arc::new(self.context()),
                 outcome: None,
             };
             return Ok(Prepared {
                 body,
-                trip: Arc::new(trip),
+                trip,
                 head: None,
             });
         }
@@ -149,15 +156,13 @@ impl Caller {
             Body::Replay(reader) => streaming(bridge, reader).await?,
             other => return Err(Failure::router(&format!("{other:?} cannot be bridged"))),
         };
-        let mut context = outcome.context.clone();
-        context.languages.clone_from(&self.languages);
         Ok(Prepared {
             body,
             head: outcome.changed.then_some(head),
-            trip: Arc::new(There {
-                context,
+            trip: There {
+                context: Arc::clone(&outcome.context),
                 outcome: Some(outcome),
-            }),
+            },
         })
     }
 }
@@ -203,17 +208,26 @@ type Made = (Body, Outcome, HttpHead);
 
 /// A message that is at hand.
 fn whole(mut bridge: Carrier, bytes: Bytes) -> Result<Made, BridgeError> {
-    let mut out = Vec::with_capacity(bytes.len() + 1024);
-    bridge.feed(&bytes, &mut out)?;
-    bridge.finish(&mut out)?;
+    let mut out = Vec::with_capacity(3);
+    bridge.share(&bytes, &mut out)?;
+    finish(&mut bridge, &mut out)?;
     let outcome = outcome(&bridge)?;
-    let out = if outcome.changed {
-        Bytes::from(out)
+    let body = if outcome.changed {
+        Body::from(out)
     } else {
-        bytes
+        Body::Full(bytes)
     };
     let head = bridge.request_head(&outcome);
-    Ok((Body::Full(out), outcome, head))
+    Ok((body, outcome, head))
+}
+
+fn finish(bridge: &mut Carrier, out: &mut Vec<Bytes>) -> Result<(), BridgeError> {
+    let mut last = Vec::new();
+    bridge.finish(&mut last)?;
+    if !last.is_empty() {
+        out.push(last.into());
+    }
+    Ok(())
 }
 
 /// A message that still arrives: read until its head is decided.
@@ -226,21 +240,21 @@ async fn streaming(
         match reader.frame().await {
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
-                    bridge.feed(&data, &mut out).map_err(Failure::bridge)?;
+                    bridge.share(&data, &mut out).map_err(Failure::bridge)?;
                 }
             }
             Some(Err(error)) => return Err(Failure::send(SendError::Caller(error))),
             None => {
-                bridge.finish(&mut out).map_err(Failure::bridge)?;
+                finish(&mut bridge, &mut out).map_err(Failure::bridge)?;
                 let outcome = outcome(&bridge).map_err(Failure::bridge)?;
                 let head = bridge.request_head(&outcome);
-                return Ok((Body::Full(out.into()), outcome, head));
+                return Ok((out.into(), outcome, head));
             }
         }
     }
     let outcome = outcome(&bridge).map_err(Failure::bridge)?;
     let head = bridge.request_head(&outcome);
-    let changed = Changed::new(out.into(), reader, Box::new(Passing(bridge)));
+    let changed = Changed::new(out, reader, Box::new(Passing(bridge)));
     Ok((Body::Changed(Box::new(changed)), outcome, head))
 }
 
@@ -253,12 +267,13 @@ fn outcome(bridge: &Carrier) -> Result<Outcome, BridgeError> {
 struct Passing(Carrier);
 
 impl Change for Passing {
-    fn next(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        self.0.feed(bytes, out).map_err(|error| error.to_string())
+    fn next(&mut self, bytes: &Bytes, out: &mut Vec<Bytes>) -> Result<(), ChangeError> {
+        let passed = self.0.share(bytes, out);
+        passed.map_err(|error| Arc::new(error) as ChangeError)
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), String> {
-        self.0.finish(out).map_err(|error| error.to_string())
+    fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), ChangeError> {
+        finish(&mut self.0, out).map_err(|error| Arc::new(error) as ChangeError)
     }
 
     fn passes(&self) -> bool {
@@ -311,7 +326,7 @@ impl There {
         }
         let status = head.status;
         let failed = |error: BridgeError| Failure::back(&error, status);
-        let bridge = Carrier::reply(Arc::clone(plan), self.context.clone(), &media);
+        let bridge = Carrier::reply(Arc::clone(plan), Arc::clone(&self.context), &media);
         let mut bridge = bridge.map_err(failed)?;
         let mut out = Vec::new();
         let rest = body
@@ -322,10 +337,10 @@ impl There {
         let fields = bridge.reply_head(&outcome, media.stated_action().as_deref());
         dress_back(&mut head, &outcome, &fields, settings.sender_fault);
         let answer = match rest {
-            None => Answer::Whole(head, out.into()),
+            None => Answer::Whole(head, joined(out)),
             Some(inner) => Answer::Changed {
                 head,
-                first: out.into(),
+                first: out,
                 inner,
                 change: Box::new(Passing(bridge)),
             },
@@ -363,15 +378,15 @@ impl Source {
     async fn until_decided(
         self,
         bridge: &mut Carrier,
-        out: &mut Vec<u8>,
+        out: &mut Vec<Bytes>,
         idle: Duration,
         status: StatusCode,
     ) -> Result<Option<Incoming>, Failure> {
         let failed = |error: BridgeError| Failure::back(&error, status);
         let (mut first, mut body) = match self {
             Self::Whole(bytes) => {
-                bridge.feed(&bytes, out).map_err(failed)?;
-                bridge.finish(out).map_err(failed)?;
+                bridge.share(&bytes, out).map_err(failed)?;
+                finish(bridge, out).map_err(failed)?;
                 return Ok(None);
             }
             Self::Stream { first, body } => (first, body),
@@ -387,14 +402,27 @@ impl Source {
                 },
             };
             let Some(frame) = frame else {
-                bridge.finish(out).map_err(failed)?;
+                finish(bridge, out).map_err(failed)?;
                 return Ok(None);
             };
             if let Ok(data) = frame.into_data() {
-                bridge.feed(&data, out).map_err(failed)?;
+                bridge.share(&data, out).map_err(failed)?;
             }
         }
+        if body.is_end_stream() {
+            // All of it came with its head: its length is known.
+            finish(bridge, out).map_err(failed)?;
+            return Ok(None);
+        }
         Ok(Some(body))
+    }
+}
+
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    match (pieces.pop(), pieces.is_empty()) {
+        (None, _) => Bytes::new(),
+        (Some(only), true) => only,
+        (Some(last), false) => [pieces.concat(), last.into()].concat().into(),
     }
 }
 

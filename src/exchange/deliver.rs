@@ -68,7 +68,7 @@ pub(super) enum Answer {
     Changed {
         head: Box<http::response::Parts>,
         /// Changed already.
-        first: Bytes,
+        first: Vec<Bytes>,
         inner: Incoming,
         change: Box<dyn Change>,
     },

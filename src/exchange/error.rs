@@ -280,6 +280,10 @@ impl Error {
             },
             SourceError::TooLarge { max } => Self::SenderTooLarge { max: *max },
             SourceError::Malformed(what) => Self::SenderTail(what.clone()),
+            SourceError::Unchangeable(why) => match why.downcast_ref::<BridgeError>() {
+                Some(error) => Self::SenderBridge(error.clone()),
+                None => Self::SenderTail(why.to_string()),
+            },
             SourceError::Spool(_) => Self::RouterInternal("the message could not be spooled"),
             SourceError::Broken(_)
             | SourceError::Superseded

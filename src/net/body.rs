@@ -1,5 +1,6 @@
 //! The one body type that leaves the router, towards callers and towards endpoints.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::change::{Change, Changed};
+use super::change::{Change, ChangeError, Changed};
 use super::incoming::{Incoming, WireError};
 use super::replay::{ReplayReader, SourceError};
 use super::tunnel::Tunnel;
@@ -22,6 +23,8 @@ pub enum Body {
     Empty,
     /// All bytes at hand.
     Full(Bytes),
+    /// The same in pieces.
+    Pieces(VecDeque<Bytes>),
     /// A request body that may be sent again.
     Replay(ReplayReader),
     /// A request body that is changed while it passes.
@@ -50,7 +53,20 @@ pub enum BodyError {
     Late(Deadline),
     /// The answer cannot be changed as it must be.
     #[error("the answer cannot be handed on: {0}")]
-    Change(String),
+    Change(ChangeError),
+}
+
+impl From<Vec<Bytes>> for Body {
+    fn from(mut pieces: Vec<Bytes>) -> Self {
+        match pieces.pop() {
+            None => Self::Empty,
+            Some(only) if pieces.is_empty() => Self::Full(only),
+            Some(last) => {
+                pieces.push(last);
+                Self::Pieces(pieces.into())
+            }
+        }
+    }
 }
 
 /// When something must be over.
@@ -101,6 +117,8 @@ pub trait OnEnd: Send {
 pub struct Relay {
     /// Read already, and not handed on yet.
     first: Option<Frame<Bytes>>,
+    /// Changed already, and not handed on yet.
+    ready: VecDeque<Bytes>,
     inner: Option<Incoming>,
     change: Option<Box<dyn Change>>,
     patience: Patience,
@@ -129,6 +147,7 @@ impl Relay {
     ) -> Self {
         let mut relay = Self {
             first,
+            ready: VecDeque::new(),
             inner: Some(inner),
             change: None,
             patience,
@@ -145,14 +164,15 @@ impl Relay {
     /// Relays `first` and then what `change` makes of what `inner` still has.
     #[must_use]
     pub fn changed(
-        first: Bytes,
+        first: Vec<Bytes>,
         inner: Incoming,
         change: Box<dyn Change>,
         patience: Patience,
         on_end: Box<dyn OnEnd>,
     ) -> Self {
         Self {
-            first: Some(Frame::data(first)),
+            first: None,
+            ready: first.into(),
             inner: Some(inner),
             change: Some(change),
             patience,
@@ -184,15 +204,17 @@ impl Relay {
         if let Some(late) = self.late() {
             return Poll::Ready(Some(Err(late)));
         }
+        if let Some(data) = self.ready.pop_front() {
+            // Behind the end all bytes are counted already.
+            if self.inner.is_some() {
+                self.bytes += data.len() as u64;
+            }
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
         let polled = match self.first.take() {
-            Some(frame) if self.change.is_some() => {
-                // It was changed already.
-                self.bytes += length(&frame);
-                return Poll::Ready(Some(Ok(frame)));
-            }
             Some(frame) => Poll::Ready(Some(Ok(frame))),
             None => Pin::new(&mut *inner).poll_frame(cx),
         };
@@ -208,8 +230,8 @@ impl Relay {
         self.timer = None;
         match result {
             Ok(frame) if self.change.is_some() => match self.change(frame) {
-                Some(changed) => Poll::Ready(Some(changed)),
-                // Nothing is certain yet.
+                Some(error) => Poll::Ready(Some(Err(error))),
+                // What is certain by now, or the next bytes.
                 None => self.poll(cx),
             },
             Ok(frame) => {
@@ -221,22 +243,20 @@ impl Relay {
         }
     }
 
-    fn change(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
+    fn change(&mut self, frame: Frame<Bytes>) -> Option<BodyError> {
         let change = self.change.as_mut()?;
         // Trailers speak about the bytes that came.
         let data = frame.into_data().ok()?;
+        if change.passes() {
+            self.ready.push_back(data);
+            return None;
+        }
         let mut out = Vec::new();
-        let changed = if change.passes() {
-            data
-        } else {
-            out.reserve(data.len() + 64);
-            if let Err(what) = change.next(&data, &mut out) {
-                return Some(Err(self.broke(BodyError::Change(what))));
-            }
-            out.into()
-        };
-        self.bytes += changed.len() as u64;
-        (!changed.is_empty()).then(|| Ok(Frame::data(changed)))
+        let changed = change.next(&data, &mut out);
+        self.ready = out.into();
+        changed
+            .err()
+            .map(|what| self.broke(BodyError::Change(what)))
     }
 
     fn end_changed(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -248,9 +268,10 @@ impl Relay {
         if let Err(what) = ended {
             return Poll::Ready(Some(Err(self.broke(BodyError::Change(what)))));
         }
-        self.bytes += out.len() as u64;
+        self.bytes += out.iter().map(|data| data.len() as u64).sum::<u64>();
         self.end(true, None);
-        Poll::Ready((!out.is_empty()).then(|| Ok(Frame::data(out.into()))))
+        self.ready = out.into();
+        Poll::Ready(self.ready.pop_front().map(|data| Ok(Frame::data(data))))
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -322,6 +343,9 @@ impl http_body::Body for Body {
                 *this = Self::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
+            Self::Pieces(pieces) => {
+                Poll::Ready(pieces.pop_front().map(|data| Ok(Frame::data(data))))
+            }
             Self::Replay(reader) => reader
                 .poll_frame(cx)
                 .map(|frame| Some(frame?.map_err(BodyError::Source))),
@@ -336,8 +360,9 @@ impl http_body::Body for Body {
         match self {
             Self::Empty | Self::Tunnel(_) => true,
             Self::Full(bytes) => bytes.is_empty(),
+            Self::Pieces(pieces) => pieces.is_empty(),
             Self::Replay(_) | Self::Changed(_) => false,
-            Self::Relay(relay) => relay.inner.is_none(),
+            Self::Relay(relay) => relay.inner.is_none() && relay.ready.is_empty(),
         }
     }
 
@@ -345,6 +370,9 @@ impl http_body::Body for Body {
         match self {
             Self::Empty | Self::Tunnel(_) => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Pieces(pieces) => {
+                SizeHint::with_exact(pieces.iter().map(|data| data.len() as u64).sum())
+            }
             Self::Replay(reader) => reader
                 .length()
                 .map_or_else(SizeHint::default, SizeHint::with_exact),

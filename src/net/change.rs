@@ -1,6 +1,8 @@
 //! Bodies that are changed while they pass; what the change is, other rooms know.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,24 +12,27 @@ use super::replay::{ReplayReader, SourceError};
 
 /// Changes a body's bytes on their way; an error breaks the body off.
 pub trait Change: Send {
-    /// The next bytes; what is certain is appended to `out`.
+    /// The next bytes; what is certain is appended to `out`, piece by piece.
     ///
     /// # Errors
     /// What is wrong with them, for whoever sent them.
-    fn next(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String>;
+    fn next(&mut self, bytes: &Bytes, out: &mut Vec<Bytes>) -> Result<(), ChangeError>;
     /// The end.
     ///
     /// # Errors
     /// What is missing.
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), String>;
+    fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), ChangeError>;
     /// Whether all that still comes stays as it is.
     fn passes(&self) -> bool;
 }
 
+/// Why bytes cannot be changed as they must be; who made the change knows what this is.
+pub type ChangeError = Arc<dyn std::error::Error + Send + Sync>;
+
 /// A request body on its way through a change.
 pub struct Changed {
     /// Changed already, and not handed on yet.
-    first: Bytes,
+    ready: VecDeque<Bytes>,
     inner: Option<ReplayReader>,
     change: Box<dyn Change>,
 }
@@ -53,9 +58,9 @@ impl ReplayReader {
 impl Changed {
     /// Gives `first`, then what `change` makes of what `inner` still has.
     #[must_use]
-    pub fn new(first: Bytes, inner: ReplayReader, change: Box<dyn Change>) -> Self {
+    pub fn new(first: Vec<Bytes>, inner: ReplayReader, change: Box<dyn Change>) -> Self {
         Self {
-            first,
+            ready: first.into(),
             inner: Some(inner),
             change,
         }
@@ -65,10 +70,10 @@ impl Changed {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, SourceError>>> {
-        if !self.first.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.first)))));
-        }
         loop {
+            if let Some(data) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
             let Some(inner) = &mut self.inner else {
                 return Poll::Ready(None);
             };
@@ -84,14 +89,11 @@ impl Changed {
                     Ok(data) if self.change.passes() => {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
-                    Ok(data) => {
-                        out.reserve(data.len() + 64);
-                        self.change.next(&data, &mut out)
-                    }
+                    Ok(data) => self.change.next(&data, &mut out),
                 },
             };
             if let Err(what) = changed {
-                let error = SourceError::Malformed(what);
+                let error = SourceError::Unchangeable(what);
                 if let Some(inner) = self.inner.take() {
                     inner.note(error.clone());
                 }
@@ -100,9 +102,7 @@ impl Changed {
             if over {
                 self.inner = None;
             }
-            if !out.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(out.into()))));
-            }
+            self.ready = out.into();
         }
     }
 }

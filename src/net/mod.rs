@@ -14,7 +14,7 @@ mod websocket;
 
 pub use ahead::Ahead;
 pub use body::{Body, BodyError, Deadline, OnEnd, Patience, Relay};
-pub use change::{Change, Changed};
+pub use change::{Change, ChangeError, Changed};
 pub use headers::strip_hop_by_hop;
 pub use incoming::{Incoming, WireError};
 pub use replay::{Bounds, Budget, Inspect, OnOverflow, Replay, ReplayReader, SourceError};

@@ -185,8 +185,8 @@ impl Scanner {
             return (Taken::Not, None);
         };
         self.records.clear();
-        let (close, empty) = match ready.get(name_end) {
-            Some(b'>') => (name_end, false),
+        let (close, empty, bits) = match ready.get(name_end) {
+            Some(b'>') => (name_end, false, 0),
             _ => match self.common_attributes(ready, *at, name_end, serial) {
                 Some(rest) => rest,
                 None => return (Taken::Not, None),
@@ -202,10 +202,6 @@ impl Scanner {
             return (Taken::Not, Some(told));
         }
         let depth = self.frames.len() as u32 + 1;
-        let bits = self
-            .records
-            .iter()
-            .fold(0, |bits, record| bits | record.resolved.symbol);
         if !self.records.is_empty() && sink.minds_attributes(bits) {
             return (Taken::Not, Some(told));
         }
@@ -302,7 +298,8 @@ impl Scanner {
     }
 
     /// Attributes in their usual form: one space, a known name, `="`, a value that stands as it is.
-    /// The answer is where the tag's `>` stands, and whether it is `/>`.
+    /// The answer is where the tag's `>` stands, whether it is `/>`, and the bits of the sink's numbers
+    /// for the names.
     #[inline(always)]
     fn common_attributes(
         &mut self,
@@ -310,7 +307,8 @@ impl Scanner {
         tag: usize,
         mut at: usize,
         serial: u32,
-    ) -> Option<(usize, bool)> {
+    ) -> Option<(usize, bool, u64)> {
+        let mut bits = 0;
         // Names without prefix that were seen, a bit each; a bit seen twice asks for a closer look.
         let (mut seen, mut prefixed, mut doubtful) = (0_u64, false, false);
         let kind = kind_of(serial, true);
@@ -338,6 +336,7 @@ impl Scanner {
                 return None;
             }
             let known = self.known.at(place);
+            bits |= known.name.symbol;
             if known.name.prefix_len == 0 {
                 // The place is of the name's bytes alone, so equal names have equal bits.
                 let bit = 1 << (place & 63);
@@ -362,7 +361,7 @@ impl Scanner {
                 && self
                     .repeated(ready.get(tag..close).unwrap_or(&[]))
                     .is_some());
-        fits.then_some((close, empty))
+        fits.then_some((close, empty, bits))
     }
 }
 

@@ -3,6 +3,8 @@
 //! [`Sink`] is the whole stream, for the engine; [`Observer`] is its shallow part, for a room that
 //! wants to read along in the same pass. **Invariant:** nothing here keeps bytes.
 
+use std::ops::Range;
+
 use super::scope::{NameRef, Scopes, Span};
 
 /// What a sink wants next.
@@ -275,6 +277,19 @@ impl<'a> Tag<'a> {
             bytes.get(record.value.start as usize..record.value.end as usize)
         };
         self.records.get(place).and_then(of).unwrap_or(&[])
+    }
+
+    /// Where in [`Tag::bytes`] the name of each attribute stands, with the sink's number for it;
+    /// declarations, which have none, among them.
+    #[inline]
+    pub(crate) fn written(&self) -> impl Iterator<Item = (Range<usize>, Option<u64>)> + use<'a> {
+        self.records.iter().map(|record| {
+            let name = record.name.start as usize..record.name.end as usize;
+            (
+                name,
+                (!record.declaration).then_some(record.resolved.symbol),
+            )
+        })
     }
 
     /// Whether the tag has neither attributes nor declarations.

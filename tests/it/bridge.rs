@@ -484,7 +484,7 @@ fn exchange(caller: Dialect, endpoint: Dialect, fault: bool) {
     let outcome = there.outcome().unwrap().clone();
     let what = format!("{caller:?} to {endpoint:?}\n{request}\n{sent}");
     assert_eq!(outcome.changed, caller != endpoint, "{what}");
-    assert_eq!(outcome.action.as_deref(), Some("urn:op"), "{what}");
+    assert_eq!(outcome.action(), Some("urn:op"), "{what}");
     assert_dialect(&sent, endpoint, &what);
     assert!(sent.contains("<op/>"), "{what}");
     let asked = between(&sent, "MessageID");

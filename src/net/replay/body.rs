@@ -44,6 +44,9 @@ pub enum SourceError {
     /// What comes behind the deciding byte is not well-formed (`verify: full`).
     #[error("{0}")]
     Malformed(String),
+    /// What comes cannot be changed as it must be.
+    #[error("{0}")]
+    Unchangeable(Arc<dyn std::error::Error + Send + Sync>),
     /// A newer attempt reads the body now.
     #[error("the attempt was given up")]
     Superseded,

@@ -93,7 +93,7 @@ pub(super) fn used(blocks: &[Block]) -> Used {
         blocks
             .iter()
             .filter(own)
-            .any(|block| block.class & !0xFF != local("FaultDetail"))
+            .any(|block| block.class & !0xFF != const { local("FaultDetail") })
     };
     match (has(Addressing::V10), has(Addressing::August2004)) {
         (true, true) => Used::Both,
@@ -108,7 +108,7 @@ impl Headers {
     pub(super) fn find(doc: &Doc, blocks: &[Block], version: Option<Addressing>) -> Self {
         let mut headers = Self::default();
         for block in blocks.iter().filter(|block| block.counts()) {
-            if block.class == (class::WSA10 | local("FaultDetail")) {
+            if block.class == (class::WSA10 | const { local("FaultDetail") }) {
                 headers.fault_detail = Some(block.id);
             }
             if version.is_none_or(|version| block.class & version.class() == 0) {
@@ -150,21 +150,18 @@ pub(super) fn context(
     headers: &Headers,
     direction: Direction<'_>,
 ) -> Context {
-    let (one_way, stated) = match direction {
-        Direction::Request(arriving) => (arriving.one_way, arriving.action.clone()),
-        Direction::Reply(_) => (false, None),
+    // An answer is not answered.
+    let Direction::Request(arriving) = direction else {
+        return Context::of(soap, addressing);
     };
     Context {
-        soap,
-        addressing,
         message_id: Headers::text(doc, headers.message_id),
-        made_id: None,
         reply_to: headers.reply_to.map(|id| reference(doc, id)),
         fault_to: headers.fault_to.map(|id| reference(doc, id)),
-        action: Headers::text(doc, headers.action).or(stated),
-        one_way,
-        languages: None,
-        added_addressing: false,
+        action: Headers::text(doc, headers.action).or_else(|| arriving.action.clone()),
+        one_way: arriving.one_way,
+        languages: arriving.languages.clone(),
+        ..Context::of(soap, addressing)
     }
 }
 
@@ -200,7 +197,7 @@ pub(super) fn stand_alone(doc: &Doc, id: NodeId, within: Option<NodeId>) -> Stri
         return String::new();
     };
     let text = doc.slice(node.start..node.end);
-    let at = doc.tag(id).name.end - node.start;
+    let at = node.name_end - node.start;
     let (head, rest) = text.split_at_checked(at).unwrap_or((text, ""));
     let declared = missing(doc, id, within, text);
     format!("{head}{declared}{rest}")
@@ -208,9 +205,8 @@ pub(super) fn stand_alone(doc: &Doc, id: NodeId, within: Option<NodeId>) -> Stri
 
 /// Declarations that an element needs when it leaves its parents, up to `within`, behind.
 pub(super) fn missing(doc: &Doc, id: NodeId, within: Option<NodeId>, text: &str) -> String {
-    let tag = doc.tag(id);
-    let own: Vec<&str> = tag
-        .attributes
+    let own: Vec<&str> = doc
+        .attributes(id)
         .iter()
         .filter_map(|a| doc.declares(a))
         .collect();

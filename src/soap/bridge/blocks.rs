@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::doc::{Doc, NodeId};
 use super::error::{BridgeError, structure};
-use super::names::{Class, class};
+use super::names::{Class, class, local, of_version};
 use super::raw::RawAttribute;
 use crate::soap::facts::QName;
 use crate::soap::version::{SOAP12, Version};
@@ -79,12 +79,9 @@ pub(super) fn read(
             attributes: SmallVec::new(),
             dropped: false,
         };
-        for attribute in doc.tag(id).attributes {
-            if let Some((namespace, local)) = doc.expanded(id, &attribute)
-                && namespace == version.namespace()
-                && let Some(kind) = kind(local, version)
-            {
-                block.take(doc, kind, attribute, version, roles)?;
+        for attribute in doc.attributes(id) {
+            if let Some(kind) = kind(attribute.class, version) {
+                block.take(doc, kind, *attribute, version, roles)?;
             }
         }
         blocks.push(block);
@@ -106,20 +103,21 @@ impl Block {
         version: Version,
         roles: &[String],
     ) -> Result<(), BridgeError> {
-        let value = doc.value(&attribute).trim().to_owned();
+        let value = doc.value(&attribute);
+        let value = value.trim();
         match kind {
             Soap::MustUnderstand | Soap::Relay => {
-                let Some(said) = boolean(&value) else {
-                    let name = doc.slice(attribute.name.clone());
-                    let what = format!("`{name}` is `{}`, which is no boolean", clip(&value));
-                    return Err(structure(what, attribute.whole.start));
+                let Some(said) = boolean(value) else {
+                    let name = doc.slice(attribute.name());
+                    let what = format!("`{name}` is `{}`, which is no boolean", clip(value));
+                    return Err(structure(what, attribute.whole().start));
                 };
                 match kind {
                     Soap::MustUnderstand => self.must_understand = said,
                     _ => self.relay = said,
                 }
             }
-            Soap::Actor => self.role = role(&value, version, roles),
+            Soap::Actor => self.role = role(value, version, roles),
             Soap::EncodingStyle => {}
         }
         self.attributes.push((kind, attribute));
@@ -127,12 +125,20 @@ impl Block {
     }
 }
 
-fn kind(local: &str, version: Version) -> Option<Soap> {
-    match (local, version) {
-        ("mustUnderstand", _) => Some(Soap::MustUnderstand),
-        ("actor", Version::Soap11) | ("role", Version::Soap12) => Some(Soap::Actor),
-        ("relay", Version::Soap12) => Some(Soap::Relay),
-        ("encodingStyle", _) => Some(Soap::EncodingStyle),
+fn kind(class: Class, version: Version) -> Option<Soap> {
+    const MUST_UNDERSTAND: Class = local("mustUnderstand");
+    const ACTOR: Class = local("actor");
+    const ROLE: Class = local("role");
+    const RELAY: Class = local("relay");
+    const ENCODING_STYLE: Class = local("encodingStyle");
+    if class & class::ENVELOPE != of_version(version) {
+        return None;
+    }
+    match (class & !0xFF, version) {
+        (MUST_UNDERSTAND, _) => Some(Soap::MustUnderstand),
+        (ACTOR, Version::Soap11) | (ROLE, Version::Soap12) => Some(Soap::Actor),
+        (RELAY, Version::Soap12) => Some(Soap::Relay),
+        (ENCODING_STYLE, _) => Some(Soap::EncodingStyle),
         _ => None,
     }
 }

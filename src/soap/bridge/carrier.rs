@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::error::BridgeError;
 use super::http::HttpHead;
 use super::package::Package;
@@ -44,7 +46,7 @@ impl Carrier {
     /// As [`Bridge::reply`].
     pub fn reply(
         plan: Arc<Plan>,
-        context: Context,
+        context: Arc<Context>,
         media: &MediaType,
     ) -> Result<Self, BridgeError> {
         match media.kind {
@@ -82,6 +84,24 @@ impl Carrier {
         match self {
             Self::Plain(bridge) => bridge.feed(bytes, out),
             Self::Package(package) => package.feed(bytes, out),
+        }
+    }
+
+    /// As [`Carrier::feed`]; long runs that do not change are not copied but shared.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn share(&mut self, bytes: &Bytes, out: &mut Vec<Bytes>) -> Result<(), BridgeError> {
+        match self {
+            Self::Plain(bridge) => bridge.share(bytes, out),
+            Self::Package(package) => {
+                let mut text = Vec::with_capacity(bytes.len() + 1024);
+                package.feed(bytes, &mut text)?;
+                if !text.is_empty() {
+                    out.push(text.into());
+                }
+                Ok(())
+            }
         }
     }
 

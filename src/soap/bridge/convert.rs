@@ -105,7 +105,7 @@ impl Work<'_> {
             .collect();
         for id in kept {
             if let Some(mark) = self.doc().attribute(id, WSA10, "IsReferenceParameter") {
-                self.patch.remove(mark.whole);
+                self.patch.remove(mark.whole());
                 self.losses.add(Loss::ReferenceMark);
             }
         }
@@ -201,7 +201,7 @@ impl Work<'_> {
             }
             let free = |prefix: &String| !block.contains(&format!("xmlns:{prefix}"));
             let more = (1..100).map(|n| format!("{}{n}", self.wsa));
-            let prefix = std::iter::once(self.wsa.clone()).chain(more).find(free);
+            let prefix = std::iter::once(self.wsa.to_owned()).chain(more).find(free);
             let prefix = prefix.unwrap_or_else(|| "reference-mark".to_owned());
             self.added.push_str(&format!(
                 "{head} {prefix}:IsReferenceParameter=\"true\" xmlns:{prefix}=\"{WSA10}\"{rest}"
@@ -307,8 +307,8 @@ impl Work<'_> {
 
     /// A1: the name in the other namespace, its prefix declared on the element.
     fn translate(&mut self, id: NodeId, name: &str, to: Addressing) {
-        let declared = format!(" xmlns:{}=\"{}\"", self.wsa, to.namespace());
-        self.rename(id, &format!("{}:{name}", self.wsa), &declared);
+        let declared = [" xmlns:", self.wsa, "=\"", to.namespace(), "\""];
+        self.rename(id, self.wsa, name, declared);
     }
 
     /// A3, A8: URIs of the one version's own.
@@ -359,10 +359,10 @@ impl Work<'_> {
                 }
                 "ReferenceParameters" if own => parameters = Some(child),
                 "Address" if own => {
-                    self.rename(child, &format!("{}:{name}", self.wsa), "");
+                    self.rename(child, self.wsa, name, []);
                     self.translate_uri(child, from, to);
                 }
-                _ if own => self.rename(child, &format!("{}:{name}", self.wsa), ""),
+                _ if own => self.rename(child, self.wsa, name, []),
                 _ => {}
             }
         }
@@ -371,13 +371,13 @@ impl Work<'_> {
 
     /// Properties, then parameters, all of them as parameters (A10).
     fn parameters(&mut self, properties: Option<NodeId>, parameters: Option<NodeId>) {
-        let name = format!("{}:ReferenceParameters", self.wsa);
+        let name = "ReferenceParameters";
         if properties.is_some() {
             self.losses.add(Loss::ReferenceProperties);
         }
         let (Some(first), Some(second)) = (properties, parameters) else {
             if let Some(only) = properties.or(parameters) {
-                self.rename(only, &name, "");
+                self.rename(only, self.wsa, name, []);
             }
             return;
         };
@@ -396,19 +396,20 @@ impl Work<'_> {
         let Some(node) = doc.node(keep) else { return };
         self.remove(moved);
         if node.empty {
-            let close = doc.tag(keep).close;
-            self.patch.replace(doc.tag(keep).name, name.clone());
-            self.patch
-                .replace(close..node.open_end, format!(">{moved_blocks}</{name}>"));
+            self.rename(keep, self.wsa, name, []);
+            self.patch.replace(
+                doc.close(keep)..node.open_end,
+                [">", &moved_blocks, "</", self.wsa, ":", name, ">"],
+            );
             return;
         }
-        self.rename(keep, &name, "");
+        self.rename(keep, self.wsa, name, []);
         let at = if at_end {
             node.close_start
         } else {
             node.open_end
         };
-        self.patch.insert(at, moved_blocks);
+        self.patch.insert(at, [&moved_blocks]);
     }
 
     fn lose_metadata(&mut self, id: NodeId) {
@@ -435,7 +436,7 @@ impl Work<'_> {
                 }),
             };
             if is_reply {
-                self.patch.remove(kind.whole);
+                self.patch.remove(kind.whole());
             } else {
                 self.losses.add(Loss::RelationshipType);
                 // An answer must relate; a request may do without.
@@ -444,10 +445,10 @@ impl Work<'_> {
                     .filter(|_| self.is_reply())
                 {
                     Some((declared, value)) => {
-                        self.patch.replace(kind.value, value);
-                        self.patch.insert(kind.whole.start, declared);
+                        self.patch.replace(kind.value(), [&value]);
+                        self.patch.insert(kind.whole().start, [&declared]);
                     }
-                    None if self.is_reply() => self.patch.remove(kind.whole),
+                    None if self.is_reply() => self.patch.remove(kind.whole()),
                     None => {
                         self.drop_block(id);
                         return;
@@ -474,11 +475,8 @@ impl Work<'_> {
         let at = value.rfind(['/', '#'])? + 1;
         let (namespace, name) = value.split_at_checked(at)?;
         let prefix = format!("{}r", self.wsa);
-        let tag = self.doc().tag(id);
-        let mut declared = tag
-            .attributes
-            .iter()
-            .filter_map(|one| self.doc().declares(one));
+        let attributes = self.doc().attributes(id).iter();
+        let mut declared = attributes.filter_map(|one| self.doc().declares(one));
         (crate::xml::is_nc_name(name) && declared.all(|own| own != prefix)).then(|| {
             (
                 format!(" xmlns:{prefix}=\"{}\"", escape(namespace)),
@@ -491,28 +489,29 @@ impl Work<'_> {
     pub(super) fn content(&mut self, id: NodeId, text: &str) {
         let doc = self.doc();
         let Some(node) = doc.node(id) else { return };
+        let text = escape(text);
         if node.empty {
-            let tag = doc.tag(id);
-            let name = doc.slice(tag.name.clone()).to_owned();
-            let close = format!(">{}</{name}>", escape(text));
-            self.patch.replace(tag.close..node.open_end, close);
-        } else {
+            let name = doc.slice(doc.name_range(id));
             self.patch
-                .replace(node.open_end..node.close_start, escape(text));
+                .replace(doc.close(id)..node.open_end, [">", &text, "</", name, ">"]);
+        } else {
+            self.patch.replace(node.open_end..node.close_start, [&text]);
         }
     }
 
     /// A new block (E38).
     fn add(&mut self, version: Addressing, name: &str, text: &str) {
-        let (prefix, namespace) = (&self.wsa, version.namespace());
-        self.added.push_str(&format!(
-            "<{prefix}:{name} xmlns:{prefix}=\"{namespace}\">{}</{prefix}:{name}>",
-            escape(text)
-        ));
+        let (p, namespace, text) = (self.wsa, version.namespace(), escape(text));
+        for piece in ["<", p, ":", name, " xmlns:", p, "=\"", namespace, "\">"] {
+            self.added.push_str(piece);
+        }
+        for piece in [&text, "</", p, ":", name, ">"] {
+            self.added.push_str(piece);
+        }
     }
 
     fn add_reply_to(&mut self, version: Addressing, address: &str) {
-        let (prefix, namespace) = (&self.wsa, version.namespace());
+        let (prefix, namespace) = (self.wsa, version.namespace());
         self.added.push_str(&format!(
             "<{prefix}:ReplyTo xmlns:{prefix}=\"{namespace}\"><{prefix}:Address>{address}\
              </{prefix}:Address></{prefix}:ReplyTo>"

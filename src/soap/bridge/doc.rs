@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::names::Class;
-use super::raw::{self, RawAttribute, RawTag};
-use crate::xml::XML_NAMESPACE;
+use super::names::{Class, class, is_encoding};
+use super::raw::{self, RawAttribute};
+use crate::xml::{Tag, XML_NAMESPACE};
 
 /// Position of an element in [`Doc`].
 pub(super) type NodeId = usize;
@@ -21,6 +21,8 @@ pub(super) struct Node {
     pub(super) class: Class,
     /// `<` of the start tag.
     pub(super) start: usize,
+    /// Behind its name.
+    pub(super) name_end: usize,
     /// Behind its `>`.
     pub(super) open_end: usize,
     /// `<` of the end tag; for an empty element behind its tag.
@@ -28,6 +30,8 @@ pub(super) struct Node {
     /// Behind the end tag.
     pub(super) end: usize,
     pub(super) empty: bool,
+    /// Its attributes, in [`Doc::attributes`].
+    attributes: Range<u32>,
     /// Whether it declares namespaces.
     pub(super) declares: bool,
     /// Whether it has an attribute `encodingStyle` of an envelope namespace.
@@ -42,6 +46,7 @@ pub(super) struct Doc {
     /// UTF-8, from the document's first byte.
     pub(super) bytes: Vec<u8>,
     pub(super) nodes: Vec<Node>,
+    attributes: Vec<RawAttribute>,
 }
 
 /// A qualified name in content, resolved.
@@ -63,12 +68,66 @@ impl Doc {
         std::str::from_utf8(bytes).unwrap_or("")
     }
 
-    /// An element's start tag, in its parts.
-    pub(super) fn tag(&self, id: NodeId) -> RawTag {
-        let (start, end) = self
-            .node(id)
-            .map_or((0, 0), |node| (node.start, node.open_end));
-        raw::parse(self.bytes.get(start..end).unwrap_or_default(), start)
+    /// Adds an element that begins with this tag and whose end is not known yet.
+    pub(super) fn push(&mut self, tag: &Tag<'_>, parent: Option<NodeId>, quoted: bool) -> NodeId {
+        let id = self.nodes.len();
+        let (start, end) = (place(tag.start()), place(tag.end()));
+        let first = self.attributes.len();
+        let bytes = tag.bytes();
+        let name_end = tag.qualified().len() + 1;
+        let mut before = name_end;
+        let mut encoding = false;
+        for (name, symbol) in tag.written() {
+            let class = symbol.unwrap_or(class::DECLARATION);
+            let attribute = RawAttribute::at(bytes, start, before, name, class);
+            before = attribute.whole().end - start;
+            encoding |= is_encoding(class);
+            self.attributes.push(attribute);
+        }
+        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.nodes.push(Node {
+            parent,
+            depth: tag.depth(),
+            class: tag.symbol(),
+            start,
+            name_end: start + name_end,
+            open_end: end,
+            close_start: end,
+            end,
+            empty: tag.is_empty_element(),
+            attributes: index(first)..index(self.attributes.len()),
+            declares: tag.declares(),
+            encoding,
+            quoted,
+        });
+        id
+    }
+
+    /// Forgets everything but the room that it took.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.nodes.clear();
+        self.attributes.clear();
+    }
+
+    /// The attributes of an element as written, declarations among them.
+    pub(super) fn attributes(&self, id: NodeId) -> &[RawAttribute] {
+        let own = self.node(id).map_or(0..0, |node| node.attributes.clone());
+        self.attributes
+            .get(own.start as usize..own.end as usize)
+            .unwrap_or_default()
+    }
+
+    /// Where an element's name stands in its start tag.
+    pub(super) fn name_range(&self, id: NodeId) -> Range<usize> {
+        self.node(id)
+            .map_or(0..0, |node| node.start + 1..node.name_end)
+    }
+
+    /// Where the `>` or `/>` of an element's start tag begins.
+    pub(super) fn close(&self, id: NodeId) -> usize {
+        self.node(id)
+            .map_or(0, |node| node.open_end - if node.empty { 2 } else { 1 })
     }
 
     /// The children of an element, in order.
@@ -93,7 +152,7 @@ impl Doc {
 
     /// Prefix and local name of an element as written.
     pub(super) fn name(&self, id: NodeId) -> (&str, &str) {
-        split(self.slice(self.tag(id).name))
+        split(self.slice(self.name_range(id)))
     }
 
     /// The namespace of an element.
@@ -116,11 +175,9 @@ impl Doc {
             if !node.declares {
                 continue;
             }
-            let tag = self.tag(id);
-            let declared = tag.attributes.iter();
-            let mut found = declared.filter(|one| self.declares(one) == Some(prefix));
-            if let Some(found) = found.next() {
-                return Some(unescape(self.slice(found.value.clone())));
+            let mut declared = self.attributes(id).iter();
+            if let Some(found) = declared.find(|one| self.declares(one) == Some(prefix)) {
+                return Some(self.value(found));
             }
         }
         prefix.is_empty().then_some(Cow::Borrowed(""))
@@ -128,27 +185,11 @@ impl Doc {
 
     /// The prefix that an attribute declares, `""` for the default namespace.
     pub(super) fn declares(&self, attribute: &RawAttribute) -> Option<&str> {
-        let name = self.slice(attribute.name.clone());
-        if name == "xmlns" {
-            return Some("");
-        }
-        name.strip_prefix("xmlns:")
-    }
-
-    /// The expanded name of an attribute that is no declaration.
-    pub(super) fn expanded(
-        &self,
-        id: NodeId,
-        attribute: &RawAttribute,
-    ) -> Option<(Cow<'_, str>, &str)> {
-        if self.declares(attribute).is_some() {
+        if !attribute.is_declaration() {
             return None;
         }
-        let (prefix, local) = split(self.slice(attribute.name.clone()));
-        if prefix.is_empty() {
-            return Some((Cow::Borrowed(""), local));
-        }
-        Some((self.lookup(Some(id), prefix)?, local))
+        let name = self.slice(attribute.name());
+        Some(name.strip_prefix("xmlns:").unwrap_or(""))
     }
 
     /// An attribute by its expanded name.
@@ -158,21 +199,26 @@ impl Doc {
         namespace: &str,
         name: &str,
     ) -> Option<RawAttribute> {
-        let tag = self.tag(id);
-        let found = tag.attributes.iter().find(|one| {
-            let (prefix, local) = split(self.slice(one.name.clone()));
+        let found = self.attributes(id).iter().find(|one| {
+            let (prefix, local) = split(self.slice(one.name()));
             let in_none = prefix.is_empty();
             local == name
-                && self.declares(one).is_none()
+                && !one.is_declaration()
                 && in_none == namespace.is_empty()
                 && (in_none || self.lookup(Some(id), prefix).as_deref() == Some(namespace))
         });
-        found.cloned()
+        found.copied()
+    }
+
+    /// An attribute of a known class.
+    pub(super) fn attribute_of(&self, id: NodeId, class: Class) -> Option<RawAttribute> {
+        let mut all = self.attributes(id).iter();
+        all.find(|one| one.class == class).copied()
     }
 
     /// An attribute's value, references replaced.
     pub(super) fn value(&self, attribute: &RawAttribute) -> Cow<'_, str> {
-        unescape(self.slice(attribute.value.clone()))
+        unescape(self.slice(attribute.value()))
     }
 
     /// All namespaces in scope inside an element, outermost first, each prefix once.
@@ -188,8 +234,7 @@ impl Doc {
             if !self.node(id).is_some_and(|node| node.declares) {
                 continue;
             }
-            let tag = self.tag(id);
-            for attribute in &tag.attributes {
+            for attribute in self.attributes(id) {
                 let Some(prefix) = self.declares(attribute) else {
                     continue;
                 };
@@ -237,6 +282,11 @@ impl Doc {
         }
         None
     }
+}
+
+/// An offset in what is held.
+pub(super) fn place(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
 /// Prefix and local part of a qualified name.

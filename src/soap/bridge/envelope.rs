@@ -5,7 +5,7 @@ use super::blocks::{Block, NEXT11, NEXT12, Role, Soap};
 use super::doc::NodeId;
 use super::error::{BridgeError, cannot};
 use super::loss::Loss;
-use super::names::{class, local};
+use super::names::{class, local, of_version};
 use super::raw::RawAttribute;
 use super::work::Work;
 use crate::soap::version::Version;
@@ -17,16 +17,22 @@ impl Work<'_> {
     /// Renames the structure and translates the header; gives the `encodingStyle` that applies to
     /// children of Body and that they do not state themselves (E23).
     pub(super) fn envelope(&mut self) -> Result<Option<String>, BridgeError> {
-        let declared = format!(" xmlns:{}=\"{}\"", self.prefix, self.to.soap.namespace());
-        let envelope = self.structural(0, "Envelope", &declared);
+        let declared = [
+            " xmlns:",
+            self.prefix,
+            "=\"",
+            self.to.soap.namespace(),
+            "\"",
+        ];
+        let envelope = self.structural(0, "Envelope", declared);
         let header = self
             .shape
             .header
-            .map(|id| self.structural(id, "Header", ""));
+            .map(|id| self.structural(id, "Header", []));
         let body = self
             .shape
             .body
-            .and_then(|id| self.structural(id, "Body", ""));
+            .and_then(|id| self.structural(id, "Body", []));
         let outer =
             |own: Option<String>| own.or_else(|| envelope.clone()).filter(|s| !s.is_empty());
         let header_style = outer(header.flatten());
@@ -48,35 +54,44 @@ impl Work<'_> {
 
     /// One of the three elements that change their name (E34). Declarations stay (E33);
     /// the value of an `encodingStyle`, which must go, is the answer.
-    fn structural(&mut self, id: NodeId, name: &str, declared: &str) -> Option<String> {
-        self.rename(id, &format!("{}:{name}", self.prefix), declared);
-        let doc = self.doc();
+    fn structural<const N: usize>(
+        &mut self,
+        id: NodeId,
+        name: &str,
+        declared: [&str; N],
+    ) -> Option<String> {
+        self.rename(id, self.prefix, name, declared);
+        let own_style = of_version(self.from.soap) | const { local("encodingStyle") };
         let mut style = None;
-        for attribute in &doc.tag(id).attributes {
-            let Some((namespace, local)) = doc.expanded(id, attribute) else {
-                continue;
-            };
-            if namespace.is_empty() {
-                self.patch.remove(attribute.whole.clone());
+        for attribute in self.doc().attributes(id) {
+            if attribute.class & class::UNQUALIFIED != 0 {
+                self.patch.remove(attribute.whole());
                 self.losses.add(Loss::UnqualifiedAttributes);
-            } else if namespace == self.from.soap.namespace() && local == "encodingStyle" {
+            } else if attribute.class == own_style {
                 style = Some(self.first_style(attribute));
-                self.patch.remove(attribute.whole.clone());
+                self.patch.remove(attribute.whole());
                 self.losses.add(Loss::EncodingStylePlace);
             }
         }
         style
     }
 
-    /// Gives an element another name, in its start tag and, if that is held, in its end tag.
-    pub(super) fn rename(&mut self, id: NodeId, name: &str, declared: &str) {
+    /// Gives an element another name, in its start tag, where `declared` is written behind it, and,
+    /// if that is held, in its end tag.
+    pub(super) fn rename<const N: usize>(
+        &mut self,
+        id: NodeId,
+        prefix: &str,
+        name: &str,
+        declared: [&str; N],
+    ) {
         let doc = self.doc();
         let Some(node) = doc.node(id) else { return };
-        self.patch
-            .replace(doc.tag(id).name, format!("{name}{declared}"));
+        self.patch.replace(doc.name_range(id), [prefix, ":", name]);
+        self.patch.extend(declared);
         if node.end > node.close_start {
             self.patch
-                .replace(node.close_start..node.end, format!("</{name}>"));
+                .replace(node.close_start..node.end, ["</", prefix, ":", name, ">"]);
         }
     }
 
@@ -96,11 +111,11 @@ impl Work<'_> {
             block.dropped = true;
         }
         // These speak about the other hop (F32, F33).
-        if block.class & class::ENVELOPE != 0 && block.class & !0xFF == local("Upgrade") {
+        if block.class & class::ENVELOPE != 0 && block.class & !0xFF == const { local("Upgrade") } {
             self.losses.add(Loss::Upgrade);
             block.dropped = true;
         }
-        if block.class == (class::SOAP12 | local("NotUnderstood")) && !to12 {
+        if block.class == (class::SOAP12 | const { local("NotUnderstood") }) && !to12 {
             self.losses.add(Loss::NotUnderstood);
             block.dropped = true;
         }
@@ -128,7 +143,7 @@ impl Work<'_> {
 
     fn block_attribute(&mut self, block: &Block, kind: Soap, attribute: &RawAttribute) {
         let to12 = self.to.soap == Version::Soap12;
-        let value = self.doc().value(attribute).trim().to_owned();
+        let value = || self.doc().value(attribute);
         let written = match (kind, to12) {
             (Soap::EncodingStyle, _) => return,
             (Soap::Relay, _) => {
@@ -138,35 +153,41 @@ impl Work<'_> {
                 None
             }
             // E15: the canonical form in 1.2; in 1.1 only `1` says something.
-            (Soap::MustUnderstand, true) => {
-                Some(("mustUnderstand", block.must_understand.to_string()))
+            (Soap::MustUnderstand, true) if block.must_understand => {
+                Some(("mustUnderstand", "true"))
             }
-            (Soap::MustUnderstand, false) => block
-                .must_understand
-                .then(|| ("mustUnderstand", "1".to_owned())),
+            (Soap::MustUnderstand, true) => Some(("mustUnderstand", "false")),
+            (Soap::MustUnderstand, false) => {
+                block.must_understand.then_some(("mustUnderstand", "1"))
+            }
             (Soap::Actor, _) if block.role == Role::Ultimate => None,
-            (Soap::Actor, true) if value == NEXT11 => Some(("role", NEXT12.to_owned())),
-            (Soap::Actor, false) if value == NEXT12 => Some(("actor", NEXT11.to_owned())),
-            (Soap::Actor, true) => Some(("role", String::new())),
-            (Soap::Actor, false) => Some(("actor", String::new())),
+            (Soap::Actor, true) if value().trim() == NEXT11 => Some(("role", NEXT12)),
+            (Soap::Actor, false) if value().trim() == NEXT12 => Some(("actor", NEXT11)),
+            (Soap::Actor, true) => Some(("role", "")),
+            (Soap::Actor, false) => Some(("actor", "")),
         };
         let Some((name, value)) = written else {
-            self.patch.remove(attribute.whole.clone());
+            self.patch.remove(attribute.whole());
             return;
         };
         self.make_room(block.id, name);
         self.patch
-            .replace(attribute.name.clone(), format!("{}:{name}", self.prefix));
+            .replace(attribute.name(), [self.prefix, ":", name]);
         if !value.is_empty() {
-            self.patch.replace(attribute.value.clone(), value);
+            self.patch.replace(attribute.value(), [value]);
         }
     }
 
     /// An attribute of the new version that stood there without effect (E20) would now be there
     /// twice.
     fn make_room(&mut self, id: NodeId, name: &str) {
-        if let Some(other) = self.doc().attribute(id, self.to.soap.namespace(), name) {
-            self.patch.remove(other.whole);
+        let doc = self.doc();
+        let new = of_version(self.to.soap);
+        if !doc.attributes(id).iter().any(|one| one.class & new != 0) {
+            return;
+        }
+        if let Some(other) = doc.attribute(id, self.to.soap.namespace(), name) {
+            self.patch.remove(other.whole());
         }
     }
 
@@ -178,12 +199,8 @@ impl Work<'_> {
         if node.quoted {
             return;
         }
-        if node.encoding
-            && self
-                .doc()
-                .attribute(id, self.from.soap.namespace(), "encodingStyle")
-                .is_some()
-        {
+        let own = of_version(self.from.soap) | const { local("encodingStyle") };
+        if node.encoding && self.doc().attribute_of(id, own).is_some() {
             self.style(id, style.is_some());
         } else if let Some(style) = style {
             self.state_style(id, style);
@@ -207,7 +224,8 @@ impl Work<'_> {
     /// Brings an element's own `encodingStyle` into the new namespace (E25 to E27).
     pub(super) fn style(&mut self, id: NodeId, outer: bool) {
         let doc = self.doc();
-        let Some(found) = doc.attribute(id, self.from.soap.namespace(), "encodingStyle") else {
+        let own = of_version(self.from.soap) | const { local("encodingStyle") };
+        let Some(found) = doc.attribute_of(id, own) else {
             return;
         };
         let value = doc.value(&found).trim().to_owned();
@@ -216,24 +234,25 @@ impl Work<'_> {
             self.losses.add(Loss::EncodingStyleList);
         }
         let Some(written) = written else {
-            self.patch.remove(found.whole);
+            self.patch.remove(found.whole());
             return;
         };
         self.make_room(id, "encodingStyle");
         self.patch
-            .replace(found.name, format!("{}:encodingStyle", self.prefix));
+            .replace(found.name(), [self.prefix, ":encodingStyle"]);
         if written != value {
-            self.patch.replace(found.value, super::doc::escape(written));
+            self.patch
+                .replace(found.value(), [&super::doc::escape(written)]);
         }
     }
 
     /// Writes an `encodingStyle` on an element that has none.
     pub(super) fn state_style(&mut self, id: NodeId, style: &str) {
         self.make_room(id, "encodingStyle");
-        let at = self.doc().tag(id).name.end;
+        let at = self.doc().name_range(id).end;
         let style = super::doc::escape(style);
         self.patch
-            .insert(at, format!(" {}:encodingStyle=\"{style}\"", self.prefix));
+            .insert(at, [" ", self.prefix, ":encodingStyle=\"", &style, "\""]);
     }
 
     fn first_style(&mut self, attribute: &RawAttribute) -> String {

@@ -6,7 +6,7 @@ use super::doc::{NodeId, Resolved, escape};
 
 use super::fault_read::{Code, Found, Subcode};
 use super::loss::Loss;
-use super::names::{class, local};
+use super::names::{class, local, of_version};
 
 use super::addressing;
 use super::work::{Direction, Work};
@@ -68,7 +68,7 @@ impl Work<'_> {
         let own = self
             .blocks
             .iter()
-            .filter(|b| b.class == (class::SOAP12 | local("NotUnderstood")));
+            .filter(|b| b.class == (class::SOAP12 | const { local("NotUnderstood") }));
         own.filter_map(|block| {
             let name = doc.attribute(block.id, "", "qname")?;
             doc.qname(block.id, &doc.value(&name))
@@ -77,10 +77,10 @@ impl Work<'_> {
     }
 
     fn rename_fault(&mut self, found: &Found) {
-        self.rename(found.fault, &format!("{}:Fault", self.prefix), "");
-        let own = self.from.soap.namespace();
-        if let Some(style) = self.doc().attribute(found.fault, own, "encodingStyle") {
-            self.patch.remove(style.whole);
+        self.rename(found.fault, self.prefix, "Fault", []);
+        let own = of_version(self.from.soap) | const { local("encodingStyle") };
+        if let Some(style) = self.doc().attribute_of(found.fault, own) {
+            self.patch.remove(style.whole());
         }
     }
 
@@ -97,17 +97,17 @@ impl Work<'_> {
             if at == last {
                 with.extend(parts.iter().skip(at + 1).map(String::as_str));
             }
-            self.patch.replace(node.start..node.end, with);
+            self.patch.replace(node.start..node.end, [&with]);
         }
         if found.known.is_empty() {
             let all = parts.concat();
             if fault.empty {
-                let close = doc.tag(found.fault).close;
-                let name = format!("{}:Fault", self.prefix);
-                self.patch
-                    .replace(close..fault.open_end, format!(">{all}</{name}>"));
+                self.patch.replace(
+                    doc.close(found.fault)..fault.open_end,
+                    [">", &all, "</", self.prefix, ":Fault>"],
+                );
             } else {
-                self.patch.insert(fault.open_end, all);
+                self.patch.insert(fault.open_end, [&all]);
             }
         }
         for other in &found.others {
@@ -116,7 +116,7 @@ impl Work<'_> {
     }
 
     fn parts12(&mut self, found: &Found, code: Code, style: Option<&str>) -> Parts {
-        let p = self.prefix.clone();
+        let p = self.prefix;
         let mut subcodes = String::new();
         for subcode in found.subcodes.iter().rev() {
             let (declared, name) = self.qname(found.fault, &self.translated(&subcode.name), false);
@@ -204,15 +204,11 @@ impl Work<'_> {
     /// default namespace where it cannot stay.
     fn detail_attributes(&self, id: NodeId, without_default: bool) -> String {
         let doc = self.doc();
-        let tag = doc.tag(id);
-        let kept = tag.attributes.iter().filter(|attribute| {
-            let own = doc
-                .expanded(id, attribute)
-                .is_some_and(|(ns, _)| ns == self.from.soap.namespace());
+        let kept = doc.attributes(id).iter().filter(|attribute| {
+            let own = attribute.class & of_version(self.from.soap) != 0;
             !(own || without_default && doc.declares(attribute) == Some(""))
         });
-        kept.map(|attribute| doc.slice(attribute.whole.clone()))
-            .collect()
+        kept.map(|attribute| doc.slice(attribute.whole())).collect()
     }
 
     /// What is in a detail, with the few changes that it needs. `default` is written on each
@@ -232,10 +228,8 @@ impl Work<'_> {
         let outer = std::mem::take(&mut self.patch);
         for id in doc.descendants(detail) {
             let Some(entry) = doc.node(id) else { continue };
-            let own = entry.encoding
-                && doc
-                    .attribute(id, self.from.soap.namespace(), "encodingStyle")
-                    .is_some();
+            let style_class = of_version(self.from.soap) | const { local("encodingStyle") };
+            let own = entry.encoding && doc.attribute_of(id, style_class).is_some();
             if own && !entry.quoted {
                 self.style(id, style.is_some() || entry.depth > 5);
             }
@@ -254,14 +248,11 @@ impl Work<'_> {
 
     fn restore_default(&mut self, entry: NodeId, default: Option<&str>) {
         let Some(default) = default else { return };
-        let tag = self.doc().tag(entry);
-        let says = tag
-            .attributes
-            .iter()
-            .any(|one| self.doc().declares(one) == Some(""));
-        if !says {
-            self.patch
-                .insert(tag.name.end, format!(" xmlns=\"{}\"", escape(default)));
+        let doc = self.doc();
+        let mut own = doc.attributes(entry).iter();
+        if !own.any(|one| doc.declares(one) == Some("")) {
+            let at = doc.name_range(entry).end;
+            self.patch.insert(at, [" xmlns=\"", &escape(default), "\""]);
         }
     }
 
@@ -274,9 +265,9 @@ impl Work<'_> {
         if class & to.other().class() == 0 {
             return;
         }
-        if class & !0xFF == local("RetryAfter") {
-            let declared = format!(" xmlns:{}=\"{}\"", self.wsa, to.namespace());
-            self.rename(id, &format!("{}:RetryAfter", self.wsa), &declared);
+        if class & !0xFF == const { local("RetryAfter") } {
+            let declared = [" xmlns:", self.wsa, "=\"", to.namespace(), "\""];
+            self.rename(id, self.wsa, "RetryAfter", declared);
         } else if to == Addressing::August2004 {
             self.losses.add(Loss::AddressingDetail);
             self.remove(id);
@@ -441,7 +432,7 @@ impl Work<'_> {
                 prefix => format!(" xmlns:{prefix}=\"{}\"", escape(&namespace)),
             });
         }
-        let (p, namespace) = (&self.wsa, Addressing::V10.namespace());
+        let (p, namespace) = (self.wsa, Addressing::V10.namespace());
         self.added.push_str(&format!(
             "<{p}:FaultDetail xmlns:{p}=\"{namespace}\"{declared}>{content}</{p}:FaultDetail>"
         ));
@@ -516,7 +507,7 @@ impl Work<'_> {
             (_, same) => same,
         };
         Resolved {
-            prefix: self.wsa.clone(),
+            prefix: self.wsa.to_owned(),
             namespace: to.namespace().to_owned(),
             local: local.to_owned(),
         }
@@ -542,9 +533,9 @@ impl Work<'_> {
                 self.remove(around);
                 break;
             }
-            let end = doc.tag(subcode.at).name.end;
+            let end = doc.name_range(subcode.at).end;
             self.patch
-                .insert(end, format!(" xmlns:{}=\"{}\"", new.prefix, new.namespace));
+                .insert(end, [" xmlns:", &new.prefix, "=\"", &new.namespace, "\""]);
             self.content(subcode.at, &format!("{}:{}", new.prefix, new.local));
         }
         let entries = found.detail.map(|id| doc.children(id).collect::<Vec<_>>());
@@ -584,7 +575,7 @@ impl Work<'_> {
             Some(_) => inner,
             None => format!("<detail{blank}>{inner}</detail>"),
         };
-        self.patch.insert(node.close_start, text);
+        self.patch.insert(node.close_start, [&text]);
     }
 }
 

@@ -16,7 +16,7 @@ impl Outcome {
     /// The fields of a request.
     #[must_use]
     pub fn request_head(&self) -> HttpHead {
-        let action = self.action.as_deref();
+        let action = self.action();
         match self.to.soap {
             Version::Soap11 => HttpHead {
                 content_type: "text/xml; charset=utf-8".into(),

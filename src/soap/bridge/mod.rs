@@ -26,6 +26,7 @@ mod http;
 mod intake;
 mod loss;
 mod names;
+mod out;
 mod package;
 mod patch;
 mod plan;
@@ -34,6 +35,7 @@ mod rest;
 mod shape;
 mod signed;
 mod stream;
+mod tools;
 mod work;
 
 pub use carrier::Carrier;

@@ -59,10 +59,12 @@ pub(super) mod class {
     pub(in crate::soap::bridge) const LOCAL_SHIFT: u32 = 8;
     /// A protocol whose bodies carry addresses.
     pub(in crate::soap::bridge) const CARRIER: u64 = 1 << 32;
+    /// No name of an attribute, but the declaration of a namespace.
+    pub(in crate::soap::bridge) const DECLARATION: u64 = 1 << 33;
 }
 
 /// Local names that mean something in one of the namespaces above.
-const LOCALS: [&str; 32] = [
+const LOCALS: [&str; 35] = [
     "Envelope",
     "Header",
     "Body",
@@ -95,6 +97,9 @@ const LOCALS: [&str; 32] = [
     "EncryptedKey",
     "Code",
     "Reason",
+    "actor",
+    "role",
+    "relay",
 ];
 
 /// The class of a local name alone; 0 for one that is not known.
@@ -141,6 +146,11 @@ pub(super) fn classify(namespace: &str, name: &str) -> Class {
     if space == 0 { 0 } else { space | local(name) }
 }
 
+/// Whether this is `encodingStyle` of either version.
+pub(super) const fn is_encoding(class: Class) -> bool {
+    class & class::ENVELOPE != 0 && class & !0xFF == const { local("encodingStyle") }
+}
+
 /// The namespace bit of a version.
 pub(super) const fn of_version(version: Version) -> Class {
     match version {
@@ -176,13 +186,9 @@ impl Taken {
     }
 
     /// A free prefix for addressing: `a`, `wsa`, `a1`, ...
-    pub(super) fn free_addressing(self) -> Option<String> {
-        let slot = u8::try_from(self.addressing.trailing_ones()).ok()?;
-        (slot < FAMILY).then(|| match slot {
-            0 => "a".to_owned(),
-            1 => "wsa".to_owned(),
-            n => format!("a{}", n - 1),
-        })
+    pub(super) fn free_addressing(self) -> Option<&'static str> {
+        let slot = usize::try_from(self.addressing.trailing_ones()).ok()?;
+        ADDRESSING.get(slot).copied()
     }
 
     /// The same with one more slot of the envelope's family taken.
@@ -203,14 +209,29 @@ pub(super) fn envelope_slot(prefix: &str) -> Option<u8> {
 }
 
 /// The prefix at a place of that family.
-pub(super) fn envelope_prefix(slot: u8) -> String {
-    match slot {
-        0 => "s".to_owned(),
-        1 => "soap".to_owned(),
-        2 => "env".to_owned(),
-        n => format!("s{}", n - 2),
-    }
+pub(super) fn envelope_prefix(slot: u8) -> &'static str {
+    ENVELOPE.get(usize::from(slot)).copied().unwrap_or("s")
 }
+
+/// The family of prefixes for the envelope's namespace.
+#[rustfmt::skip]
+const ENVELOPE: [&str; FAMILY as usize] = [
+    "s", "soap", "env", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12", "s13",
+    "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23", "s24", "s25", "s26", "s27",
+    "s28", "s29", "s30", "s31", "s32", "s33", "s34", "s35", "s36", "s37", "s38", "s39", "s40", "s41",
+    "s42", "s43", "s44", "s45", "s46", "s47", "s48", "s49", "s50", "s51", "s52", "s53", "s54", "s55",
+    "s56", "s57", "s58", "s59", "s60", "s61",
+];
+
+/// The family of prefixes for addressing.
+#[rustfmt::skip]
+const ADDRESSING: [&str; FAMILY as usize] = [
+    "a", "wsa", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11", "a12", "a13", "a14",
+    "a15", "a16", "a17", "a18", "a19", "a20", "a21", "a22", "a23", "a24", "a25", "a26", "a27", "a28",
+    "a29", "a30", "a31", "a32", "a33", "a34", "a35", "a36", "a37", "a38", "a39", "a40", "a41", "a42",
+    "a43", "a44", "a45", "a46", "a47", "a48", "a49", "a50", "a51", "a52", "a53", "a54", "a55", "a56",
+    "a57", "a58", "a59", "a60", "a61", "a62",
+];
 
 fn addressing_slot(prefix: &str) -> Option<u8> {
     match prefix {
@@ -244,7 +265,7 @@ mod tests {
             taken.note(&format!("a{number}"));
         }
         assert_eq!(taken.free_envelope(), None);
-        assert_eq!(taken.free_addressing().as_deref(), Some("a"));
+        assert_eq!(taken.free_addressing(), Some("a"));
         taken.note("a");
         taken.note("wsa");
         assert_eq!(taken.free_addressing(), None);

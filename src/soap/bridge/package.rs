@@ -48,7 +48,7 @@ struct Parts {
 #[derive(Debug)]
 enum Way {
     Request(Arriving),
-    Reply(Box<Context>),
+    Reply(Arc<Context>),
 }
 
 impl Package {
@@ -68,8 +68,12 @@ impl Package {
     ///
     /// # Errors
     /// When the type names no boundary.
-    pub fn reply(plan: Arc<Plan>, context: Context, media: MediaType) -> Result<Self, BridgeError> {
-        Self::new(plan, Way::Reply(Box::new(context)), media)
+    pub fn reply(
+        plan: Arc<Plan>,
+        context: Arc<Context>,
+        media: MediaType,
+    ) -> Result<Self, BridgeError> {
+        Self::new(plan, Way::Reply(context), media)
     }
 
     fn new(plan: Arc<Plan>, way: Way, media: MediaType) -> Result<Self, BridgeError> {
@@ -150,11 +154,7 @@ impl Package {
         } else {
             outcome.request_head()
         };
-        let action = if is_reply {
-            action
-        } else {
-            outcome.action.as_deref()
-        };
+        let action = if is_reply { action } else { outcome.action() };
         HttpHead {
             content_type: self.outer_type(outcome.to.soap, action),
             soap_action: plain.soap_action,
@@ -262,7 +262,7 @@ impl Parts {
         let charset = media.as_ref().and_then(|media| media.charset.clone());
         match &self.way {
             Way::Reply(context) => {
-                Bridge::reply(Arc::clone(&self.plan), (**context).clone(), charset)
+                Bridge::reply(Arc::clone(&self.plan), Arc::clone(context), charset)
             }
             Way::Request(arriving) => {
                 let inner = media
@@ -310,7 +310,7 @@ impl Parts {
         let mut out = std::mem::take(&mut self.before);
         let headers = std::mem::take(&mut self.headers);
         let action = match self.way {
-            Way::Request(_) => outcome.action.clone(),
+            Way::Request(_) => outcome.action().map(str::to_owned),
             Way::Reply(_) => None,
         };
         out.extend(rewritten(&headers, outcome.to.soap, action.as_deref()));

@@ -100,6 +100,8 @@ pub struct Arriving {
     pub action: Option<String>,
     /// Nobody waits for an answer.
     pub one_way: bool,
+    /// The languages that the caller prefers, `Accept-Language` (F16).
+    pub languages: Option<String>,
     /// A number of this message's own, for a `MessageID` that must be made (A6).
     pub unique: u128,
 }
@@ -136,6 +138,25 @@ pub struct Context {
     pub languages: Option<String>,
     /// The bridge added addressing headers, which the caller never wrote (M7).
     pub added_addressing: bool,
+}
+
+impl Context {
+    /// Of a message in these versions of which nothing else is known.
+    #[must_use]
+    pub const fn of(soap: Version, addressing: Option<Addressing>) -> Self {
+        Self {
+            soap,
+            addressing,
+            message_id: None,
+            made_id: None,
+            reply_to: None,
+            fault_to: None,
+            action: None,
+            one_way: false,
+            languages: None,
+            added_addressing: false,
+        }
+    }
 }
 
 /// A version of SOAP with one of addressing.
@@ -175,14 +196,20 @@ pub struct Outcome {
     pub from: Dialect,
     /// What leaves.
     pub to: Dialect,
-    /// The action that HTTP must state.
-    pub action: Option<String>,
     /// The message is a fault.
     pub fault: Option<FaultKind>,
     /// What could not be kept.
     pub losses: Losses,
     /// Why a message that would have had to change leaves as it came.
     pub unchanged_because: Option<&'static str>,
-    /// What the answer will need.
-    pub context: Context,
+    /// What the answer will need; of an answer what its request left.
+    pub context: Arc<Context>,
+}
+
+impl Outcome {
+    /// The action that HTTP must state of a request.
+    #[must_use]
+    pub fn action(&self) -> Option<&str> {
+        self.context.action.as_deref()
+    }
 }

@@ -6,12 +6,13 @@
 
 use smallvec::SmallVec;
 
-use super::doc::escape;
+use super::doc::{escape, place};
 use super::envelope::style_value;
 use super::error::{BridgeError, structure};
 use super::names::{class, classify, envelope_prefix, envelope_slot, local, of_version};
+use super::out::Out;
 use super::raw;
-use super::shape::place;
+use super::shape::{Reached, Shape};
 use super::work::Tail;
 use crate::soap::version::Version;
 use crate::xml::{EndTag, Flow, Sink, Tag, Taken, Values};
@@ -21,14 +22,37 @@ use crate::xml::{EndTag, Flow, Sink, Tag, Taken, Values};
 struct Edit {
     start: u64,
     end: u64,
-    with: String,
+    with: With,
+}
+
+/// What is put in.
+#[derive(Debug)]
+enum With {
+    Nothing,
+    /// An end tag: prefix and name.
+    EndTag(&'static str, &'static str),
+    Text(String),
+}
+
+impl With {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Nothing => {}
+            Self::EndTag(prefix, name) => {
+                for piece in ["</", prefix, ":", name, ">"] {
+                    out.extend_from_slice(piece.as_bytes());
+                }
+            }
+            Self::Text(text) => out.extend_from_slice(text.as_bytes()),
+        }
+    }
 }
 
 /// The rest under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Rest {
     tail: Tail,
-    prefix: String,
+    prefix: &'static str,
     /// `encodingStyle` of the namespace that came.
     style_class: u64,
     changes_envelope: bool,
@@ -95,52 +119,59 @@ impl Epilog {
 }
 
 impl Rest {
-    /// What follows `base` bytes, of which the Body may be over already.
-    pub(super) fn new(
-        tail: Tail,
-        taken: super::names::Taken,
-        base: usize,
-        body_over: bool,
-    ) -> Self {
+    /// What follows the head, in which the Body may be over already.
+    pub(super) fn begin(&mut self, tail: Tail, head: &Shape) {
         let changes_envelope = tail.from != tail.to;
-        Self {
+        let body_over = head.reached == Reached::BodyEnd;
+        let base = head.doc.bytes.len() as u64;
+        let last = head.children.last().and_then(|id| head.doc.node(*id));
+        // The first child of Body was a quoted envelope, and is still open.
+        let in_quoted = last.is_some_and(|node| node.quoted && !node.empty);
+        let (edits, pending, spare) = (
+            std::mem::take(&mut self.edits),
+            std::mem::take(&mut self.pending),
+            std::mem::take(&mut self.spare),
+        );
+        *self = Self {
             prefix: envelope_prefix(tail.slot),
-            style_class: of_version(tail.from) | local("encodingStyle"),
+            style_class: of_version(tail.from) | const { local("encodingStyle") },
             changes_envelope,
-            quoted: 0,
+            quoted: if in_quoted { 3 } else { 0 },
             redeclared: SmallVec::new(),
-            taken: taken.with_envelope(tail.slot),
+            taken: head.taken.with_envelope(tail.slot),
             outside: body_over,
             looks_to: if changes_envelope && tail.style.is_some() {
                 3
             } else {
                 2
             },
-            watches: false,
+            watches: in_quoted,
             tail,
             body_over,
             trailer: None,
-            edits: Vec::new(),
+            edits,
             error: None,
             dropped_trailer: false,
             root_end: None,
-            last_offset: base as u64,
-            pending: Vec::new(),
-            spare: Vec::new(),
-            base: base as u64,
+            last_offset: base,
+            pending,
+            spare,
+            base,
             epilog: Epilog::default(),
-        }
+        };
     }
 
-    /// The first child of Body was a quoted envelope, and is still open.
-    pub(super) const fn begin_quoted(&mut self) {
-        self.quoted = 3;
-        self.watches = true;
+    /// Forgets everything but the room that it took.
+    pub(super) fn clear(&mut self) {
+        self.edits.clear();
+        self.pending.clear();
+        self.spare.clear();
+        self.error = None;
     }
 
     /// Passes on what is certain of these bytes, which the scanner has read but for the last
     /// `held` of them.
-    pub(super) fn pass(&mut self, bytes: &[u8], held: usize, out: &mut Vec<u8>) {
+    pub(super) fn pass(&mut self, bytes: &[u8], held: usize, out: &mut dyn Out) {
         let begun = self.base + self.pending.len() as u64;
         let upto = (begun + bytes.len() as u64).saturating_sub(held as u64);
         let pending = std::mem::take(&mut self.pending);
@@ -152,7 +183,7 @@ impl Rest {
         let edits = std::mem::take(&mut self.edits);
         for edit in &edits {
             self.copy(&window, edit.start, out);
-            out.extend_from_slice(edit.with.as_bytes());
+            edit.with.write(out.text());
             self.base = self.base.max(edit.end);
         }
         let until = self.trailer.map_or(upto, |trailer| trailer.min(upto));
@@ -166,17 +197,17 @@ impl Rest {
         self.edits.clear();
     }
 
-    fn copy(&mut self, window: &Window<'_>, until: u64, out: &mut Vec<u8>) {
+    fn copy(&mut self, window: &Window<'_>, until: u64, out: &mut dyn Out) {
         let root_end = self
             .root_end
             .filter(|_| self.drops_comments())
             .unwrap_or(u64::MAX);
         window.each(self.base, until.min(root_end), |piece| {
-            out.extend_from_slice(piece);
+            out.pass(piece);
         });
         let epilog = &mut self.epilog;
         window.each(self.base.max(root_end), until, |piece| {
-            epilog.pass(piece, out);
+            epilog.pass(piece, out.text());
         });
         self.base = self.base.max(until);
     }
@@ -186,7 +217,7 @@ impl Rest {
         self.tail.to == Version::Soap12 || self.changes_envelope
     }
 
-    fn edit(&mut self, start: u64, end: u64, with: String) {
+    fn edit(&mut self, start: u64, end: u64, with: With) {
         self.edits.push(Edit { start, end, with });
     }
 
@@ -235,7 +266,7 @@ impl Rest {
         }
         if self.quoted == 0
             && tag.symbol() & class::ENVELOPE != 0
-            && !(depth == 3 && tag.symbol() & !0xFF == local("Fault"))
+            && !(depth == 3 && tag.symbol() & !0xFF == const { local("Fault") })
         {
             self.quoted = depth;
             self.watches = true;
@@ -274,20 +305,20 @@ impl Rest {
         };
         let mut goes: SmallVec<[(usize, usize); 2]> = SmallVec::new();
         for attribute in &parts.attributes {
-            let written = bytes.get(attribute.name.clone()).unwrap_or_default();
+            let written = bytes.get(attribute.name()).unwrap_or_default();
             let (prefix, local) = super::doc::split(std::str::from_utf8(written).unwrap_or(""));
             let is_old = old.and_then(name_of) == Some((prefix, local));
             if is_old || self.is_new_style(tag, prefix, local) {
-                goes.push((attribute.whole.start, attribute.whole.end));
+                goes.push((attribute.whole().start, attribute.whole().end));
             }
         }
         let insert = value.map(|value| self.written(&value));
         if let Some(text) = insert {
             let at = start + parts.name.end as u64;
-            self.edit(at, at, text);
+            self.edit(at, at, With::Text(text));
         }
         for (from, to) in goes {
-            self.edit(start + from as u64, start + to as u64, String::new());
+            self.edit(start + from as u64, start + to as u64, With::Nothing);
         }
     }
 
@@ -316,7 +347,7 @@ impl Rest {
         }
         let prefix = taken
             .free_envelope()
-            .map_or_else(|| "encoding-style".to_owned(), envelope_prefix);
+            .map_or("encoding-style", envelope_prefix);
         let namespace = self.tail.to.namespace();
         format!(" xmlns:{prefix}=\"{namespace}\" {prefix}:encodingStyle=\"{value}\"")
     }
@@ -443,16 +474,17 @@ impl Rest {
         if tag.depth == 1 {
             self.root_end = Some(tag.end);
             if self.changes_envelope {
-                self.edit(tag.start, tag.end, format!("</{}:Envelope>", self.prefix));
+                let with = With::EndTag(self.prefix, "Envelope");
+                self.edit(tag.start, tag.end, with);
             }
         } else if self.body_over {
             if let Some(trailer) = self.trailer.take() {
-                self.edit(trailer.max(self.base), tag.end, String::new());
+                self.edit(trailer.max(self.base), tag.end, With::Nothing);
             }
         } else {
             self.body_over = true;
             if self.changes_envelope {
-                self.edit(tag.start, tag.end, format!("</{}:Body>", self.prefix));
+                self.edit(tag.start, tag.end, With::EndTag(self.prefix, "Body"));
             }
         }
     }

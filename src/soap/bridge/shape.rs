@@ -3,9 +3,9 @@
 //! Stops at the first child of Body, unless that is a Fault: then at the end of Body, since status
 //! and mapping depend on what is in it (S-stream 1 and 2).
 
-use super::doc::{Doc, Node, NodeId};
+use super::doc::{Doc, NodeId, place};
 use super::error::{BridgeError, structure};
-use super::names::{Class, Taken, class, classify, local, of_version};
+use super::names::{Class, Taken, class, classify, is_encoding, local, of_version};
 use crate::soap::version::Version;
 use crate::xml::{EndTag, Flow, Sink, Tag};
 
@@ -47,12 +47,23 @@ const FAULT_DEPTH_MAX: u32 = 40;
 const NODES_MAX: usize = 1 << 16;
 
 impl Shape {
-    /// Nothing read; room for a usual head.
-    pub(super) fn new() -> Self {
-        let mut shape = Self::default();
-        shape.doc.nodes.reserve(16);
-        shape.open.reserve(8);
-        shape
+    /// Forgets everything but the room that it took.
+    pub(super) fn clear(&mut self) {
+        let Self {
+            mut doc,
+            mut open,
+            mut children,
+            ..
+        } = std::mem::take(self);
+        doc.clear();
+        open.clear();
+        children.clear();
+        *self = Self {
+            doc,
+            open,
+            children,
+            ..Self::default()
+        };
     }
 
     /// The fault, if Body holds one and nothing beside it.
@@ -78,7 +89,7 @@ impl Shape {
     fn envelope(&mut self, tag: &Tag<'_>, class: Class) -> Flow {
         let name = tag.name();
         match Version::from_namespace(name.namespace) {
-            Some(version) if class & !0xFF == local("Envelope") => {
+            Some(version) if class & !0xFF == const { local("Envelope") } => {
                 self.version = Some(version);
                 self.record(tag, class);
                 Flow::Continue
@@ -95,7 +106,7 @@ impl Shape {
         let at = place(tag.start());
         let own = class & of_version(version) != 0;
         let name = class & !0xFF;
-        if own && name == local("Header") {
+        if own && name == const { local("Header") } {
             if self.header.is_some() {
                 return self.fail("the Envelope has a second Header", at);
             }
@@ -103,7 +114,7 @@ impl Shape {
             self.header = Some(self.record(tag, class));
             return Flow::Continue;
         }
-        if own && name == local("Body") {
+        if own && name == const { local("Body") } {
             self.in_header = false;
             self.body = Some(self.record(tag, class));
             return Flow::Continue;
@@ -125,7 +136,7 @@ impl Shape {
         let first = self.children.is_empty();
         let id = self.record(tag, class);
         self.children.push(id);
-        if first && class == (of_version(version) | local("Fault")) {
+        if first && class == (of_version(version) | const { local("Fault") }) {
             self.in_fault = true;
             return Flow::Continue;
         }
@@ -152,32 +163,20 @@ impl Shape {
 
     fn in_code(&self) -> bool {
         let child = self.open.get(3).and_then(|id| self.doc.node(*id));
-        child.is_some_and(|node| [local("Code"), local("Reason")].contains(&(node.class & !0xFF)))
+        child.is_some_and(|node| {
+            [const { local("Code") }, const { local("Reason") }].contains(&(node.class & !0xFF))
+        })
     }
 
     fn record(&mut self, tag: &Tag<'_>, class: Class) -> NodeId {
-        let id = self.doc.nodes.len();
-        if id >= NODES_MAX {
+        if self.doc.nodes.len() >= NODES_MAX {
             let what = format!("its head or its fault has more than {NODES_MAX} elements");
             self.fail(what, place(tag.start()));
         }
         let parent = self.open.last().copied();
         let above = parent.and_then(|parent| self.doc.node(parent));
         let quoted = above.is_some_and(|above| above.quoted) || self.is_nested(tag, class);
-        let (start, end) = (place(tag.start()), place(tag.end()));
-        self.doc.nodes.push(Node {
-            parent,
-            depth: tag.depth(),
-            class,
-            start,
-            open_end: end,
-            close_start: end,
-            end,
-            empty: tag.is_empty_element(),
-            declares: tag.declares(),
-            encoding: has_encoding(tag),
-            quoted,
-        });
+        let id = self.doc.push(tag, parent, quoted);
         self.open.push(id);
         id
     }
@@ -185,7 +184,7 @@ impl Shape {
     /// Whether this is an envelope's element where none belongs: the start of a quoted message.
     fn is_nested(&self, tag: &Tag<'_>, class: Class) -> bool {
         let own = match tag.depth() {
-            3 => self.body.is_some() && class & !0xFF != local("Fault"),
+            3 => self.body.is_some() && class & !0xFF != const { local("Fault") },
             4 => !self.in_fault,
             depth => depth > 4,
         };
@@ -195,8 +194,7 @@ impl Shape {
 
 /// Whether a tag has an `encodingStyle` of either version.
 fn has_encoding(tag: &Tag<'_>) -> bool {
-    let style = |space: Class| tag.place_of(space | local("encodingStyle")).is_some();
-    !tag.is_bare() && (style(class::SOAP11) || style(class::SOAP12))
+    tag.symbols().any(|(class, _)| is_encoding(class))
 }
 
 impl Sink for Shape {
@@ -274,9 +272,4 @@ impl Sink for Shape {
             _ => Flow::Continue,
         }
     }
-}
-
-/// An offset in what is held.
-pub(super) fn place(offset: u64) -> usize {
-    usize::try_from(offset).unwrap_or(usize::MAX)
 }

@@ -18,12 +18,15 @@ pub(super) fn breaks(shape: &Shape) -> Option<&'static str> {
     for id in doc.descendants(header) {
         let Some(node) = doc.node(id) else { continue };
         let name = node.class & !0xFF;
-        if node.class & class::DSIG != 0 && name == local("Signature") && is_touched(doc, id) {
+        if node.class & class::DSIG != 0
+            && name == const { local("Signature") }
+            && is_touched(doc, id)
+        {
             return Some("it is signed, and the change would break its signature");
         }
         let is_block = node.depth == 3;
-        let encrypted = node.class & class::XENC != 0 && name == local("EncryptedData")
-            || node.class & class::SECURITY != 0 && name == local("EncryptedHeader");
+        let encrypted = node.class & class::XENC != 0 && name == const { local("EncryptedData") }
+            || node.class & class::SECURITY != 0 && name == const { local("EncryptedHeader") };
         if is_block && encrypted {
             return Some("a header block is encrypted, so that it cannot be translated");
         }
@@ -44,7 +47,10 @@ fn is_touched(doc: &Doc, signature: usize) -> bool {
     }
     doc.descendants(signature).any(|id| {
         let class = doc.node(id).map_or(0, |node| node.class);
-        let names = [local("CanonicalizationMethod"), local("Transform")];
+        let names = [
+            const { local("CanonicalizationMethod") },
+            const { local("Transform") },
+        ];
         let is_method = class & class::DSIG != 0 && names.contains(&(class & !0xFF));
         is_method
             && doc.attribute(id, "", "Algorithm").is_some_and(|algorithm| {

@@ -1,28 +1,26 @@
 //! A message on its way through a bridge: its head is held until it is decided, the rest passes.
 
-use std::cell::RefCell;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::error::BridgeError;
 use super::intake::{Intake, Utf8, encoding_value};
 use super::loss::Loss;
-use super::names::of_version;
+use super::out::{Out, Sharing};
 use super::patch::Patch;
 use super::plan::{Arriving, Context, Outcome, Plan};
-use super::rest::{Epilog, Rest};
+use super::rest::Epilog;
 use super::shape::{Reached, Shape};
-use super::work::{self, Direction};
+use super::tools::Tools;
+use super::work::{self, Decided, Direction, Tail};
 use crate::soap::version::Version;
-use crate::xml::{Fed, Scanner};
+use crate::xml::Fed;
 
 /// Says to the scanner that its symbols are [`super::names::classify`]'s.
 const SYMBOLS: u64 = 0x6272_6964_6765;
-/// Scanners kept for the next messages of a thread: making one costs more than reading 10 KiB.
-const SPARE_MAX: usize = 16;
-
-thread_local! {
-    static SPARE: RefCell<Vec<Scanner>> = const { RefCell::new(Vec::new()) };
-}
+/// Most bytes that are held of any message, whatever its limits: places in them are kept in 32 bits.
+const HELD_BYTES_MAX: usize = 1 << 30;
 
 /// One message's bridge: fed its bytes in chunks of any size, it gives those of the other version.
 ///
@@ -54,8 +52,9 @@ pub struct Bridge {
 struct Passage {
     plan: Arc<Plan>,
     way: Way,
-    scanner: Option<Scanner>,
-    state: State,
+    /// Given back as soon as nothing is left to read.
+    tools: Option<Box<Tools>>,
+    stage: Stage,
     /// What came, while the head is open and its bytes are changed by decoding.
     raw: Vec<u8>,
     outcome: Option<Outcome>,
@@ -64,13 +63,16 @@ struct Passage {
 #[derive(Debug)]
 enum Way {
     Request(Arriving),
-    Reply(Box<Context>),
+    Reply(Arc<Context>),
 }
 
-#[derive(Debug)]
-enum State {
-    Head(Box<Shape>),
-    Rest(Box<Rest>),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The head is read.
+    Head,
+    /// The rest is changed while it passes.
+    Rest,
+    /// Everything leaves as it comes.
     Pass,
 }
 
@@ -84,29 +86,29 @@ impl Bridge {
         Self::new(plan, Way::Request(arriving), charset)
     }
 
-    /// For the answer to a request, back into the caller's versions.
+    /// For the answer to a request, back into the caller's versions; `context` is what the request
+    /// came to ([`Outcome::context`]).
     ///
     /// # Errors
     /// When the scanner cannot begin.
     pub fn reply(
         plan: Arc<Plan>,
-        context: Context,
+        context: Arc<Context>,
         charset: Option<String>,
     ) -> Result<Self, BridgeError> {
-        Self::new(plan, Way::Reply(Box::new(context)), charset)
+        Self::new(plan, Way::Reply(context), charset)
     }
 
     fn new(plan: Arc<Plan>, way: Way, charset: Option<String>) -> Result<Self, BridgeError> {
-        let spare = SPARE.with_borrow_mut(Vec::pop);
-        let mut scanner = spare.unwrap_or_default();
-        scanner.begin(&plan.xml, Some("utf-8"), SYMBOLS)?;
+        let mut tools = Tools::take();
+        tools.scanner.begin(&plan.xml, Some("utf-8"), SYMBOLS)?;
         Ok(Self {
             intake: Intake::new(charset),
             passage: Passage {
                 plan,
                 way,
-                scanner: Some(scanner),
-                state: State::Head(Box::new(Shape::new())),
+                tools: Some(tools),
+                stage: Stage::Head,
                 raw: Vec::new(),
                 outcome: None,
             },
@@ -122,7 +124,7 @@ impl Bridge {
     /// Whether what still comes leaves as it comes.
     #[must_use]
     pub const fn passes(&self) -> bool {
-        self.passage.passes()
+        matches!(self.passage.stage, Stage::Pass)
     }
 
     /// Takes the next bytes; what is certain is appended to `out`.
@@ -130,8 +132,20 @@ impl Bridge {
     /// # Errors
     /// When the message is not what SOAP allows, over a limit, or cannot be expressed.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), BridgeError> {
+        self.feed_into(bytes, out)
+    }
+
+    /// As [`Bridge::feed`]; long runs that do not change are not copied but shared.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn share(&mut self, bytes: &Bytes, out: &mut Vec<Bytes>) -> Result<(), BridgeError> {
+        self.feed_into(bytes, &mut Sharing::new(bytes, out))
+    }
+
+    fn feed_into(&mut self, bytes: &[u8], out: &mut dyn Out) -> Result<(), BridgeError> {
         if self.passes() {
-            out.extend_from_slice(bytes);
+            out.pass(bytes);
             return Ok(());
         }
         match self.intake.feed(bytes)? {
@@ -158,61 +172,50 @@ impl Bridge {
 }
 
 impl Passage {
-    const fn passes(&self) -> bool {
-        matches!(self.state, State::Pass)
-    }
-
     /// Takes what came of `came`. What is wrong behind it does not matter to a message that is
     /// found to pass as it is: nobody would have looked there had it come later.
-    fn take(&mut self, utf8: Utf8<'_>, came: &[u8], out: &mut Vec<u8>) -> Result<(), BridgeError> {
+    fn take(&mut self, utf8: Utf8<'_>, came: &[u8], out: &mut dyn Out) -> Result<(), BridgeError> {
         if !utf8.changed {
             self.raw.clear();
-        } else if matches!(self.state, State::Head(_)) {
+        } else if self.stage == Stage::Head {
             self.raw.extend_from_slice(came);
         }
-        match &mut self.state {
-            State::Pass => {}
-            State::Rest(_) => self.rest(utf8.bytes, out)?,
-            State::Head(_) => self.head(utf8.bytes, out)?,
+        match self.stage {
+            Stage::Pass => {}
+            Stage::Rest => self.rest(utf8.bytes, out)?,
+            Stage::Head => self.head(utf8.bytes, out)?,
         }
         match utf8.wrong {
-            Some(wrong) if !self.passes() => Err(wrong),
+            Some(wrong) if self.stage != Stage::Pass => Err(wrong),
             _ => Ok(()),
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), BridgeError> {
-        let Some(mut scanner) = self.scanner.take() else {
+    fn finish(&mut self, out: &mut dyn Out) -> Result<(), BridgeError> {
+        let Some(tools) = self.tools.as_deref_mut() else {
             return Ok(());
         };
-        let finished = match &mut self.state {
-            State::Head(shape) => {
-                let finished = scanner.finish(&mut **shape);
-                shape
-                    .error
-                    .take()
-                    .map_or(Ok(()), Err)
-                    .and_then(|()| finished.map_err(BridgeError::from))
+        let (finished, error) = match self.stage {
+            Stage::Pass => return Ok(()),
+            Stage::Head => {
+                let finished = tools.scanner.finish(&mut tools.shape);
+                (finished, tools.shape.error.take())
             }
-            State::Rest(rest) => {
-                let finished = scanner.finish(&mut **rest);
-                rest.pass(&[], 0, out);
-                rest.error
-                    .take()
-                    .map_or(Ok(()), Err)
-                    .and_then(|()| finished.map_err(BridgeError::from))
+            Stage::Rest => {
+                let finished = tools.scanner.finish(&mut tools.rest);
+                tools.rest.pass(&[], 0, out);
+                (finished, tools.rest.error.take())
             }
-            State::Pass => Ok(()),
         };
-        self.scanner = Some(scanner);
-        finished
+        error.map_or_else(|| finished.map_err(BridgeError::from), Err)
     }
 
-    fn head(&mut self, utf8: &[u8], out: &mut Vec<u8>) -> Result<(), BridgeError> {
-        let (State::Head(shape), Some(scanner)) = (&mut self.state, &mut self.scanner) else {
+    fn head(&mut self, utf8: &[u8], out: &mut dyn Out) -> Result<(), BridgeError> {
+        let Some(tools) = self.tools.as_deref_mut() else {
             return Ok(());
         };
-        let fed = scanner.feed(utf8, &mut **shape);
+        let (scanner, shape) = (&mut tools.scanner, &mut tools.shape);
+        let fed = scanner.feed(utf8, shape);
         if let Some(error) = shape.error.take() {
             return Err(error);
         }
@@ -226,58 +229,46 @@ impl Passage {
         if shape.reached == Reached::Nothing {
             return Ok(());
         }
-        let State::Head(shape) = std::mem::replace(&mut self.state, State::Pass) else {
-            return Ok(());
-        };
-        self.decide(&shape, rest, out)
-    }
-
-    fn decide(&mut self, shape: &Shape, rest: &[u8], out: &mut Vec<u8>) -> Result<(), BridgeError> {
         let direction = match &self.way {
             Way::Request(arriving) => Direction::Request(arriving),
             Way::Reply(context) => Direction::Reply(context),
         };
-        let decided = work::decide(shape, &self.plan, direction)?;
-        let changed = decided.outcome.changed;
-        self.outcome = Some(decided.outcome);
+        let Decided { outcome, tail } =
+            work::decide(shape, &mut tools.patch, &self.plan, direction)?;
+        let changed = outcome.changed;
+        self.outcome = Some(outcome);
         if !changed {
-            self.let_pass(shape, rest, out);
+            self.let_pass(rest, out);
             return Ok(());
         }
         self.raw = Vec::new();
-        write_head(
-            shape,
-            &decided.patch,
-            decided.tail.to,
-            decided.tail.from,
-            out,
-        );
-        let over = shape.reached == Reached::BodyEnd;
-        let mut state = Rest::new(decided.tail, shape.taken, shape.doc.bytes.len(), over);
-        let last = shape.children.last().and_then(|id| shape.doc.node(*id));
-        if last.is_some_and(|node| node.quoted && !node.empty) {
-            state.begin_quoted();
-        }
-        self.state = State::Rest(Box::new(state));
+        write_head(shape, &tools.patch, &tail, out.text());
+        tools.rest.begin(tail, shape);
+        self.stage = Stage::Rest;
         self.rest(rest, out)
     }
 
     /// The message does not change: what was held leaves as it came.
-    fn let_pass(&mut self, shape: &Shape, rest: &[u8], out: &mut Vec<u8>) {
-        let raw = std::mem::take(&mut self.raw);
-        if raw.is_empty() {
-            out.extend_from_slice(&shape.doc.bytes);
-            out.extend_from_slice(rest);
+    fn let_pass(&mut self, rest: &[u8], out: &mut dyn Out) {
+        self.stage = Stage::Pass;
+        let Some(tools) = self.tools.take() else {
+            return;
+        };
+        if self.raw.is_empty() {
+            out.pass(&tools.shape.doc.bytes);
+            out.pass(rest);
         } else {
-            out.extend_from_slice(&raw);
+            out.pass(&std::mem::take(&mut self.raw));
         }
+        tools.give_back();
     }
 
-    fn rest(&mut self, utf8: &[u8], out: &mut Vec<u8>) -> Result<(), BridgeError> {
-        let (State::Rest(rest), Some(scanner)) = (&mut self.state, &mut self.scanner) else {
+    fn rest(&mut self, utf8: &[u8], out: &mut dyn Out) -> Result<(), BridgeError> {
+        let Some(tools) = self.tools.as_deref_mut() else {
             return Ok(());
         };
-        let fed = scanner.feed(utf8, &mut **rest);
+        let (scanner, rest) = (&mut tools.scanner, &mut tools.rest);
+        let fed = scanner.feed(utf8, rest);
         if let Some(error) = rest.error.take() {
             return Err(error);
         }
@@ -294,32 +285,30 @@ impl Passage {
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        if let Some(scanner) = self.scanner.take() {
-            // The thread may be ending, and its spares gone.
-            let _ = SPARE.try_with(|spare| {
-                let mut spare = spare.borrow_mut();
-                if spare.len() < SPARE_MAX {
-                    spare.push(scanner);
-                }
-            });
+        if let Some(tools) = self.tools.take() {
+            tools.give_back();
         }
     }
 }
 
 fn check_limits(shape: &Shape, plan: &Plan) -> Result<(), BridgeError> {
     let held = shape.doc.bytes.len();
+    let (header_max, fault_max) = (
+        plan.header_max.min(HELD_BYTES_MAX),
+        plan.fault_max.min(HELD_BYTES_MAX),
+    );
     let beside = shape.children.len() > 1;
     if shape.is_fault() || beside {
-        let (name, max) = ("fault_bytes", plan.fault_max);
+        let (name, max) = ("fault_bytes", fault_max);
         return if held > max {
             Err(limit("the fault", name, max))
         } else {
             Ok(())
         };
     }
-    if held > plan.header_max {
+    if held > header_max {
         let what = "everything up to the first child of Body";
-        return Err(limit(what, "bridge_head", plan.header_max));
+        return Err(limit(what, "bridge_head", header_max));
     }
     Ok(())
 }
@@ -329,7 +318,7 @@ const fn limit(what: &'static str, name: &'static str, max: usize) -> BridgeErro
 }
 
 /// What stands before Envelope, and everything held from there, changed.
-fn write_head(shape: &Shape, patch: &Patch, to: Version, from: Version, out: &mut Vec<u8>) {
+fn write_head(shape: &Shape, patch: &Patch, tail: &Tail, out: &mut Vec<u8>) {
     let bytes = &shape.doc.bytes;
     let start = shape.doc.node(0).map_or(0, |node| node.start);
     let prolog = shape.doc.slice(0..start);
@@ -346,7 +335,7 @@ fn write_head(shape: &Shape, patch: &Patch, to: Version, from: Version, out: &mu
         }
         _ => out.extend_from_slice(declared.as_bytes()),
     }
-    if of_version(to) == of_version(from) && to == Version::Soap11 {
+    if tail.to == tail.from && tail.to == Version::Soap11 {
         out.extend_from_slice(before.as_bytes());
     } else {
         Epilog::default().pass(before.as_bytes(), out);

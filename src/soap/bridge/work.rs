@@ -2,13 +2,15 @@
 //!
 //! Puts together what the files beside know of blocks, addressing, faults and signatures.
 
+use std::sync::Arc;
+
 use super::addressing::{self, Headers};
 use super::blocks::{self, Block};
 use super::doc::{Doc, NodeId};
 use super::error::{BridgeError, cannot, structure};
 use super::fault_read::{self, Found};
 use super::loss::{Loss, Losses};
-use super::names::{class, envelope_prefix, of_version};
+use super::names::{class, envelope_prefix, local, of_version};
 use super::patch::Patch;
 use super::plan::{Arriving, Context, Dialect, FaultKind, OnSigned, Outcome, Plan, Target};
 use super::shape::Shape;
@@ -20,15 +22,13 @@ use crate::soap::version::Version;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Direction<'a> {
     Request(&'a Arriving),
-    Reply(&'a Context),
+    Reply(&'a Arc<Context>),
 }
 
 /// What was decided.
 #[derive(Debug)]
 pub(super) struct Decided {
     pub(super) outcome: Outcome,
-    /// Changes to what is held.
-    pub(super) patch: Patch,
     /// What the rest needs, if the message changes.
     pub(super) tail: Tail,
 }
@@ -45,6 +45,19 @@ pub(super) struct Tail {
     pub(super) drop_trailers: bool,
 }
 
+impl Default for Tail {
+    /// Of a message that does not change.
+    fn default() -> Self {
+        Self {
+            from: Version::Soap11,
+            to: Version::Soap11,
+            slot: 0,
+            style: None,
+            drop_trailers: false,
+        }
+    }
+}
+
 /// The work at hand.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
@@ -56,10 +69,10 @@ pub(super) struct Work<'a> {
     pub(super) blocks: Vec<Block>,
     pub(super) headers: Headers,
     /// Our prefix for the envelope's new namespace.
-    pub(super) prefix: String,
+    pub(super) prefix: &'static str,
     pub(super) slot: u8,
     /// Our prefix for addressing.
-    pub(super) wsa: String,
+    pub(super) wsa: &'static str,
     pub(super) patch: Patch,
     /// Header blocks that are new.
     pub(super) added: String,
@@ -67,19 +80,23 @@ pub(super) struct Work<'a> {
     pub(super) context: Context,
 }
 
-/// Decides what becomes of a message whose head is read.
+/// Decides what becomes of a message whose head is read; the changes to what is held are written
+/// into `patch`.
 pub(super) fn decide(
     shape: &Shape,
+    patch: &mut Patch,
     plan: &Plan,
     direction: Direction<'_>,
 ) -> Result<Decided, BridgeError> {
     let mut work = Work::new(shape, plan, direction)?;
+    work.patch = std::mem::take(patch);
     let found = shape
         .fault()
         .map(|id| fault_read::read(&shape.doc, id, work.from.soap));
     let drops = work.process_blocks()?;
     let changes = work.from != work.to || drops || work.rewrites_to();
     if !changes {
+        *patch = std::mem::take(&mut work.patch);
         return Ok(work.unchanged(found.as_ref(), None));
     }
     if let Some(why) = signed::breaks(shape) {
@@ -89,7 +106,10 @@ pub(super) fn decide(
             OnSigned::BridgeAnyway => {}
         }
     }
-    work.change(found)
+    let tail = work.change(found.as_ref())?;
+    *patch = std::mem::take(&mut work.patch);
+    let outcome = work.outcome(found.as_ref());
+    Ok(Decided { outcome, tail })
 }
 
 impl<'a> Work<'a> {
@@ -150,9 +170,9 @@ impl<'a> Work<'a> {
             context: addressing::context(doc, soap, from, &headers, direction),
             blocks,
             headers,
-            prefix: String::new(),
+            prefix: "",
             slot: 0,
-            wsa: String::new(),
+            wsa: "",
             patch: Patch::default(),
             added: String::new(),
             losses: Losses::default(),
@@ -204,20 +224,17 @@ impl<'a> Work<'a> {
     }
 
     fn unchanged(self, found: Option<&Found>, why: Option<&'static str>) -> Decided {
+        let tail = self.tail(None);
         let mut outcome = self.outcome(found);
         outcome.changed = false;
         outcome.to = outcome.from;
         outcome.losses = Losses::default();
         outcome.unchanged_because = why;
-        let tail = self.tail(None);
-        Decided {
-            outcome,
-            patch: Patch::default(),
-            tail,
-        }
+        Decided { outcome, tail }
     }
 
-    fn change(mut self, found: Option<Found>) -> Result<Decided, BridgeError> {
+    /// Writes all changes; gives what the rest needs to be changed.
+    fn change(&mut self, found: Option<&Found>) -> Result<Tail, BridgeError> {
         let free = "it declares every prefix that a bridge could take";
         let taken = self.shape.taken;
         self.slot = taken
@@ -231,8 +248,8 @@ impl<'a> Work<'a> {
         if self.changes_envelope() {
             style = self.envelope()?;
         }
-        self.address(found.as_ref())?;
-        if let Some(found) = &found {
+        self.address(found)?;
+        if let Some(found) = found {
             self.fault(found, style.as_deref());
         }
         self.insert_added();
@@ -244,16 +261,10 @@ impl<'a> Work<'a> {
             }
         }
         self.patch.sort();
-        let outcome = self.outcome(found.as_ref());
-        let tail = self.tail(style);
-        Ok(Decided {
-            outcome,
-            patch: self.patch,
-            tail,
-        })
+        Ok(self.tail(style))
     }
 
-    fn outcome(&self, found: Option<&Found>) -> Outcome {
+    fn outcome(self, found: Option<&Found>) -> Outcome {
         let fault = found.map(|found| {
             let code = self.code(found);
             if code.is_sender() {
@@ -266,11 +277,13 @@ impl<'a> Work<'a> {
             changed: true,
             from: self.from,
             to: self.to,
-            action: self.context.action.clone(),
             fault,
             losses: self.losses,
             unchanged_because: None,
-            context: self.context.clone(),
+            context: match self.direction {
+                Direction::Request(_) => Arc::new(self.context),
+                Direction::Reply(context) => Arc::clone(context),
+            },
         }
     }
 
@@ -299,17 +312,19 @@ impl<'a> Work<'a> {
                 .body
                 .and_then(|id| doc.node(id))
                 .map_or(0, |node| node.start);
-            self.patch.insert(at, format!("<{name}>{added}</{name}>"));
+            self.patch
+                .insert(at, ["<", &name, ">", &added, "</", &name, ">"]);
             return;
         };
         let Some(node) = doc.node(header) else { return };
         if node.empty {
             let name = self.header_name(doc.name(header).0);
-            let close = doc.tag(header).close;
-            self.patch
-                .replace(close..node.open_end, format!(">{added}</{name}>"));
+            self.patch.replace(
+                doc.close(header)..node.open_end,
+                [">", &added, "</", &name, ">"],
+            );
         } else {
-            self.patch.insert(node.open_end, added);
+            self.patch.insert(node.open_end, [&added]);
         }
     }
 
@@ -344,18 +359,16 @@ const fn back(target: Target, caller: Option<Addressing>) -> Target {
 fn strict_structure(shape: &Shape) -> Result<(), BridgeError> {
     let doc = &shape.doc;
     for id in [Some(0), shape.header, shape.body].into_iter().flatten() {
-        let place = doc.name(id).1;
-        for attribute in &doc.tag(id).attributes {
-            let Some((namespace, name)) = doc.expanded(id, attribute) else {
-                continue;
-            };
-            if namespace.is_empty() {
-                let what = format!("the attribute `{name}` of {place} is in no namespace");
-                return Err(structure(what, attribute.whole.start));
+        let place = || doc.name(id).1;
+        for attribute in doc.attributes(id) {
+            if attribute.class & class::UNQUALIFIED != 0 {
+                let name = doc.slice(attribute.name());
+                let what = format!("the attribute `{name}` of {} is in no namespace", place());
+                return Err(structure(what, attribute.whole().start));
             }
-            if namespace == Version::Soap12.namespace() && name == "encodingStyle" {
-                let what = format!("`encodingStyle` may not stand on {place} in SOAP 1.2");
-                return Err(structure(what, attribute.whole.start));
+            if attribute.class == const { class::SOAP12 | local("encodingStyle") } {
+                let what = format!("`encodingStyle` may not stand on {} in SOAP 1.2", place());
+                return Err(structure(what, attribute.whole().start));
             }
         }
     }
@@ -363,10 +376,10 @@ fn strict_structure(shape: &Shape) -> Result<(), BridgeError> {
     let fault = shape.fault();
     if let Some(id) = fault
         && own(id) & class::ENVELOPE == of_version(Version::Soap12)
-        && let Some(found) = doc.attribute(id, Version::Soap12.namespace(), "encodingStyle")
+        && let Some(found) = doc.attribute_of(id, const { class::SOAP12 | local("encodingStyle") })
     {
         let what = "`encodingStyle` may not stand on Fault in SOAP 1.2";
-        return Err(structure(what, found.whole.start));
+        return Err(structure(what, found.whole().start));
     }
     Ok(())
 }

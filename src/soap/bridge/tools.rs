@@ -1,0 +1,54 @@
+//! What bridging a message takes beside its bytes, kept for the next one of the thread: making it
+//! anew would cost more than reading 10 KiB.
+
+use std::cell::RefCell;
+
+use super::patch::Patch;
+use super::rest::Rest;
+use super::shape::Shape;
+use crate::xml::Scanner;
+
+/// Kept for the next messages of a thread.
+const SPARE_MAX: usize = 16;
+/// Of tools that a large fault or head has filled nothing is kept.
+const KEPT_BYTES_MAX: usize = 128 << 10;
+
+thread_local! {
+    // Boxed where they are used; moving them would cost as much as the allocation.
+    #[allow(clippy::vec_box)]
+    static SPARE: RefCell<Vec<Box<Tools>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A scanner with what its events are read into.
+#[derive(Debug, Default)]
+pub(super) struct Tools {
+    pub(super) scanner: Scanner,
+    pub(super) shape: Shape,
+    pub(super) patch: Patch,
+    pub(super) rest: Rest,
+}
+
+impl Tools {
+    /// Those that a message before has left, or new ones.
+    pub(super) fn take() -> Box<Self> {
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        spare.ok().flatten().unwrap_or_default()
+    }
+
+    /// Leaves them to the next message.
+    pub(super) fn give_back(mut self: Box<Self>) {
+        if self.shape.doc.bytes.capacity() > KEPT_BYTES_MAX {
+            return;
+        }
+        self.shape.clear();
+        self.patch.clear();
+        self.rest.clear();
+        // The thread may be ending, and its spares gone.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(self);
+            }
+        });
+    }
+}
