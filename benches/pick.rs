@@ -68,6 +68,7 @@ fn group(count: u32, balance: Balance, weighted: bool) -> Arc<Group> {
         idle_timeout: second,
         keep_idle: second,
         idle_max: 1,
+        http2_streams: None,
         tls: None,
         socket: None,
         source: None,

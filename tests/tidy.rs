@@ -143,12 +143,13 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// Libraries that may be named in one place only, so that they can be exchanged there.
-const CONFINED: [(&str, &[&str]); 15] = [
+const CONFINED: [(&str, &[&str]); 16] = [
     ("quick_xml", &["xml/"]),
     ("sxd_xpath", &["xpath/fallback.rs"]),
     ("sxd_document", &["xpath/fallback.rs"]),
     ("httparse", &["http1/"]),
     ("httpdate", &["http1/"]),
+    ("h2", &["upstream/multiplexed.rs"]),
     ("arc_swap", &["snapshot/", "upstream/"]),
     ("anyhow", &["cli/"]),
     ("clap", &["cli/"]),

@@ -81,6 +81,10 @@ written! {
         /// Whether a message may be sent again that may have been delivered. Left out: to another server of this
         /// endpoint `if_not_delivered`, along a declared backup list `always`.
         pub resend: Option<Spanned<Resend>> = None,
+        /// What is spoken with it: HTTP/2 over TLS as agreed on there (ALPN), without TLS from the first byte on.
+        pub http: HttpVersion = HttpVersion::V11,
+        /// HTTP/2: requests at a time on one connection, of which each worker has its own; fewer if the endpoint says so.
+        pub http2_streams: u32 [1..=10_000] = 100,
         /// Trust and client certificate, for `https://`.
         pub tls: Option<Spanned<EndpointTls>> = None,
         /// A Unix socket to connect to instead of the URL's host and port.
@@ -178,6 +182,16 @@ words! {
     pub enum FaultBlame as "a class of faults" {
         /// The service: `Server` in SOAP 1.1, `Receiver` in 1.2.
         Receiver = "receiver",
+    }
+}
+
+words! {
+    /// A version of HTTP.
+    pub enum HttpVersion as "an HTTP version" {
+        /// HTTP/1.1.
+        V11 = "1.1",
+        /// HTTP/2.
+        V2 = "2",
     }
 }
 

@@ -117,6 +117,11 @@ pub(super) async fn pass(
         headers.insert(UPGRADE, upgrade::field());
     }
     record.rewriter = rewriter;
+    if upgrades && endpoint.spec.http2_streams.is_some() {
+        let text =
+            "The service behind this address speaks HTTP/2, over which no WebSocket is passed.";
+        return reply::refuse(StatusCode::NOT_IMPLEMENTED, text, record);
+    }
     let cargo = has_body.then(|| {
         let parcel = Parcel::new(arrival.body, length, to.limits);
         parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone())

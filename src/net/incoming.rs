@@ -1,10 +1,10 @@
 //! A body on its way in, whichever HTTP brings it; and how that can go wrong.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use super::body::Body;
 use crate::http1::{self, Answer, ComingAnswer, ComingBody, RequestBody, Upgraded};
@@ -25,6 +25,31 @@ pub enum Incoming {
     Upgraded(Box<Upgraded>),
     /// hyper reads it.
     Hyper(hyper::body::Incoming),
+    /// The same, on a connection with others.
+    Shared(Box<SharedBody>),
+}
+
+/// A body with its place on a connection, which is given back with its end.
+pub struct SharedBody {
+    body: hyper::body::Incoming,
+    place: Option<Box<dyn Send + Sync>>,
+}
+
+impl std::fmt::Debug for SharedBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedBody")
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Incoming {
+    /// A body that holds a place until it is over.
+    #[must_use]
+    pub fn shared(body: hyper::body::Incoming, place: Box<dyn Send + Sync>) -> Self {
+        let place = (!body.is_end_stream()).then_some(place);
+        Self::Shared(Box::new(SharedBody { body, place }))
+    }
 }
 
 /// A connection that broke, or whose peer does not keep to HTTP.
@@ -97,6 +122,13 @@ impl http_body::Body for Incoming {
             Self::Hyper(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| Some(frame?.map_err(WireError::Hyper))),
+            Self::Shared(shared) => {
+                let polled = ready!(Pin::new(&mut shared.body).poll_frame(cx));
+                if !matches!(polled, Some(Ok(_))) || shared.body.is_end_stream() {
+                    shared.place = None;
+                }
+                Poll::Ready(polled.map(|frame| frame.map_err(WireError::Hyper)))
+            }
         }
     }
 
@@ -107,6 +139,7 @@ impl http_body::Body for Incoming {
             Self::Endpoint(answer) => answer.is_over(),
             Self::Upgraded(_) => true,
             Self::Hyper(body) => body.is_end_stream(),
+            Self::Shared(shared) => shared.body.is_end_stream(),
         }
     }
 
@@ -117,6 +150,7 @@ impl http_body::Body for Incoming {
             Self::Endpoint(answer) => answer.length(),
             Self::Upgraded(_) => Some(0),
             Self::Hyper(body) => return body.size_hint(),
+            Self::Shared(shared) => return shared.body.size_hint(),
         };
         length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }

@@ -16,7 +16,7 @@ pub use ahead::Ahead;
 pub use body::{Body, BodyError, Deadline, OnEnd, Patience, Relay};
 pub use change::{Change, ChangeError, Changed};
 pub use headers::strip_hop_by_hop;
-pub use incoming::{Incoming, WireError};
+pub use incoming::{Incoming, SharedBody, WireError};
 pub use replay::{Bounds, Budget, Inspect, OnOverflow, Replay, ReplayReader, SourceError};
 
 pub use tunnel::{OnClose, Tunnel};

@@ -171,7 +171,8 @@ impl Compiler<'_> {
 
     fn endpoint(&mut self, name: &str, written: &config::Endpoint) -> Endpoint {
         let url = &written.url.value;
-        let tls = self.tls().endpoint(name, written, false);
+        let http2 = written.http == config::HttpVersion::V2;
+        let tls = self.tls().endpoint(name, written, http2);
         let pool = Pools {
             config: self.config,
             loaded: self.loaded,
@@ -205,6 +206,7 @@ impl Compiler<'_> {
             idle_timeout: written.idle_timeout.0,
             keep_idle: written.idle_connection_timeout.0,
             idle_max: written.max_idle as usize,
+            http2_streams: http2.then_some(written.http2_streams),
             tls,
             socket: written.socket.as_ref().map(|path| path.value.clone()),
             source: written.source_address.as_ref().map(|source| source.value),

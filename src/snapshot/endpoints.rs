@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::model::{Operation, OperationIs, Resend, ValueOf};
@@ -205,6 +206,7 @@ impl Pools<'_> {
             // Its syntax was checked when it was read.
             target: probe.path.value.0.parse().unwrap_or_default(),
             host: self.field(host, &written.url.value.authority),
+            tls_name: host.and_then(|host| name_of(&host.value)),
             port: probe.port,
             headers: self.probe_headers(probe, &body),
             body,
@@ -315,6 +317,13 @@ fn servers(written: &config::Endpoint) -> Vec<Server> {
             }
         })
         .collect()
+}
+
+/// The host of `host` or `host:port`, without the brackets of IPv6.
+fn name_of(authority: &str) -> Option<String> {
+    let authority: Authority = authority.parse().ok()?;
+    let host = authority.host();
+    Some(host.trim_matches(['[', ']']).to_owned())
 }
 
 /// An address, or a name.

@@ -18,7 +18,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connect::open;
 use super::endpoint::Endpoint;
 use super::error::{Phase, SendError};
+use super::lines::Lines;
 use super::member::Member;
+use super::multiplexed::connect_limit;
 use super::pool::Pool;
 use crate::http1::{self, EndpointConnection, Sending, Terms};
 use crate::net::tls::HandshakeError;
@@ -35,6 +37,7 @@ const RESPONSE_HEAD: http1::Limits = http1::Limits {
 #[derive(Debug, Clone)]
 pub struct Client {
     pool: Pool,
+    lines: Lines,
     metrics: Arc<Metrics>,
 }
 
@@ -94,8 +97,14 @@ impl Progress {
         self.0.as_ref().map_or(0, |(replay, _)| replay.taken())
     }
 
+    /// The body from its first byte, if that is still there.
+    pub(super) fn again(&self) -> Option<Body> {
+        let (replay, lane) = self.0.as_ref()?;
+        replay.reader(*lane).map(Body::Replay)
+    }
+
     /// Why the caller's side failed, if it did.
-    fn error(&self) -> Option<SourceError> {
+    pub(super) fn error(&self) -> Option<SourceError> {
         self.0.as_ref().and_then(|(replay, _)| replay.error())
     }
 
@@ -114,6 +123,7 @@ impl Client {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             pool: Pool::default(),
+            lines: Lines::default(),
             metrics,
         }
     }
@@ -122,6 +132,20 @@ impl Client {
     /// to be called now and then.
     pub fn sweep(&self) {
         self.pool.sweep();
+        self.lines.sweep();
+    }
+
+    pub(super) const fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    pub(super) const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// When an attempt that begins now must be over.
+    pub(super) fn deadline(&self, endpoint: &Endpoint) -> Deadline {
+        endpoint.timeout.map(|after| (clock::now() + after, after))
     }
 
     /// Sends the request to one server of the endpoint and waits for the response head.
@@ -135,7 +159,12 @@ impl Client {
         request: Request<Body>,
         progress: &Progress,
     ) -> Result<Reply, SendError> {
-        let deadline = endpoint.timeout.map(|after| (clock::now() + after, after));
+        if let Some(streams) = endpoint.http2_streams {
+            let sent = self.send_multiplexed(endpoint, streams, member, request, progress);
+            // Large and seldom: others do not carry room for it.
+            return Box::pin(sent).await;
+        }
+        let deadline = self.deadline(endpoint);
         let (connection, kept) = match self.pool.take(endpoint, member) {
             Some(connection) => (connection, true),
             None => (self.connect(endpoint, member, deadline).await?, false),
@@ -155,14 +184,19 @@ impl Client {
         Ok(attempt.reply(result?))
     }
 
-    /// Sends one request to an address, on a connection of its own that is not kept.
+    /// Sends one request to an address, on a connection of its own that is not kept; over TLS that
+    /// asks for `name`, if there is one.
     pub(super) async fn once(
         &self,
         endpoint: &Endpoint,
         address: SocketAddr,
+        name: Option<&str>,
         request: Request<Body>,
     ) -> Result<Reply, SendError> {
-        let stream = open(endpoint, address, Arc::default()).await?;
+        let stream = open(endpoint, address, Arc::default(), name).await?;
+        if endpoint.http2_streams.is_some() {
+            return self.once_multiplexed(endpoint, stream, request).await;
+        }
         let connection = self.pool.open(stream, endpoint, None, &self.metrics);
         let terms = Terms {
             idle: Duration::ZERO,
@@ -179,35 +213,89 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         member: &Arc<Member>,
-        deadline: Option<(Instant, Duration)>,
+        deadline: Deadline,
     ) -> Result<EndpointConnection, SendError> {
-        let start = Instant::now();
-        let limit = start + endpoint.connect_timeout;
-        let (limit, after) = match deadline {
-            Some((total, after)) if total < limit => (total, after),
-            _ => (limit, endpoint.connect_timeout),
-        };
-        let stream = timeout_at(limit, open(endpoint, member.address(), member.tie()))
-            .await
-            .map_err(|_elapsed| SendError::Timeout {
-                phase: Phase::Connect,
-                after,
-            })??;
+        let (limit, after) = connect_limit(endpoint, deadline);
+        let opening = open(endpoint, member.address(), member.tie(), None);
+        let stream =
+            timeout_at(limit, opening)
+                .await
+                .map_err(|_elapsed| SendError::Timeout {
+                    phase: Phase::Connect,
+                    after,
+                })??;
         let pool = &self.pool;
         Ok(pool.open(stream, endpoint, Some(member), &self.metrics))
     }
 }
 
-/// One request on one connection, and how long it may take.
-struct Attempt<'a> {
-    sending: Sending<Body>,
+/// When all must be over, and how long that is.
+pub(super) type Deadline = Option<(Instant, Duration)>;
+
+/// How long an answer may take to begin.
+pub(super) struct Patience<'a> {
     endpoint: &'a Endpoint,
     progress: &'a Progress,
     /// Bytes of the body that had moved when `until` was set.
     moved: u64,
     until: Option<Instant>,
-    deadline: Option<(Instant, Duration)>,
+    deadline: Deadline,
+}
+
+/// One request on one connection, and how long it may take.
+struct Attempt<'a> {
+    sending: Sending<Body>,
+    patience: Patience<'a>,
     late: bool,
+}
+
+impl<'a> Patience<'a> {
+    pub(super) const fn new(
+        endpoint: &'a Endpoint,
+        progress: &'a Progress,
+        deadline: Deadline,
+    ) -> Self {
+        Self {
+            endpoint,
+            progress,
+            moved: 0,
+            until: None,
+            deadline,
+        }
+    }
+
+    /// Ready when the endpoint has taken too long; `timer` waits until it is so late.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut timer: impl FnMut(&mut Context<'_>, Instant) -> Poll<()>,
+    ) -> Poll<SendError> {
+        if let Poll::Ready(after) = self.progress.poll_cut(cx) {
+            let phase = Phase::Response;
+            return Poll::Ready(SendError::Timeout { phase, after });
+        }
+        loop {
+            let until = match self.until {
+                Some(until) => until,
+                None => {
+                    self.moved = self.progress.now();
+                    clock::now() + self.endpoint.response_timeout
+                }
+            };
+            self.until = Some(until);
+            let (limit, after, hard) = match self.deadline {
+                Some((total, after)) if total < until => (total, after, true),
+                _ => (until, self.endpoint.response_timeout, false),
+            };
+            ready!(timer(cx, limit));
+            // A long upload that still moves is not a slow endpoint.
+            if hard || self.progress.now() <= self.moved {
+                let phase = Phase::Response;
+                return Poll::Ready(SendError::Timeout { phase, after });
+            }
+            self.until = None;
+        }
+    }
 }
 
 impl<'a> Attempt<'a> {
@@ -215,26 +303,24 @@ impl<'a> Attempt<'a> {
         sending: Sending<Body>,
         endpoint: &'a Endpoint,
         progress: &'a Progress,
-        deadline: Option<(Instant, Duration)>,
+        deadline: Deadline,
     ) -> Self {
         Self {
             sending,
-            endpoint,
-            progress,
-            moved: 0,
-            until: None,
-            deadline,
+            patience: Patience::new(endpoint, progress, deadline),
             late: false,
         }
     }
 
     /// The same on another connection.
     fn over(self, connection: EndpointConnection) -> Self {
-        Self {
-            sending: self.sending.over(connection),
-            until: None,
-            ..self
-        }
+        let Patience {
+            endpoint,
+            progress,
+            deadline,
+            ..
+        } = self.patience;
+        Self::new(self.sending.over(connection), endpoint, progress, deadline)
     }
 
     /// The head came; the body is still to come.
@@ -256,46 +342,19 @@ impl<'a> Attempt<'a> {
         match self.sending.poll_head(cx) {
             Poll::Ready(result) => Poll::Ready(result.map_err(|error| self.classify(error))),
             Poll::Pending => {
-                let late = match self.progress.poll_cut(cx) {
-                    Poll::Ready(after) => SendError::Timeout {
-                        phase: Phase::Response,
-                        after,
-                    },
-                    Poll::Pending => ready!(self.poll_time(cx)),
-                };
+                let sending = &mut self.sending;
+                let late = self
+                    .patience
+                    .poll(cx, |cx, until| sending.poll_time(cx, until));
+                let late = ready!(late);
                 self.late = true;
                 Poll::Ready(Err(late))
             }
         }
     }
 
-    /// Ready when the endpoint has taken too long.
-    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<SendError> {
-        loop {
-            let until = match self.until {
-                Some(until) => until,
-                None => {
-                    self.moved = self.progress.now();
-                    clock::now() + self.endpoint.response_timeout
-                }
-            };
-            self.until = Some(until);
-            let (limit, after, hard) = match self.deadline {
-                Some((total, after)) if total < until => (total, after, true),
-                _ => (until, self.endpoint.response_timeout, false),
-            };
-            ready!(self.sending.poll_time(cx, limit));
-            // A long upload that still moves is not a slow endpoint.
-            if hard || self.progress.now() <= self.moved {
-                let phase = Phase::Response;
-                return Poll::Ready(SendError::Timeout { phase, after });
-            }
-            self.until = None;
-        }
-    }
-
     fn classify(&self, error: http1::Error) -> SendError {
-        if let Some(source) = self.progress.error() {
+        if let Some(source) = self.patience.progress.error() {
             return SendError::Caller(source);
         }
         // With TLS 1.3 an endpoint refuses our certificate only after the handshake.

@@ -18,11 +18,13 @@ type Socket = Either<TcpStream, UnixStream>;
 /// What HTTP is spoken on with an endpoint.
 pub(super) type Wire = Either<Tied<Socket>, Box<ClientStream<Tied<Socket>>>>;
 
-/// A connection to where the server is, ready for HTTP.
+/// A connection to where the server is, ready for HTTP; over TLS `name` is asked for, where it is
+/// not the endpoint's own.
 pub(super) async fn open(
     endpoint: &Endpoint,
     address: SocketAddr,
     tie: Arc<Tie>,
+    name: Option<&str>,
 ) -> Result<Wire, SendError> {
     let stream = match &endpoint.socket {
         Some(path) => {
@@ -45,7 +47,7 @@ pub(super) async fn open(
         return Ok(Either::Left(stream));
     };
     let host = endpoint.host.to_string();
-    let stream = tls.connect(&host, stream).await;
+    let stream = tls.connect(&host, name, stream).await;
     let stream = stream.map_err(|error| SendError::Tls(Box::new(error)))?;
     Ok(Either::Right(Box::new(stream)))
 }

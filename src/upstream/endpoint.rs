@@ -118,6 +118,8 @@ pub struct Endpoint {
     pub keep_idle: Duration,
     /// Most unused connections to one server kept by one worker.
     pub idle_max: usize,
+    /// Requests at a time on one connection, where HTTP/2 is spoken; `None` speaks HTTP/1.1.
+    pub http2_streams: Option<u32>,
     /// Trust and own certificate; `None` speaks plain HTTP.
     pub tls: Option<ClientTls>,
     /// A Unix socket to connect to instead of host and port.

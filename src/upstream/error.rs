@@ -27,7 +27,10 @@ pub enum SendError {
     /// The connection ended before a response.
     #[error("connection closed before a response: {0}")]
     Reset(#[source] WireError),
-    /// What came back is no HTTP/1.1.
+    /// The endpoint says that it did not look at the request (HTTP/2: REFUSED_STREAM, GOAWAY).
+    #[error("the request was refused: {0}")]
+    Refused(#[source] WireError),
+    /// What came back is no HTTP.
     #[error("answer is not HTTP: {0}")]
     BadHttp(#[source] WireError),
     /// Too slow.
@@ -50,7 +53,7 @@ impl SendError {
         match self {
             Self::Connect(_) => "connect",
             Self::Tls(_) => "tls",
-            Self::Reset(_) | Self::BadHttp(_) => "reset",
+            Self::Reset(_) | Self::BadHttp(_) | Self::Refused(_) => "reset",
             Self::Timeout {
                 phase: Phase::Connect,
                 ..
@@ -70,6 +73,7 @@ impl SendError {
             self,
             Self::Connect(_)
                 | Self::Tls(_)
+                | Self::Refused(_)
                 | Self::Timeout {
                     phase: Phase::Connect,
                     ..

@@ -61,7 +61,7 @@ struct Home {
 }
 
 impl Key {
-    fn of(endpoint: &Endpoint, member: &Member) -> Self {
+    pub(super) fn of(endpoint: &Endpoint, member: &Member) -> Self {
         Self {
             member: member.id(),
             tls: endpoint.tls.as_ref().map_or(0, ClientTls::identity),

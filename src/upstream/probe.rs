@@ -31,8 +31,10 @@ pub struct Probe {
     pub method: Method,
     /// Path and query.
     pub target: Uri,
-    /// `Host`; also the name that TLS asks for.
+    /// `Host`.
     pub host: HeaderValue,
+    /// The name that TLS asks for, where `host` names another one than the endpoint's.
+    pub tls_name: Option<String>,
     /// Another port than the server's own.
     pub port: Option<u16>,
     /// More fields.
@@ -116,7 +118,7 @@ impl Probe {
             ..endpoint.clone()
         };
         let reply = client
-            .once(&endpoint, address, self.request())
+            .once(&endpoint, address, self.tls_name.as_deref(), self.request())
             .await
             .map_err(|error| error.to_string())?;
         let status = reply.head.status;

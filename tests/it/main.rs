@@ -50,6 +50,8 @@ mod http;
 mod http1;
 /// HTTP/2 in front.
 mod http2;
+/// HTTP/2 to endpoints.
+mod http2_endpoint;
 /// Every limit of the configuration.
 mod limits;
 /// Multipart messages: found by their root part, passed on to the byte.

@@ -441,3 +441,24 @@ fn files_that_hold_something_else_are_told_and_never_served() {
         );
     }
 }
+
+#[test]
+fn a_probe_with_a_host_of_its_own_asks_tls_for_it() {
+    let authority = Authority::new("ca");
+    let pair = authority.server(&["probed.example.com"]);
+    for (host, state) in [
+        ("probed.example.com", "up"),
+        ("probed.example.com:8443", "up"),
+        ("other.example.com", "unhealthy"),
+    ] {
+        let a = service("a").tls(tls::server(&pair, None)).echoes();
+        let probe = format!("probe: {{ host: \"{host}\", interval: 1s, timeout: 1s }}");
+        let keys = format!("tls: {{ ca: ca.pem, server_name: else.example.com }}, {probe}");
+        let router = router("- { filter: { match_all: {} }, endpoint: a }")
+            .at(&a, &keys)
+            .file("config/ca.pem", &authority.pem)
+            .start();
+        let shown = router.admin_json("/api/v1/endpoints/a");
+        assert_eq!(shown["servers"][0]["state"], state, "{host}: {shown}");
+    }
+}

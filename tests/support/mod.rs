@@ -7,6 +7,7 @@
 //! must not see the world through the same library.
 
 pub mod client;
+pub mod http2;
 pub mod messages;
 pub mod process;
 pub mod prometheus;

@@ -97,17 +97,23 @@ impl ClientTls {
         })
     }
 
-    /// Does the handshake with `host`, which is the name asked for unless another one was set.
+    /// Does the handshake with `host`, which is the name asked for unless another one was set;
+    /// `instead` goes before both.
     /// An address is no name: none is sent (RFC 6066 §3), and the certificate must be made out
     /// to the address.
     ///
     /// # Errors
     /// [`HandshakeError`] says what was expected.
-    pub async fn connect<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, HandshakeError>
+    pub async fn connect<S>(
+        &self,
+        host: &str,
+        instead: Option<&str>,
+        stream: S,
+    ) -> Result<TlsStream<S>, HandshakeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let host = self.name.as_deref().unwrap_or(host);
+        let host = instead.or(self.name.as_deref()).unwrap_or(host);
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| HandshakeError::plain("the host is no name for a certificate"))?;
         let stream = TlsConnector::from(Arc::clone(&self.config))
