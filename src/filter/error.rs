@@ -6,15 +6,21 @@ use crate::xml;
 /// The message is not what its version of SOAP allows, or over a limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// Not XML, or beyond a limit.
+    /// Not XML, or beyond a limit. It says all that its cause says, so it names none.
     #[error("{}", in_words(.0))]
-    Xml(#[from] xml::Error),
+    Xml(xml::Error),
     /// Not an envelope.
     #[error(transparent)]
     Head(#[from] HeadError),
     /// An expression needed more than it may have.
     #[error("{0}")]
     Tree(String),
+}
+
+impl From<xml::Error> for ReadError {
+    fn from(error: xml::Error) -> Self {
+        Self::Xml(error)
+    }
 }
 
 impl ReadError {

@@ -121,6 +121,7 @@ impl Scanner {
             self.start(&first, sink)?;
             self.input.first = first;
         }
+        self.ending = true;
         // Nobody can feed more, so a stop is passed over.
         while self.scan_carry(sink)? {}
         let offset = self.input.source(self.base + self.carry.len() as u64);
@@ -245,6 +246,7 @@ impl Scanner {
             }
             if result.is_err() && !self.carry.is_empty() {
                 // What stands before the wrong character may be wrong itself, and is told first.
+                self.ending = true;
                 let carry = std::mem::take(&mut self.carry);
                 let scanned = self.scan(&carry, sink);
                 self.carry = carry;

@@ -120,6 +120,8 @@ pub struct Scanner {
     carry_seen: usize,
     carry_quote: u8,
     pub(super) input: Input,
+    /// Nothing more will come.
+    pub(super) ending: bool,
     symbols_of: u64,
 }
 
@@ -159,6 +161,7 @@ impl Scanner {
             carry_seen: 0,
             carry_quote: 0,
             input: Input::default(),
+            ending: false,
             symbols_of: 0,
         }
     }
@@ -197,6 +200,7 @@ impl Scanner {
         self.carry.clear();
         self.carry_seen = 0;
         self.carry_quote = 0;
+        self.ending = false;
         self.input.begin(charset)
     }
 
@@ -261,7 +265,8 @@ impl Scanner {
             if stopped {
                 return Ok(Fed::Stopped(taken));
             }
-            // Once the search may have to begin anew; what still moves nothing never will.
+            // Once the search may have to begin anew. Never twice, since both searches for a tag's end
+            // agree (`every_short_tag_ends_in_one_place`); were they to differ, this ends the loop.
             idle = if more + read == 0 { idle + 1 } else { 0 };
             if idle > 1 {
                 let what = "where this tag ends cannot be told".to_owned();
@@ -374,7 +379,9 @@ impl Scanner {
                         self.check(buf, self.checked + 1);
                         continue;
                     }
-                    self.refuse_wrong(at)?;
+                    if !self.awaits_tag(buf, at) {
+                        self.refuse_wrong(at)?;
+                    }
                     break false;
                 }
             }
@@ -387,6 +394,20 @@ impl Scanner {
             self.first_stop = self.base;
         }
         Ok((at, stopped))
+    }
+
+    /// Whether a tag begins here whose end may still come. A wrong byte in it waits for that end: what
+    /// is wrong with the tag itself may stand before it, and is only known when the tag is whole.
+    fn awaits_tag(&self, buf: &[u8], at: usize) -> bool {
+        if self.ending || self.wrong.is_none() || self.mode != Mode::Markup {
+            return false;
+        }
+        match buf.get(at..) {
+            Some([b'<', b'!' | b'?', ..]) => false,
+            Some(rest @ [b'<', b'/', ..]) => memchr::memchr(b'>', rest).is_none(),
+            Some(rest @ [b'<', _, ..]) => find::tag_end(rest, 1, &mut 0).is_none(),
+            _ => false,
+        }
     }
 
     /// Refuses the bytes that ended the checked part, if they are wrong rather than cut.

@@ -230,8 +230,8 @@ impl Stream {
         }
         let dead = flags & flags::DEAD != 0 && self.kept.len() >= self.wanted;
         if depth == 1 {
-            // Nothing can come any more: neither from below, nor from its text, nor from its end.
-            let done = dead && self.facts.insts.len() == 1;
+            // Nothing can come any more: neither from below, nor from its text, nor from its end or behind.
+            let done = dead && self.facts.insts.len() == 1 && !self.waits_behind_root();
             let upto = if done {
                 program.last_phase()
             } else {
@@ -384,16 +384,17 @@ impl Stream {
         }
     }
 
-    /// Behind the root only comments can matter.
     fn leave_root(&mut self, program: &Program) {
-        let document = self.facts.frames.first().map_or(0, |frame| frame.state);
-        if self
-            .states
-            .get(document)
-            .is_none_or(|state| state.comments.is_empty())
-        {
+        if !self.waits_behind_root() {
             self.finish(program);
         }
+    }
+
+    /// Behind the root only comments can matter.
+    fn waits_behind_root(&self) -> bool {
+        let document = self.facts.frames.first().map_or(0, |frame| frame.state);
+        let state = self.states.get(document);
+        state.is_some_and(|state| !state.comments.is_empty())
     }
 
     /// The text of an element is complete.

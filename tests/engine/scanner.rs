@@ -248,3 +248,60 @@ fn documents_before_leave_no_trace() {
         panic!("{error}");
     }
 }
+
+/// Of two mistakes in one tag the same is told however the tag was cut, in every encoding.
+#[test]
+fn of_two_mistakes_the_first_is_told() {
+    let documents = [
+        "<a>\n<b c d\u{FFFF} e='1'/></a>",
+        "<a><b c\u{FFFF}d&e f='1'/></a>",
+        "<a><b \u{FFFF} c=1 d></b></a>",
+        "<a><b c=1 \u{FFFF}></b></a>",
+        "<a></b\u{1}></a>",
+        "<a><b c='\u{1}' d></a>",
+        "<a><b \u{1}",
+        "<a b\u{FFFF}",
+        "<a></ \u{FFFF}></a>",
+    ];
+    for document in documents {
+        let wide = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            let units = std::iter::once(0xFEFF).chain(document.encode_utf16());
+            units.flat_map(bytes).collect()
+        };
+        for bytes in [
+            document.as_bytes().to_vec(),
+            wide(u16::to_le_bytes),
+            wide(u16::to_be_bytes),
+        ] {
+            let whole = scan(&bytes, &[usize::MAX], None);
+            assert!(whole.1.is_err(), "{document:?}");
+            for first in 1..bytes.len() {
+                let cut = scan(&bytes, &[first, usize::MAX], None);
+                assert_eq!(cut, whole, "{document:?} cut at {first}");
+            }
+            assert_eq!(scan(&bytes, &[1], None), whole, "{document:?} in bytes");
+        }
+    }
+}
+
+/// Two searches find where a tag ends: one for a tag that is whole, one for a tag that comes in
+/// pieces. They agree on every short tag, so no tag can be held back for ever.
+#[test]
+fn every_short_tag_ends_in_one_place() {
+    let letters = b"a='\"&;/> <";
+    let mut tag = [0_u8; 4];
+    for number in 0..letters.len().pow(tag.len() as u32) {
+        let mut rest = number;
+        for byte in &mut tag {
+            *byte = letters[rest % letters.len()];
+            rest /= letters.len();
+        }
+        let document = [b"<a", &tag[..], b">x</a>"].concat();
+        let whole = scan(&document, &[usize::MAX], None);
+        let told = |error: &soap_router::xml::Error| error.to_string().contains("cannot be told");
+        let shown = String::from_utf8_lossy(&document);
+        assert!(!whole.1.as_ref().is_err_and(told), "{shown}");
+        assert_eq!(scan(&document, &[1], None), whole, "{shown}");
+        assert_eq!(scan(&document, &[4, 2], None), whole, "{shown}");
+    }
+}

@@ -128,6 +128,29 @@ fn check_strict_counts_warnings() {
 }
 
 #[test]
+fn xpath_says_once_why_a_message_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let messages = [
+        ("<a><?pi?></a>", "processing instruction", "(at byte 3)"),
+        (
+            "<!DOCTYPE a><a/>",
+            "document type declaration",
+            "(at byte 0)",
+        ),
+        ("<a><b></a>", "does not match", "(at byte 6)"),
+    ];
+    for (message, what, place) in messages {
+        let file = folder.path().join("message.xml");
+        fs::write(&file, message).unwrap();
+        let ran = soap_router(folder.path(), &["xpath", "//b/c", file.to_str().unwrap()]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{message}");
+        for part in [what, place] {
+            assert_eq!(ran.err.matches(part).count(), 1, "{}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn xpath_says_what_a_filter_would_see() {
     let folder = tempfile::tempdir().unwrap();
     let file = root().join("fixtures/soap11/place-gold.xml");
