@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use soap_router::{config, diag, filter, snapshot};
+use tempfile::TempDir;
+
+use crate::support::samples;
 
 /// Everything that a user may write, once.
 const EVERY_KEY: &str = r#"
@@ -112,7 +115,8 @@ table:
 
 #[test]
 fn the_samples_have_no_mistakes() {
-    for main in samples() {
+    let (_folder, samples) = samples();
+    for main in samples {
         let loaded = config::load(&main);
         let (snapshot, report) = snapshot::compile(&loaded, &filter::Registry::default());
         let told = diag::human(&report, &loaded.sources, diag::Colour::Never);
@@ -123,9 +127,11 @@ fn the_samples_have_no_mistakes() {
 
 #[test]
 fn the_samples_tell_editors_their_schema_and_readers_what_to_try() {
-    let tables = samples()
+    let (_folder, samples) = samples();
+    let tables = samples
         .into_iter()
-        .flat_map(|main| config::load(&main).watch.files);
+        .flat_map(|main| config::load(&main).watch.files)
+        .filter(|path| is_yaml(path));
     for file in tables {
         let text = std::fs::read_to_string(&file).unwrap();
         let schema = text
@@ -187,13 +193,15 @@ fn the_schema_takes_what_the_reader_takes() {
             "keys of the schema that this test does not write"
         );
     }
-    for main in samples() {
+    let (_folder, samples) = samples();
+    for main in samples {
         let text = std::fs::read_to_string(&main).unwrap();
         assert_eq!(
             mistakes(&config::router_schema(), &yaml(&text)),
             Vec::<String>::new()
         );
-        for table in config::load(&main).watch.files.iter().skip(1) {
+        let files = config::load(&main).watch.files;
+        for table in files.iter().skip(1).filter(|path| is_yaml(path)) {
             let text = std::fs::read_to_string(table).unwrap();
             assert_eq!(
                 mistakes(&config::table_schema(), &yaml(&text)),
@@ -265,7 +273,8 @@ fn the_schema_refuses_what_the_reader_refuses() {
 /// The configuration in force can be written out and read again, and is the same.
 #[test]
 fn what_is_written_out_is_read_again() {
-    let mut all: Vec<_> = samples().iter().map(|main| config::load(main)).collect();
+    let (_folder, samples) = samples();
+    let mut all: Vec<_> = samples.iter().map(|main| config::load(main)).collect();
     all.push(every_key());
     for loaded in all {
         let config = loaded.config.unwrap();
@@ -319,20 +328,17 @@ fn read(router: &str, table: &str) -> config::Loaded {
     )
 }
 
-fn samples() -> Vec<PathBuf> {
-    let examples = std::fs::read_dir(root().join("config/examples"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut all: Vec<_> = examples
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
-        .collect();
-    all.push(root().join("config/router.yaml"));
-    all.sort();
-    assert!(all.len() > 5);
-    all
+/// Whether it is a part of the configuration; certificates are not.
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml")
+}
+
+/// The samples with what they need; in a folder that lasts as long as the first value.
+fn samples() -> (TempDir, Vec<PathBuf>) {
+    let folder = samples::tree(None);
+    samples::certificates(folder.path());
+    let all = samples::main_files(folder.path());
+    (folder, all)
 }
 
 fn yaml(text: &str) -> Value {

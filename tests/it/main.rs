@@ -70,6 +70,8 @@ mod replay;
 mod road;
 /// Golden cases: which message goes where, through every door.
 mod route;
+/// What the samples tell to try.
+mod samples;
 /// The life of the process.
 mod serve;
 /// Slow readers and writers.

@@ -4,10 +4,10 @@
 //! run as one shell session; the ports in them are exchanged for free ones, the same for the
 //! same, and each line of a `text` block must be a line of the output so far.
 
-use std::collections::HashMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use crate::support::ports::FreePorts;
 
 /// The blocks of the page: language tag and text.
 fn blocks(page: &str) -> Vec<(&str, String)> {
@@ -20,30 +20,6 @@ fn blocks(page: &str) -> Vec<(&str, String)> {
         }
     }
     blocks
-}
-
-/// Exchanges every port of the page for a free one.
-fn with_free_ports(script: &str) -> String {
-    let mut held = Vec::new();
-    let mut ports: HashMap<String, String> = HashMap::new();
-    let mut out = String::new();
-    let mut rest = script;
-    while let Some(at) = rest.find("127.0.0.1:") {
-        let (before, after) = rest.split_at(at + "127.0.0.1:".len());
-        let digits = after
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(after.len());
-        let free = ports.entry(after[..digits].to_owned()).or_insert_with(|| {
-            let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = socket.local_addr().unwrap().port().to_string();
-            held.push(socket);
-            port
-        });
-        out.push_str(before);
-        out.push_str(free);
-        rest = &after[digits..];
-    }
-    out + rest
 }
 
 #[test]
@@ -59,7 +35,10 @@ fn the_session_of_the_readme_runs_as_printed() {
         .collect();
     assert!(session.len() >= 3, "the session is gone from the README");
     // `set -e` would end at the first command whose answer is "no"; output is what counts.
-    let script = format!("{}\nwait\n", with_free_ports(&session.join("\n")));
+    let script = format!(
+        "{}\nwait\n",
+        FreePorts::default().exchange(&session.join("\n"))
+    );
     let folder = tempfile::tempdir().unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_soap-router"))
         .parent()

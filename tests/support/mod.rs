@@ -9,10 +9,12 @@
 pub mod client;
 pub mod http2;
 pub mod messages;
+pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod reading;
 pub mod router;
+pub mod samples;
 pub mod service;
 pub mod tls;
 pub mod wire;
