@@ -34,15 +34,7 @@ fn a_router_that_stops_is_alive_but_not_ready() {
     let mut router = router_to(&[&a]).start();
     let mut client = router.client();
     let message = order();
-    let head = client.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    client
-        .wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    client.send("/orders", &message);
     a.got(1);
     router.signal("TERM");
     router.says("stopping");

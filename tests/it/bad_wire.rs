@@ -82,11 +82,7 @@ fn nobody_smuggles_a_second_request() {
     // More than was announced is another request, which is answered as one.
     let before = a.count();
     let mut client = router.client();
-    let head = client.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
+    let head = client.head_with_length("/orders", &message);
     client
         .wire()
         .write([head.as_bytes(), &message.body, inner.as_bytes()].concat())
@@ -232,12 +228,7 @@ fn many_that_break_off_leave_nothing_behind() {
     for number in 0..40 {
         let mut client = router.client();
         let message = order();
-        let head = client.head(
-            "/orders",
-            &message,
-            &format!("Content-Length: {}", message.body.len()),
-        );
-        let whole = [head.as_bytes(), &message.body].concat();
+        let whole = client.whole("/orders", &message);
         client
             .wire()
             .write(&whole[..whole.len() * number / 40])

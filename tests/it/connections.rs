@@ -96,11 +96,7 @@ fn a_caller_that_asks_first_is_told_to_go_on() {
     let (router, a) = one();
     let mut client = router.client();
     let message = order().with("Expect", "100-continue");
-    let head = client.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
+    let head = client.head_with_length("/orders", &message);
     client.wire().write(head).unwrap();
     let interim = client.wire().head().unwrap().unwrap();
     assert_eq!(interim.status(), 100);
@@ -174,15 +170,7 @@ fn an_answer_streams_through() {
     let router = router_to(&[&a]).start();
     let mut client = router.client();
     let message = order();
-    let head = client.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    client
-        .wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    client.send("/orders", &message);
     let head = client.wire().head().unwrap().unwrap();
     assert_eq!(head.framing(Some("POST")), Framing::Chunked);
     let mut got = Vec::new();

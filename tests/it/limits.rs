@@ -425,15 +425,7 @@ fn connections_of_all_listeners() {
     // The third waits in the kernel until one of them ends; then it is served.
     let mut waiting = router.client();
     let message = order();
-    let head = waiting.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    waiting
-        .wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    waiting.send("/orders", &message);
     assert_eq!(
         one.post("/orders", &order()).outcome(),
         "a",
@@ -459,15 +451,7 @@ fn exchanges_in_flight() {
     let message = order();
     let mut clients = [router.client(), router.client()];
     for client in &mut clients {
-        let head = client.head(
-            "/orders",
-            &message,
-            &format!("Content-Length: {}", message.body.len()),
-        );
-        client
-            .wire()
-            .write([head.as_bytes(), &message.body].concat())
-            .unwrap();
+        client.send("/orders", &message);
     }
     a.got(2);
     for message in [order(), crate::support::messages::order12()] {

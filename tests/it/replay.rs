@@ -105,11 +105,7 @@ fn half_spooled(primary: &Service) -> (Running, Service, crate::support::Client)
     let router = with(&SPOOL, primary, &backup);
     let message = long_order(300_000);
     let mut client = router.client();
-    let head = client.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
+    let head = client.head_with_length("/orders", &message);
     let half = &message.body[..200_000];
     client
         .wire()

@@ -24,14 +24,7 @@ fn a_message_in_flight_is_answered_before_the_end() {
     let address = router.address("public");
     let (mut busy, mut idle) = (router.client(), router.client());
     let message = order();
-    let head = busy.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    busy.wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    busy.send("/orders", &message);
     a.got(1);
     router.signal("TERM");
     until("no one to listen", || {
@@ -61,14 +54,7 @@ fn what_takes_too_long_is_left_behind_when_the_drain_time_is_over() {
     let mut router = router_to(&[&a]).with("drain: 200ms").start();
     let mut busy = router.client();
     let message = order();
-    let head = busy.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    busy.wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    busy.send("/orders", &message);
     a.got(1);
     router.signal("TERM");
     assert_eq!(router.ends().code(), Some(1), "not everything was finished");

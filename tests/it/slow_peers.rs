@@ -116,15 +116,7 @@ fn a_caller_that_takes_no_answer_costs_the_window_and_its_time() {
         .start();
     let mut client = router.client();
     let message = order();
-    let head = client.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    client
-        .wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    client.send("/orders", &message);
     let line = router.exchange();
     assert!(line.get("broken").is_some(), "{line}");
     assert!(
@@ -159,11 +151,7 @@ fn a_message_that_trickles_in_ends_with_the_services_time() {
         let router = router(table).service("timeout: 700ms").to(&a).start();
         let mut client = router.client();
         let message = long_order(1 << 20);
-        let head = client.head(
-            "/orders",
-            &message,
-            &format!("Content-Length: {}", message.body.len()),
-        );
+        let head = client.head_with_length("/orders", &message);
         client.wire().write(head).unwrap();
         let mut stream = client.wire().stream().try_clone().unwrap();
         let body = message.body.clone();

@@ -192,12 +192,7 @@ fn exchange(client: &mut Client, service: &str, dice: &mut Dice) -> io::Result<O
     let message = message(dice);
     let path = format!("/{service}");
     let bytes = if dice.below(2) == 0 {
-        let head = client.head(
-            &path,
-            &message,
-            &format!("Content-Length: {}", message.body.len()),
-        );
-        [head.as_bytes(), &message.body].concat()
+        client.whole(&path, &message)
     } else {
         let head = client.head(&path, &message, "Transfer-Encoding: chunked");
         let size = chunk_size(dice, message.body.len());

@@ -393,11 +393,7 @@ fn a_caller_that_asks_first_is_let_go_on_when_the_decision_needs_its_body() {
         let router = router(table).to(&a).to(&b).start();
         let mut client = router.client();
         let message = item_first(100_000).with("Expect", "100-continue");
-        let head = client.head(
-            "/orders",
-            &message,
-            &format!("Content-Length: {}", message.body.len()),
-        );
+        let head = client.head_with_length("/orders", &message);
         client.wire().write(head).unwrap();
         assert_eq!(client.wire().head().unwrap().unwrap().status(), 100);
         client.wire().write(&message.body).unwrap();

@@ -229,14 +229,7 @@ fn new_certificates_are_taken_up_and_no_connection_is_dropped() {
     let mut kept = client(&router, &trusts_old, "localhost");
     assert_eq!(kept.post("/orders", &order()).by(), "a");
     let message = order().with("X-Wait", "1");
-    let head = kept.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    kept.wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    kept.send("/orders", &message);
     a.got(2);
     let fresh = new.server(&["localhost"]);
     fs::write(router.path("config/front.key"), &fresh.key).unwrap();

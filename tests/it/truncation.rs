@@ -284,15 +284,7 @@ fn an_answer_that_ends_with_its_connection_is_broken_when_that_is_reset() {
     assert_eq!(answer.framing, Framing::Chunked, "its end can be told");
     let mut client = router.client();
     let message = order();
-    let head = client.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    client
-        .wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    client.send("/orders", &message);
     client.wire().comes(b"<by>a").unwrap();
     gate.open();
     let broken = client.answer("POST");
@@ -334,11 +326,7 @@ fn an_endpoint_that_closes_while_the_message_comes_has_not_got_it() {
         let table = "- { filter: { match_all: {} }, endpoint: a, backups: [backup] }";
         let router = router(table).service(keys).to(&a).to(&backup).start();
         let mut client = router.client();
-        let head = client.head(
-            "/orders",
-            &message,
-            &format!("Content-Length: {}", message.body.len()),
-        );
+        let head = client.head_with_length("/orders", &message);
         let mut writer = client.wire().stream().try_clone().unwrap();
         let bytes = [head.as_bytes(), &message.body].concat();
         let writing = std::thread::spawn(move || {
@@ -370,15 +358,7 @@ fn a_caller_that_goes_away_while_it_is_answered_ends_the_endpoints_work() {
     let router = router_to(&[&a]).start();
     let mut client = router.client();
     let message = order();
-    let head = client.head(
-        "/orders",
-        &message,
-        &format!("Content-Length: {}", message.body.len()),
-    );
-    client
-        .wire()
-        .write([head.as_bytes(), &message.body].concat())
-        .unwrap();
+    client.send("/orders", &message);
     client.wire().head().unwrap().unwrap();
     drop(client);
     until("the endpoint to be told", || {

@@ -57,13 +57,14 @@ impl Client {
 
     /// The same, where the connection may end instead.
     pub fn try_post(&mut self, path: &str, message: &Message) -> io::Result<Answer> {
-        let head = self.head(
-            path,
-            message,
-            &format!("Content-Length: {}", message.body.len()),
-        );
-        self.wire.write([head.as_bytes(), &message.body].concat())?;
+        self.wire.write(self.whole(path, message))?;
         self.answer("POST")
+    }
+
+    /// The same without waiting for the answer.
+    #[track_caller]
+    pub fn send(&mut self, path: &str, message: &Message) {
+        self.wire.write(self.whole(path, message)).unwrap();
     }
 
     /// Posts a message in chunks of `size` bytes.
@@ -104,6 +105,18 @@ impl Client {
             body,
             trailers: self.wire.trailers(),
         })
+    }
+
+    /// This message with its head.
+    pub fn whole(&self, path: &str, message: &Message) -> Vec<u8> {
+        let head = self.head_with_length(path, message);
+        [head.as_bytes(), &message.body].concat()
+    }
+
+    /// A request head for this message that announces its length.
+    pub fn head_with_length(&self, path: &str, message: &Message) -> String {
+        let length = format!("Content-Length: {}", message.body.len());
+        self.head(path, message, &length)
     }
 
     /// A request head for this message.
