@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::support::messages::order;
 use crate::support::router::router_to;
-use crate::support::{Gate, Reply, Running, Service, root, router, service, soap_router};
+use crate::support::{Running, Service, held, root, router, service, soap_router};
 
 fn one() -> (Running, Service) {
     let a = service("a").echoes();
@@ -25,12 +25,7 @@ fn health_and_readiness() {
 
 #[test]
 fn a_router_that_stops_is_alive_but_not_ready() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let mut router = router_to(&[&a]).start();
     let mut client = router.client();
     let message = order();

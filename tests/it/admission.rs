@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::support::messages::{order, order12, soap11};
 use crate::support::router::router_to;
-use crate::support::{Answer, Builder, Gate, Reply, Running, Service, service};
+use crate::support::{Answer, Builder, Gate, Reply, Running, Service, held, service};
 
 fn admitting(keys: &str) -> (Service, Builder) {
     let a = service("a").echoes();
@@ -14,12 +14,7 @@ fn admitting(keys: &str) -> (Service, Builder) {
 
 /// A service that holds what it gets until the gate is open.
 fn holding(keys: &str) -> (Service, Builder, Gate) {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let builder = router_to(&[&a]).service(&format!("admission: {{ {keys} }}"));
     (a, builder, gate)
 }

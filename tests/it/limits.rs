@@ -8,7 +8,7 @@ use soap_router::config::LIMITS;
 use crate::support::messages::{Message, long_order, order, soap11};
 use crate::support::router::{Builder, router_to};
 use crate::support::service::{html, reply};
-use crate::support::{Gate, Reply, Service, router, service, soap_router, until};
+use crate::support::{Reply, Service, held, router, service, soap_router, until};
 
 /// Where each limit is held to its word; a new limit needs a test, and then a line here.
 const TESTED: [(&str, &str); 18] = [
@@ -438,12 +438,7 @@ fn connections_of_all_listeners() {
 
 #[test]
 fn exchanges_in_flight() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let router = router_to(&[&a])
         .service("default_endpoint: a")
         .with("limits: { exchanges: 2 }")

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::messages::{Message, order, soap11};
 use crate::support::service::{fault, html};
-use crate::support::{Gate, Reply, Running, Service, refusing, router, service, until};
+use crate::support::{Reply, Running, Service, held, refusing, router, service, until};
 
 pub const TABLE: &str = "- { filter: { match_all: {} }, endpoint: pool }";
 
@@ -110,12 +110,7 @@ fn an_ipv6_server_beside_an_ipv4_one() {
 
 #[test]
 fn the_least_busy_gets_the_next() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let b = service("b").echoes();
     let running = pool(&[&a, &b], "balance: least_requests");
     let waiting = running.client();
@@ -278,12 +273,7 @@ fn a_backup_takes_over_when_no_server_of_the_first_is_left() {
 
 #[test]
 fn places_are_limited_and_the_queue_is_too() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let keys = "max_requests: 1, max_queue: 1, queue_timeout: 20s";
     let running = pool(&[&a], keys);
     let post = |mut client: crate::support::Client| {
@@ -310,12 +300,7 @@ fn places_are_limited_and_the_queue_is_too() {
 
 #[test]
 fn a_full_server_is_passed_over_and_waiting_ends() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let b = service("b").echoes();
     let one =
         |service: &Service| format!("{{ address: \"{}\", max_requests: 1 }}", service.address);
@@ -333,12 +318,7 @@ fn a_full_server_is_passed_over_and_waiting_ends() {
     gate.open();
     slow.join().unwrap();
 
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let running = pool_at(&one(&a), "queue_timeout: 100ms");
     let mut client = running.client();
     let slow = std::thread::spawn(move || client.post("/orders", &order()).outcome());
@@ -360,12 +340,7 @@ fn a_sender_fault_is_an_answer_and_goes_nowhere_else() {
 #[test]
 fn an_operation_may_take_longer_than_the_others() {
     for operation in ["operation: \"{urn:o}Report\"", "action: \"urn:o/Report\""] {
-        let gate = Gate::default();
-        let held = gate.clone();
-        let a = service("a").replies(move |_| {
-            held.pass();
-            Reply::Echo
-        });
+        let (a, gate) = held("a");
         let longer = format!("operations: [{{ {operation}, response_timeout: 1h, timeout: 1h }}]");
         let running = pool(&[&a], &format!("response_timeout: 100ms, {longer}"));
         let message = |name: &str| {

@@ -10,16 +10,11 @@ use super::verbs::{ok_folder, run};
 use crate::support::messages::order;
 use crate::support::process::command;
 use crate::support::router::router_to;
-use crate::support::{Client, Gate, PATIENCE, Reply, service, until};
+use crate::support::{Client, PATIENCE, Reply, held, service, until};
 
 #[test]
 fn a_message_in_flight_is_answered_before_the_end() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let mut router = router_to(&[&a]).start();
     let address = router.address("public");
     let (mut busy, mut idle) = (router.client(), router.client());

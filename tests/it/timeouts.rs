@@ -3,7 +3,7 @@
 use crate::pools::{TABLE, pool, server};
 use crate::support::messages::{order, soap11};
 use crate::support::router::router_to;
-use crate::support::{Gate, Reply, Service, router, service, until};
+use crate::support::{Reply, Service, held, router, service, until};
 
 /// A service whose answers begin and never end.
 fn endless() -> Service {
@@ -76,12 +76,7 @@ fn what_is_no_soap_has_its_time_too() {
 
 #[test]
 fn a_longer_time_of_an_operation_needs_one_key() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let a = service("a").replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
+    let (a, gate) = held("a");
     let keys = "timeout: 100ms, operations: [{ operation: \"{urn:o}Report\", timeout: 1h }]";
     let running = pool(&[&a], keys);
     let message = |name: &str| soap11("", &format!("<o:{name} xmlns:o='urn:o'/>"));

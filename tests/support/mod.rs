@@ -26,7 +26,7 @@ pub use client::{Answer, Client};
 pub use messages::Message;
 pub use process::{Ran, soap_router};
 pub use router::{Builder, Running, router};
-pub use service::{Gate, Reply, Service, refusing, service, unanswering};
+pub use service::{Gate, Reply, Service, held, refusing, service, unanswering};
 pub use wire::{Framing, Wire};
 
 /// Longest wait for anything that must happen: generous, since machines are shared, and only

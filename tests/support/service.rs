@@ -337,6 +337,17 @@ pub fn fault(status: &str, code: &str) -> Reply {
     reply(status, "Content-Type: text/xml\r\n", &body)
 }
 
+/// A service that echoes once the gate is open.
+pub fn held(name: &str) -> (Service, Gate) {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let service = service(name).replies(move |_| {
+        held.pass();
+        Reply::Echo
+    });
+    (service, gate)
+}
+
 impl Gate {
     /// Waits until the gate is open.
     ///
