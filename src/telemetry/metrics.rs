@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use super::names;
 use super::servers::{ServerFamilies, ServerMeter, ServerSample};
@@ -158,6 +158,16 @@ pub(super) fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels
 
 pub(super) fn seconds_histogram() -> Histogram {
     Histogram::new(SECONDS)
+}
+
+/// Registers families of one kind, each with its name and what it says.
+pub(super) fn register_each<F: Metric + Clone, const N: usize>(
+    registry: &mut Registry,
+    families: [(&'static str, &'static str, &F); N],
+) {
+    for (name, help, family) in families {
+        registry.register(name, help, family.clone());
+    }
 }
 
 impl Metrics {
@@ -330,75 +340,75 @@ impl Families {
             reloads: Family::default(),
             tolerated: Family::default(),
         };
-        let counters = [
-            (names::EXCHANGES, "Exchanges ended", &families.exchanges),
-            (names::FAULTS, "Faults made by the router", &families.faults),
-            (names::ENTRIES, "Table entries that won", &families.entries),
-            (
-                names::ATTEMPTS,
-                "Attempts to reach an endpoint",
-                &families.attempts,
-            ),
-            (
-                names::BRIDGED,
-                "Messages brought into other versions",
-                &families.bridged,
-            ),
-            (
-                names::BRIDGE_LOSSES,
-                "What bridged messages could not keep",
-                &families.losses,
-            ),
-            (
-                names::RESENDS,
-                "Messages to be sent again",
-                &families.resends,
-            ),
-            (
-                names::REQUEST_BYTES,
-                "Body bytes from callers",
-                &families.request_bytes,
-            ),
-            (
-                names::RESPONSE_BYTES,
-                "Body bytes to callers",
-                &families.response_bytes,
-            ),
-            (
-                names::DECIDED_BYTES,
-                "Body bytes read to decide",
-                &families.decided_bytes,
-            ),
-            (
-                names::HELD_BYTES,
-                "Body bytes held to decide",
-                &families.held_bytes,
-            ),
-            (
-                names::SPOOLED_BYTES,
-                "Body bytes in temporary files",
-                &families.spooled_bytes,
-            ),
-            (
-                names::OVERFLOWS,
-                "Messages that outgrew the replay buffer",
-                &families.overflows,
-            ),
-            (names::MODES, "Messages by reading mode", &families.modes),
-            (
-                names::RELOADS,
-                "Reloads of the configuration",
-                &families.reloads,
-            ),
-            (
-                names::TOLERATED,
-                "Tolerated deviations",
-                &families.tolerated,
-            ),
-        ];
-        for (name, help, family) in counters {
-            registry.register(name, help, family.clone());
-        }
+        register_each(
+            registry,
+            [
+                (names::EXCHANGES, "Exchanges ended", &families.exchanges),
+                (names::FAULTS, "Faults made by the router", &families.faults),
+                (names::ENTRIES, "Table entries that won", &families.entries),
+                (
+                    names::ATTEMPTS,
+                    "Attempts to reach an endpoint",
+                    &families.attempts,
+                ),
+                (
+                    names::BRIDGED,
+                    "Messages brought into other versions",
+                    &families.bridged,
+                ),
+                (
+                    names::BRIDGE_LOSSES,
+                    "What bridged messages could not keep",
+                    &families.losses,
+                ),
+                (
+                    names::RESENDS,
+                    "Messages to be sent again",
+                    &families.resends,
+                ),
+                (
+                    names::REQUEST_BYTES,
+                    "Body bytes from callers",
+                    &families.request_bytes,
+                ),
+                (
+                    names::RESPONSE_BYTES,
+                    "Body bytes to callers",
+                    &families.response_bytes,
+                ),
+                (
+                    names::DECIDED_BYTES,
+                    "Body bytes read to decide",
+                    &families.decided_bytes,
+                ),
+                (
+                    names::HELD_BYTES,
+                    "Body bytes held to decide",
+                    &families.held_bytes,
+                ),
+                (
+                    names::SPOOLED_BYTES,
+                    "Body bytes in temporary files",
+                    &families.spooled_bytes,
+                ),
+                (
+                    names::OVERFLOWS,
+                    "Messages that outgrew the replay buffer",
+                    &families.overflows,
+                ),
+                (names::MODES, "Messages by reading mode", &families.modes),
+                (
+                    names::RELOADS,
+                    "Reloads of the configuration",
+                    &families.reloads,
+                ),
+                (
+                    names::TOLERATED,
+                    "Tolerated deviations",
+                    &families.tolerated,
+                ),
+            ],
+        );
         registry.register(
             names::IN_FLIGHT,
             "Exchanges in flight",

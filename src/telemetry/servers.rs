@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::metrics::{Histograms, Labels, labels, seconds_histogram};
+use super::metrics::{Histograms, Labels, labels, register_each, seconds_histogram};
 use super::names;
 
 /// The families of servers' numbers.
@@ -67,44 +67,44 @@ impl ServerFamilies {
             waiting: Family::default(),
             lookups: Family::default(),
         };
-        let gauges = [
-            (names::SERVERS, "Servers by state", &families.servers),
-            (
-                names::SERVER_UP,
-                "1 while a server gets messages",
-                &families.up,
-            ),
-            (
-                names::SERVER_IN_FLIGHT,
-                "Requests in flight",
-                &families.in_flight,
-            ),
-            (
-                names::WAITING,
-                "Messages that wait for a place",
-                &families.waiting,
-            ),
-        ];
-        for (name, help, family) in gauges {
-            registry.register(name, help, family.clone());
-        }
-        let counters = [
-            (
-                names::SERVER_REQUESTS,
-                "Requests sent to a server",
-                &families.requests,
-            ),
-            (
-                names::SERVER_SUSPENSIONS,
-                "Suspensions",
-                &families.suspensions,
-            ),
-            (names::PROBES, "Probes of a server", &families.probes),
-            (names::LOOKUPS, "Look-ups of names", &families.lookups),
-        ];
-        for (name, help, family) in counters {
-            registry.register(name, help, family.clone());
-        }
+        register_each(
+            registry,
+            [
+                (names::SERVERS, "Servers by state", &families.servers),
+                (
+                    names::SERVER_UP,
+                    "1 while a server gets messages",
+                    &families.up,
+                ),
+                (
+                    names::SERVER_IN_FLIGHT,
+                    "Requests in flight",
+                    &families.in_flight,
+                ),
+                (
+                    names::WAITING,
+                    "Messages that wait for a place",
+                    &families.waiting,
+                ),
+            ],
+        );
+        register_each(
+            registry,
+            [
+                (
+                    names::SERVER_REQUESTS,
+                    "Requests sent to a server",
+                    &families.requests,
+                ),
+                (
+                    names::SERVER_SUSPENSIONS,
+                    "Suspensions",
+                    &families.suspensions,
+                ),
+                (names::PROBES, "Probes of a server", &families.probes),
+                (names::LOOKUPS, "Look-ups of names", &families.lookups),
+            ],
+        );
         registry.register(
             names::PROBE_SECONDS,
             "Duration of a probe",
