@@ -30,6 +30,11 @@ pub(super) struct Roster {
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     points: Vec<(u64, u32)>,
+    /// Where the points begin whose hash begins with these bits: a value is found in one step, where
+    /// halving would touch as many lines of memory as the number of points has bits.
+    starts: Vec<u32>,
+    /// How far a hash is shifted to leave those bits.
+    shift: u32,
 }
 
 impl Roster {
@@ -130,17 +135,43 @@ impl Ring {
         }
         points.sort_unstable();
         points.dedup_by_key(|(hash, _)| *hash);
-        Self { points }
+        // One point to a beginning, more or less.
+        let bits = points.len().max(2).ilog2();
+        let shift = u64::BITS - bits;
+        let mut starts = Vec::with_capacity((1 << bits) + 1);
+        let mut at = 0_u32;
+        let mut hashes = points.iter().map(|(hash, _)| hash >> shift).peekable();
+        for beginning in 0..1_u64 << bits {
+            starts.push(at);
+            while hashes.next_if(|hash| *hash == beginning).is_some() {
+                at += 1;
+            }
+        }
+        starts.push(at);
+        Self {
+            points,
+            starts,
+            shift,
+        }
     }
 
     /// The servers for a value, the first choice first; one that has several points comes
     /// several times.
     pub(super) fn around(&self, value: u64) -> impl Iterator<Item = usize> + '_ {
-        let first = self.points.partition_point(|(hash, _)| *hash < value);
+        let first = self.first(value);
         let (before, from) = self.points.split_at(first);
         from.iter()
             .chain(before)
             .map(|(_, number)| *number as usize)
+    }
+
+    /// The place of the first point that is not before a value.
+    fn first(&self, value: u64) -> usize {
+        let beginning = usize::try_from(value.checked_shr(self.shift).unwrap_or(0)).unwrap_or(0);
+        let start = |at: usize| self.starts.get(at).map_or(0, |start| *start as usize);
+        let (from, to) = (start(beginning), start(beginning + 1));
+        let near = self.points.get(from..to).unwrap_or_default();
+        from + near.partition_point(|(hash, _)| *hash < value)
     }
 }
 
@@ -258,6 +289,21 @@ mod tests {
             counts.iter().all(|count| (600..1500).contains(count)),
             "{counts:?}"
         );
+    }
+
+    #[test]
+    fn a_value_finds_the_first_point_behind_it() {
+        for count in [0, 1, 2, 3, 50] {
+            let names: Vec<String> = (0..count).map(|n| format!("10.0.0.{n}:80")).collect();
+            let ring = Ring::new(names.iter().map(|name| (name.as_str(), 1)));
+            let edges = ring.points.iter().map(|(hash, _)| *hash);
+            let edges = edges.flat_map(|hash| [hash.wrapping_sub(1), hash, hash.wrapping_add(1)]);
+            let drawn = (0..1000).map(mix).chain([0, 1, u64::MAX - 1, u64::MAX]);
+            for value in edges.chain(drawn) {
+                let slowly = ring.points.partition_point(|(hash, _)| *hash < value);
+                assert_eq!(ring.first(value), slowly, "{count} {value}");
+            }
+        }
     }
 
     #[test]

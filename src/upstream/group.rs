@@ -5,6 +5,7 @@
 //! from what it saw then; it takes no lock. Members that fail, leave or recover move the fleet's
 //! epoch, and the next pick looks anew.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -73,6 +74,8 @@ pub(super) struct Membership {
     /// Why names have no address.
     pub(super) problem: Option<String>,
     ring: Option<Ring>,
+    /// Where the servers stand that the router's cookie names.
+    by_token: HashMap<Token, usize>,
 }
 
 /// A member in its place in the configuration.
@@ -245,7 +248,8 @@ impl Group {
         wants: &Wants<'_>,
         first: Option<usize>,
     ) -> impl Iterator<Item = usize> + use<'v> {
-        let at = |first| view.open.iter().position(|at| Some(*at) == Some(first));
+        // `open` is in the order of the members.
+        let at = |first| view.open.binary_search(&first).ok();
         let behind = first.and_then(at).map_or(0, |at| at + 1);
         let by_hash = self.ring_for(view, wants).into_iter().flatten();
         // If fewer are well than must be, the roster holds those that are not open.
@@ -325,7 +329,12 @@ impl Group {
             let weights = all.iter().map(|seat| seat.weight);
             Ring::new(names.iter().map(String::as_str).zip(weights))
         });
+        let tokens = all.iter().enumerate();
+        let by_token = tokens
+            .filter_map(|(at, seat)| Some((seat.token?, at)))
+            .collect();
         let members = Arc::new(Membership {
+            by_token,
             all,
             configured,
             problem,
@@ -449,8 +458,10 @@ impl View {
         match &affinity.by {
             BoundBy::Cookie(cookie) => {
                 let shown = cookie.shown(wants.headers);
-                let own = |seat: &&Seat| seat.token.is_some_and(|token| shown.contains(&token));
-                (!shown.is_empty()).then(|| self.members.all.iter().find(own))?
+                let at = shown
+                    .iter()
+                    .find_map(|token| self.members.by_token.get(token))?;
+                self.seat(*at)
             }
             BoundBy::Value => {
                 let at = self.members.ring.as_ref()?.around(wants.bound?).next()?;
