@@ -96,8 +96,7 @@ written! {
         pub path: Spanned<ProbePath> = Spanned::new(ProbePath("/".to_owned()), crate::diag::Span::default()),
         /// The method; POST if there is a `body`.
         pub method: Option<Spanned<ProbeMethod>> = None,
-        /// The `Host` field, and the name that TLS asks for unless `tls.server_name` says one; that of the endpoint
-        /// if left out.
+        /// The `Host` field, and the name that TLS asks for; those of the endpoint if left out.
         pub host: Option<Spanned<String>> = None,
         /// Another port than the server's own.
         pub port: Option<u16> [1..=65535] = None,

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::HOST;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
@@ -18,7 +17,7 @@ use memchr::memmem;
 use tokio::time::timeout;
 
 use super::client::Client;
-use super::endpoint::{Endpoint, Host};
+use super::endpoint::Endpoint;
 use crate::net::Body;
 
 /// Most bytes of an answer that are searched.
@@ -110,7 +109,6 @@ impl Probe {
     ) -> Result<String, String> {
         address.set_port(self.port.unwrap_or_else(|| address.port()));
         let endpoint = Endpoint {
-            host: self.asked_for(endpoint),
             connect_timeout: self.timeout,
             response_timeout: self.timeout,
             timeout: None,
@@ -128,17 +126,6 @@ impl Probe {
             self.expect.check_body(&body)?;
         }
         Ok(format!("the probe was answered with {}", status.as_u16()))
-    }
-
-    /// The name that TLS asks for: that of a `host` of its own.
-    fn asked_for(&self, endpoint: &Endpoint) -> Host {
-        let own = self.host.to_str().ok();
-        let own = own.filter(|_| self.host != endpoint.authority);
-        let name = own.and_then(|own| own.parse::<Authority>().ok());
-        name.map_or_else(
-            || endpoint.host.clone(),
-            |name| Host::Name(name.host().to_owned()),
-        )
     }
 
     fn request(&self) -> Request<Body> {

@@ -348,27 +348,6 @@ fn server_name_and_verify_none_do_what_they_say() {
 }
 
 #[test]
-fn a_probe_asks_for_the_name_of_its_own_host() {
-    let authority = Authority::new("ca");
-    let pair = authority.server(&["probe.internal"]);
-    for (host, state, why) in [
-        ("", "unhealthy", "made out to another name"),
-        (", host: \"probe.internal:443\"", "up", "200"),
-    ] {
-        let a = service("a").tls(tls::server(&pair, None)).echoes();
-        let keys = format!("tls: {{ ca: ca.pem }}, probe: {{ interval: 1h{host} }}");
-        let url = format!("https://localhost:{}/a", a.address.port());
-        let router = router(crate::pools::TABLE)
-            .endpoint("pool", &url, &keys)
-            .file("config/ca.pem", &authority.pem)
-            .start();
-        crate::pools::becomes(&router, &a, state);
-        let told = crate::pools::server(&router, &a);
-        assert!(told["why"].as_str().unwrap().contains(why), "{told}");
-    }
-}
-
-#[test]
 fn an_endpoint_that_wants_a_certificate_we_do_not_show_says_so() {
     let (authority, ours) = (Authority::new("ca"), Authority::new("ours"));
     let server = tls::server(&authority.server(&["localhost"]), Some(&ours));
