@@ -100,7 +100,6 @@ fn what_each_sample_tells_to_try_runs_as_printed() {
                 let mut ports = FreePorts::default();
                 let folder = tree(Some(&mut ports));
                 let script = ports.exchange(&commands.join("\n"));
-                drop(ports);
                 let commands: Vec<String> = script.lines().map(str::to_owned).collect();
                 run(name, &commands, folder.path());
             });
