@@ -35,7 +35,9 @@ impl Router {
     pub(super) fn wants_system_roots(&self) -> bool {
         self.endpoints.iter().any(|(_, endpoint)| {
             let tls = endpoint.tls.as_ref().map(|tls| &tls.value);
-            let own = |tls: &EndpointTls| tls.ca.is_some() || tls.verify.value == TlsVerify::None;
+            let own = |tls: &EndpointTls| {
+                tls.ca.is_some() || !tls.pins.is_empty() || tls.verify.value == TlsVerify::None
+            };
             endpoint.url.tls && !tls.is_some_and(own)
         })
     }

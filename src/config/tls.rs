@@ -22,6 +22,8 @@ written! {
         pub client_auth: Option<Spanned<ClientAuth>> = None,
         /// The oldest version that is spoken.
         pub min_version: TlsVersion = TlsVersion::V12,
+        /// The cipher suites that are spoken, by their registered names; if left out all that are good today.
+        pub cipher_suites: Vec<Spanned<String>> = Vec::new(),
     }
 }
 
@@ -46,6 +48,9 @@ written! {
         pub key: Option<Spanned<PathBuf>> = None,
         /// The name that is asked for and that the certificate must be made out to; the URL's host if left out.
         pub server_name: Option<Spanned<String>> = None,
+        /// The SHA-256 fingerprints of certificates, in hexadecimal: the endpoint must show one of them, whoever
+        /// signed it, to whatever name and until when.
+        pub pins: Vec<Spanned<String>> = Vec::new(),
         /// Whether the endpoint's certificate is verified.
         pub verify: Spanned<TlsVerify> = Spanned::new(TlsVerify::Full, crate::diag::Span::default()),
         /// The oldest version that is spoken.
@@ -78,6 +83,8 @@ words! {
     pub enum TlsVerify as "a way to verify certificates" {
         /// Chain, validity and name.
         Full = "full",
+        /// Chain and validity, whatever name it is made out to.
+        Chain = "chain",
         /// Not at all: whoever answers there is believed.
         None = "none",
     }

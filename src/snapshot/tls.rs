@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use super::model::CertificateExpiry;
 use crate::config::{self, Files, Spanned};
-use crate::diag::{Diagnostic, Report};
+use crate::diag::{Diagnostic, Report, Span};
+use crate::net;
 use crate::net::tls::{
-    AskCertificate, CertificateFacts, Chain, ClientTls, MaterialError, OldestVersion, Roots,
-    ServerTls, Trust, Verify,
+    AskCertificate, CertificateFacts, Chain, ClientTls, Fingerprint, MaterialError, OldestVersion,
+    Roots, ServerTls, Spoken, Trust, Verify,
 };
 
 /// A certificate that ends sooner than this is warned of: time enough to get another one.
@@ -55,11 +56,26 @@ impl TlsCompiler<'_> {
         for chain in std::iter::once(&first).chain(&more) {
             self.note("listener", name, &chain.facts);
         }
-        let oldest = oldest(tls.min_version);
-        self.told(
-            written.span,
-            ServerTls::new(&first, &more, ask, oldest, http2),
-        )
+        let suites = self.suites(&tls.cipher_suites);
+        let spoken = Spoken {
+            oldest: oldest(tls.min_version),
+            suites: &suites,
+            http2,
+        };
+        self.told(written.span, ServerTls::new(&first, &more, ask, spoken))
+    }
+
+    fn suites(&mut self, written: &[Spanned<String>]) -> Vec<String> {
+        let known: Vec<String> = net::tls::cipher_suites().collect();
+        for name in written.iter().filter(|name| !known.contains(&name.value)) {
+            let text = format!("`{}` is not a cipher suite that is spoken here", name.value);
+            let told = Diagnostic::error("unknown-word", text, name.span);
+            let told = told.allowed(known.iter().map(String::as_str));
+            self.report.push(told.hint(
+                "those with CBC or without forward secrecy are not spoken; names are as registered with IANA",
+            ));
+        }
+        written.iter().map(|name| name.value.clone()).collect()
     }
 
     /// An endpoint's.
@@ -118,6 +134,11 @@ impl TlsCompiler<'_> {
         tls: Option<&config::EndpointTls>,
     ) -> Option<Verify> {
         if let Some(tls) = tls
+            && let Some(pin) = tls.pins.first()
+        {
+            return self.pinned(tls, pin.span);
+        }
+        if let Some(tls) = tls
             && tls.verify.value == config::TlsVerify::None
         {
             let text = "the endpoint's certificate is not verified";
@@ -129,8 +150,12 @@ impl TlsCompiler<'_> {
             self.report.push(told);
             return Some(Verify::Nothing);
         }
+        let verify = match tls.map(|tls| tls.verify.value) {
+            Some(config::TlsVerify::Chain) => Verify::Chain,
+            _ => Verify::Full,
+        };
         if let Some(ca) = tls.and_then(|tls| tls.ca.as_ref()) {
-            return self.roots(ca).map(Verify::Full);
+            return self.roots(ca).map(verify);
         }
         let roots = Roots::system(&self.files.system_roots);
         // Without a clock nobody looked at the system either.
@@ -142,7 +167,31 @@ impl TlsCompiler<'_> {
             ));
             return None;
         }
-        Some(Verify::Full(roots))
+        Some(verify(roots))
+    }
+
+    /// By the certificates themselves.
+    fn pinned(&mut self, tls: &config::EndpointTls, span: Span) -> Option<Verify> {
+        if tls.ca.is_some() || tls.verify.value != config::TlsVerify::Full {
+            let text = "`pins` say which certificates are believed, and so does `ca` or `verify`";
+            let told = Diagnostic::error("conflicting-keys", text, span);
+            self.report.push(told.hint("keep `pins`, or the others"));
+            return None;
+        }
+        let mut pins = Vec::with_capacity(tls.pins.len());
+        for pin in &tls.pins {
+            let Some(fingerprint) = Fingerprint::parse(&pin.value) else {
+                let text = format!("`{}` is not the fingerprint of a certificate", pin.value);
+                let told = Diagnostic::error("bad-certificate", text, pin.span);
+                let told = told.label("64 hexadecimal digits, with or without colons");
+                self.report.push(
+                    told.hint("`openssl x509 -noout -fingerprint -sha256 -in FILE` prints it"),
+                );
+                return None;
+            };
+            pins.push(fingerprint);
+        }
+        Some(Verify::Pinned(pins))
     }
 
     fn chain(&mut self, cert: &Spanned<PathBuf>, key: &Spanned<PathBuf>) -> Option<Chain> {
@@ -163,7 +212,7 @@ impl TlsCompiler<'_> {
         Some(roots)
     }
 
-    fn told<T>(&mut self, span: crate::diag::Span, made: Result<T, MaterialError>) -> Option<T> {
+    fn told<T>(&mut self, span: Span, made: Result<T, MaterialError>) -> Option<T> {
         let error = match made {
             Ok(made) => return Some(made),
             Err(error) => error,

@@ -12,7 +12,7 @@ use crate::support::samples;
 const EVERY_KEY: &str = r#"
 version: 1
 listeners:
-  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_auth: request, min_version: 1.3 }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s, http2: true, http2_streams: 10, proxy_protocol: { from: [10.0.0.0/8] }, trusted_proxies: ["2001:db8::/32", 192.0.2.1], drop_odd_header_names: true, forwarded: gateway, client_certificate_header: Client-Cert, error_pages: { 503: pages/503.html } }
+  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_auth: request, min_version: 1.3, cipher_suites: [TLS_AES_128_GCM_SHA256] }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s, http2: true, http2_streams: 10, proxy_protocol: { from: [10.0.0.0/8] }, trusted_proxies: ["2001:db8::/32", 192.0.2.1], drop_odd_header_names: true, forwarded: gateway, client_certificate_header: Client-Cert, error_pages: { 503: pages/503.html } }
   local: { bind: "unix:/run/router.sock", forwarded: off }
 services:
   orders:
@@ -72,7 +72,7 @@ endpoints:
   d: { url: "http://d/", balance: { hash: { header: X-A } }, affinity: { header: X-A } }
   e: { url: "http://e/", balance: { hash: { xpath: "//a" } }, affinity: { xpath: "//a" } }
   f: { url: "http://f/", servers: f.internal, source_address: "2001:db8::1", balance: least_requests, failover: { on: [down, busy] } }
-  b: { url: "https://[::1]/", tls: { ca: ca.pem, cert: c.pem, key: c.key, server_name: b, verify: none, min_version: 1.2 }, soap: keep, addressing: none, resend: if_not_delivered, on_signed: forward_unchanged }
+  b: { url: "https://[::1]/", tls: { ca: ca.pem, cert: c.pem, key: c.key, server_name: b, pins: [ab], verify: none, min_version: 1.2 }, soap: keep, addressing: none, resend: if_not_delivered, on_signed: forward_unchanged }
 backup_lists: { spare: b, other: [b] }
 admin: { bind: "127.0.0.1:9901", token_file: token }
 dns: { servers: ["127.0.0.1:53"], min_ttl: 2s, max_ttl: 1m, timeout: 1s }

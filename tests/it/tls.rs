@@ -348,6 +348,83 @@ fn server_name_and_verify_none_do_what_they_say() {
 }
 
 #[test]
+fn an_endpoint_is_believed_by_its_certificate_or_whatever_its_name_is() {
+    let (authority, other) = (Authority::new("ca"), Authority::new("other"));
+    let pair = authority.server(&["else.example.com"]);
+    let (pin, wrong) = (pair.fingerprint(), "0".repeat(64));
+    let cases = [
+        (format!("pins: [\"{wrong}\", \"{pin}\"]"), None),
+        (format!("pins: [\"{wrong}\"]"), Some("none of `pins`")),
+        ("ca: ca.pem, verify: chain".to_owned(), None),
+        (
+            "ca: other.pem, verify: chain".to_owned(),
+            Some("not signed by an authority"),
+        ),
+        ("ca: ca.pem".to_owned(), Some("made out to another name")),
+    ];
+    for (keys, why) in cases {
+        let a = service("a").tls(tls::server(&pair, None)).echoes();
+        let router = to_tls(&a, &format!("tls: {{ {keys} }}"))
+            .file("config/ca.pem", &authority.pem)
+            .file("config/other.pem", &other.pem)
+            .start();
+        let outcome = router.post(&order()).outcome();
+        let Some(why) = why else {
+            assert_eq!(outcome, "a", "{keys}");
+            continue;
+        };
+        assert_eq!(outcome, "EndpointsUnavailable", "{keys}");
+        let attempt = router.exchange()["attempts"][0].clone();
+        assert_eq!(attempt["outcome"], "tls", "{attempt}");
+        assert!(attempt["why"].as_str().unwrap().contains(why), "{attempt}");
+    }
+    let a = service("a").echoes();
+    for (keys, told) in [
+        ("pins: [\"00:11\"]", "64 hexadecimal digits"),
+        ("pins: [\"00\"], verify: chain", "conflicting-keys"),
+    ] {
+        let folder = to_tls(&a, &format!("tls: {{ {keys} }}")).write();
+        let ran = soap_router(folder.path(), &["check"]);
+        assert!(ran.code == 1 && ran.out.contains(told), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_listener_speaks_the_cipher_suites_that_it_is_told() {
+    let authority = Authority::new("ca");
+    let pair = authority.server(&["localhost"]);
+    let told = |suites: &str| {
+        let keys = format!("cert: front.pem, key: front.key, cipher_suites: [{suites}]");
+        let (a, builder) = secured(&keys);
+        let rewrites = "rewrites: [{ request: { set: { X-Suite: \"{ciphers_used}\" } } }]";
+        (a, with_pair(builder.service(rewrites), "front", &pair))
+    };
+    for suite in [
+        "TLS_CHACHA20_POLY1305_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    ] {
+        let (a, builder) = told(suite);
+        let router = builder.start();
+        let caller = tls::caller(&authority, None);
+        let mut client = client(&router, &caller, "localhost");
+        assert_eq!(client.post("/orders", &order()).by(), "a");
+        let used = a
+            .only()
+            .head
+            .get("x-suite")
+            .unwrap()
+            .replace("TLS13_", "TLS_");
+        assert_eq!(used, suite);
+    }
+    let (_a, builder) = told("TLS_RSA_WITH_AES_128_CBC_SHA");
+    let ran = soap_router(builder.write().path(), &["check"]);
+    assert!(
+        ran.code == 1 && ran.out.contains("not a cipher suite"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn an_endpoint_that_wants_a_certificate_we_do_not_show_says_so() {
     let (authority, ours) = (Authority::new("ca"), Authority::new("ours"));
     let server = tls::server(&authority.server(&["localhost"]), Some(&ours));

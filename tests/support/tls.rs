@@ -26,6 +26,16 @@ pub struct Pair {
     pub key: String,
 }
 
+impl Pair {
+    /// SHA-256 of the certificate, as `openssl x509 -fingerprint` prints it.
+    pub fn fingerprint(&self) -> String {
+        let der = CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap();
+        let hash = ring::digest::digest(&ring::digest::SHA256, &der);
+        let bytes: Vec<String> = hash.as_ref().iter().map(|b| format!("{b:02X}")).collect();
+        bytes.join(":")
+    }
+}
+
 impl Authority {
     /// Another one each time.
     pub fn new(name: &str) -> Self {

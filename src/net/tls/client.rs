@@ -4,23 +4,27 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::failure::HandshakeError;
-use super::material::{Chain, MaterialError, Roots};
+use super::material::{Chain, Fingerprint, MaterialError, Roots};
 use super::protocol::{ALPN_HTTP1, ALPN_HTTP2, OldestVersion, provider};
+use super::verifier::{Rule, Verifier};
 
 /// Whether an endpoint's certificate is verified.
 #[derive(Debug, Clone)]
 pub enum Verify {
     /// Against these authorities, with its name and its validity.
     Full(Roots),
+    /// The same, whatever name it is made out to.
+    Chain(Roots),
+    /// It is one of these, whoever signed it and until when.
+    Pinned(Vec<Fingerprint>),
     /// Not at all.
     Nothing,
 }
@@ -67,9 +71,19 @@ impl ClientTls {
                 roots.digest.hash(&mut digest);
                 builder.with_root_certificates(roots.store)
             }
-            Verify::Nothing => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Believer(provider()))),
+            Verify::Chain(roots) => {
+                ("chain", roots.digest).hash(&mut digest);
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots.store, provider());
+                let verifier = verifier.build();
+                let verifier =
+                    verifier.map_err(|error| MaterialError::Settings(error.to_string()))?;
+                by(builder, Rule::Chain(verifier))
+            }
+            Verify::Pinned(pins) => {
+                pins.hash(&mut digest);
+                by(builder, Rule::These(pins))
+            }
+            Verify::Nothing => by(builder, Rule::Any),
         };
         let mut config = match trust.own {
             None => builder.with_no_client_auth(),
@@ -138,6 +152,17 @@ impl ClientTls {
     }
 }
 
+fn by(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    rule: Rule,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let provider = provider();
+    let verifier = Arc::new(Verifier { rule, provider });
+    builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+}
+
 impl PartialEq for ClientTls {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest
@@ -149,54 +174,5 @@ impl Eq for ClientTls {}
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientTls({:016x})", self.digest)
-    }
-}
-
-/// Believes every certificate (`verify: none`); the handshake's signatures must still be right.
-#[derive(Debug)]
-struct Believer(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Believer {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -120,6 +120,8 @@ fn words(error: &Error) -> String {
         Error::InvalidCertificate(error) => certificate(error),
         Error::InvalidMessage(_) => format!("the other side does not speak TLS ({error})"),
         Error::AlertReceived(alert) => received(*alert),
+        // What was found by a rule of our own.
+        Error::General(text) => text.clone(),
         other => other.to_string(),
     }
 }

@@ -48,6 +48,39 @@ pub struct Chain {
     pub(super) digest: u64,
 }
 
+/// SHA-256 of a certificate, which names it and no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub(super) fn of(der: &[u8]) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, der);
+        Self(digest.as_ref().try_into().unwrap_or_default())
+    }
+
+    /// Reads 64 hexadecimal digits, with or without colons between the bytes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
+        let mut bytes = [0; 32];
+        if digits.len() != 2 * bytes.len() {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).ok()?;
+            let plain = pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+            *byte = plain.then(|| u8::from_str_radix(pair, 16).ok())??;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// Authorities that certificates are verified against.
 #[derive(Debug, Clone)]
 pub struct Roots {

@@ -13,12 +13,13 @@ mod material;
 mod names;
 mod protocol;
 mod server;
+mod verifier;
 
 pub use certificate::CertificateFacts;
 pub use client::{ClientTls, Trust, Verify};
 pub use failure::HandshakeError;
-pub use material::{Chain, MaterialError, Roots};
-pub use protocol::OldestVersion;
-pub use server::{AskCertificate, ServerTls, Session};
+pub use material::{Chain, Fingerprint, MaterialError, Roots};
+pub use protocol::{OldestVersion, cipher_suites};
+pub use server::{AskCertificate, ServerTls, Session, Spoken};
 pub use tokio_rustls::client::TlsStream as ClientStream;
 pub use tokio_rustls::server::TlsStream as ServerStream;

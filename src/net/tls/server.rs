@@ -14,7 +14,7 @@ use super::certificate::CertificateFacts;
 use super::failure::{HandshakeError, offer};
 use super::material::{Chain, MaterialError, Roots};
 use super::names::ByName;
-use super::protocol::{ALPN_HTTP1, ALPN_HTTP2, OldestVersion, provider};
+use super::protocol::{ALPN_HTTP1, ALPN_HTTP2, OldestVersion, provider, provider_with};
 
 /// Whether a caller is asked for a certificate.
 #[derive(Debug, Clone)]
@@ -35,6 +35,17 @@ pub struct ServerTls {
     digest: u64,
     /// The certificates that it shows.
     pub shown: Arc<[CertificateFacts]>,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy)]
+pub struct Spoken<'a> {
+    /// The oldest version.
+    pub oldest: OldestVersion,
+    /// The cipher suites, by their registered names; all that there are if empty.
+    pub suites: &'a [String],
+    /// HTTP/2, beside HTTP/1.1.
+    pub http2: bool,
 }
 
 /// What a handshake came to.
@@ -63,15 +74,19 @@ impl ServerTls {
         first: &Chain,
         more: &[Chain],
         ask: AskCertificate,
-        oldest: OldestVersion,
-        http2: bool,
+        spoken: Spoken<'_>,
     ) -> Result<Self, MaterialError> {
+        let Spoken {
+            oldest,
+            suites,
+            http2,
+        } = spoken;
         let settings = |error: rustls::Error| MaterialError::Settings(error.to_string());
-        let builder = ServerConfig::builder_with_provider(provider())
+        let builder = ServerConfig::builder_with_provider(provider_with(suites))
             .with_protocol_versions(oldest.versions())
             .map_err(settings)?;
         let mut digest = DefaultHasher::new();
-        (oldest, http2).hash(&mut digest);
+        (oldest, http2, suites).hash(&mut digest);
         let verifier =
             |roots: Roots| WebPkiClientVerifier::builder_with_provider(roots.store, provider());
         let built = |error: rustls::server::VerifierBuilderError| {
@@ -115,7 +130,10 @@ impl ServerTls {
             .map(|chain| chain.facts.clone())
             .collect();
         let protocols = if http2 { "h2 http/1.1" } else { "http/1.1" };
-        let suites = "cipher suites with AES-GCM or ChaCha20 and forward secrecy";
+        let suites = match suites {
+            [] => "cipher suites with AES-GCM or ChaCha20 and forward secrecy".to_owned(),
+            some => format!("cipher suites {}", some.join(" ")),
+        };
         Ok(Self {
             config: Arc::new(config),
             expected: format!("{}, {suites}, protocols {protocols}{asks}", oldest.words()),
