@@ -21,8 +21,7 @@ use super::scope::{ScopeId, Scopes, Span};
 use super::sink::{Record, Sink};
 
 /// Least size of the first block that is checked ahead of the tokens. It is as long as what was read
-/// of the last document up to its first stop, since decisions on a table's messages mostly fall at
-/// about the same place; what is checked behind it has to be checked again.
+/// of the last document, since decisions on a table's messages mostly fall at about the same place.
 const BLOCK_FIRST: usize = 128;
 /// Later blocks: they stay in the first-level cache until the tokens are read.
 const BLOCK: usize = 8 << 10;
@@ -110,8 +109,6 @@ pub struct Scanner {
     /// Whether the checked block is free of references, carriage returns and `]]>`.
     pub(super) plain: bool,
     block: usize,
-    /// Where the sink first stopped in this document, 0 before.
-    first_stop: u64,
     /// Open elements inside a skipped one; the skipped element itself does not count.
     pub(super) skip: Option<u32>,
     /// End of the last token told, for `offset`.
@@ -154,7 +151,6 @@ impl Scanner {
             error_at: Cell::new(0),
             plain: true,
             block: BLOCK_FIRST,
-            first_stop: 0,
             skip: None,
             told: 0,
             carry: Vec::new(),
@@ -188,13 +184,7 @@ impl Scanner {
         self.place = Place::Start;
         self.base = 0;
         self.skip = None;
-        let reach = if self.first_stop > 0 {
-            self.first_stop
-        } else {
-            self.told
-        };
-        self.block = (reach as usize + 64).clamp(BLOCK_FIRST, BLOCK);
-        self.first_stop = 0;
+        self.block = (self.told as usize + 64).clamp(BLOCK_FIRST, BLOCK);
         self.told = 0;
         self.ahead = 0;
         self.carry.clear();
@@ -390,9 +380,6 @@ impl Scanner {
             self.ahead = self.checked.saturating_sub(at);
         }
         self.base += at as u64;
-        if stopped && self.first_stop == 0 {
-            self.first_stop = self.base;
-        }
         Ok((at, stopped))
     }
 
