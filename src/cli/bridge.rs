@@ -11,8 +11,8 @@ use super::args::{BridgeArgs, Format};
 use super::message;
 use super::verdict::Verdict;
 use crate::soap::{
-    Addressing, Arriving, Bridge, BridgeError, MediaType, OnSigned, Outcome, Plan, Target, Version,
-    soap_action,
+    Addressing, Arriving, Bridge, BridgeError, Carrier, HttpHead, MediaType, OnSigned, Outcome,
+    Plan, Target, Version, soap_action,
 };
 
 /// Bytes fed at a time, as they would come from a connection.
@@ -23,7 +23,7 @@ pub(super) fn run(args: &BridgeArgs) -> anyhow::Result<Verdict> {
     let headers = message::headers(&args.headers, &bytes)?;
     let stated = !args.headers.is_empty();
     match bridge(args, &headers, stated, &bytes) {
-        Ok((out, outcome)) => print(args, &out, &outcome)?,
+        Ok(bridged) => print(args, &bridged)?,
         Err(error) => {
             refuse(args, &error);
             return Ok(Verdict::No);
@@ -32,12 +32,20 @@ pub(super) fn run(args: &BridgeArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Fine)
 }
 
+/// A message in its other version.
+struct Bridged {
+    message: Vec<u8>,
+    outcome: Outcome,
+    /// What HTTP says of it.
+    head: HttpHead,
+}
+
 fn bridge(
     args: &BridgeArgs,
     headers: &HeaderMap,
     stated: bool,
     bytes: &[u8],
-) -> Result<(Vec<u8>, Outcome), BridgeError> {
+) -> Result<Bridged, BridgeError> {
     let media = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -52,19 +60,28 @@ fn bridge(
         action: media.as_ref().and_then(MediaType::stated_action).or(header),
         one_way: args.one_way,
         languages: None,
+        within: None,
         unique: unique(),
     };
-    let mut bridge = Bridge::request(Arc::new(plan(args)), arriving)?;
-    let mut out = Vec::with_capacity(bytes.len() + 1024);
+    let plan = Arc::new(plan(args));
+    let mut bridge = match &media {
+        Some(media) => Carrier::request(plan, arriving, media)?,
+        None => Carrier::Plain(Box::new(Bridge::request(plan, arriving)?)),
+    };
+    let mut message = Vec::with_capacity(bytes.len() + 1024);
     for chunk in bytes.chunks(CHUNK) {
-        bridge.feed(chunk, &mut out)?;
+        bridge.feed(chunk, &mut message)?;
     }
-    bridge.finish(&mut out)?;
-    let outcome = bridge.outcome().cloned();
+    bridge.finish(&mut message)?;
     // Invariant: a message that was finished has had its head decided.
-    outcome
-        .map(|outcome| (out, outcome))
-        .ok_or_else(|| BridgeError::Cannot("it has no head".into()))
+    let outcome = bridge.outcome().cloned();
+    let outcome = outcome.ok_or_else(|| BridgeError::Cannot("it has no head".into()))?;
+    let head = bridge.request_head(&outcome);
+    Ok(Bridged {
+        message,
+        outcome,
+        head,
+    })
 }
 
 fn plan(args: &BridgeArgs) -> Plan {
@@ -98,10 +115,15 @@ fn unique() -> u128 {
     half() << 64 | half()
 }
 
-fn print(args: &BridgeArgs, out: &[u8], outcome: &Outcome) -> anyhow::Result<()> {
-    let head = outcome.request_head();
-    let mut fields = vec![("Content-Type", head.content_type)];
-    fields.extend(head.soap_action.map(|action| ("SOAPAction", action)));
+fn print(args: &BridgeArgs, bridged: &Bridged) -> anyhow::Result<()> {
+    let Bridged {
+        message,
+        outcome,
+        head,
+    } = bridged;
+    let mut fields = vec![("Content-Type", head.content_type.as_str())];
+    let action = head.soap_action.as_deref();
+    fields.extend(action.map(|action| ("SOAPAction", action)));
     let losses: Vec<&str> = outcome.losses.iter().map(crate::soap::Loss::name).collect();
     let status = outcome.fault.map(|_| outcome.status(500, 400));
     if args.format == Format::Json {
@@ -117,7 +139,7 @@ fn print(args: &BridgeArgs, out: &[u8], outcome: &Outcome) -> anyhow::Result<()>
             "fault_status": status,
             "losses": losses,
             "unchanged_because": outcome.unchanged_because,
-            "message": String::from_utf8_lossy(out),
+            "message": String::from_utf8_lossy(message),
         });
         println!("{}", serde_json::to_string_pretty(&told)?);
         return Ok(());
@@ -134,7 +156,7 @@ fn print(args: &BridgeArgs, out: &[u8], outcome: &Outcome) -> anyhow::Result<()>
     if !losses.is_empty() {
         eprintln!("lost: {}", losses.join(", "));
     }
-    std::io::stdout().write_all(out)?;
+    std::io::stdout().write_all(message)?;
     Ok(())
 }
 

@@ -117,6 +117,9 @@ written! {
         pub trailers: Dropped = Dropped::Fault,
         /// Header blocks without a namespace, which SOAP 1.2 does not allow.
         pub unqualified_headers: Dropped = Dropped::Fault,
+        /// Bodies that carry addresses of one version of WS-Addressing (reliable messaging, coordination,
+        /// eventing, discovery, metadata exchange), where the other version is due.
+        pub addresses_in_body: Carried = Carried::Fault,
     }
 }
 
@@ -130,6 +133,16 @@ words! {
     }
 }
 
+words! {
+    /// What happens to a part that a bridge cannot bring into the endpoint's version.
+    pub enum Carried as "a way to take what cannot be bridged" {
+        /// The fault `CannotBridge`.
+        Fault = "fault",
+        /// It is sent as it is.
+        Forward = "forward",
+    }
+}
+
 impl Default for Bridge {
     fn default() -> Self {
         Self {
@@ -140,6 +153,7 @@ impl Default for Bridge {
             keep_none_headers: false,
             trailers: Dropped::Fault,
             unqualified_headers: Dropped::Fault,
+            addresses_in_body: Carried::Fault,
         }
     }
 }

@@ -44,8 +44,8 @@ pub use address::{AbsoluteUri, EndpointUrl, RedirectTarget};
 pub use admission::{Admission, Rate, RateBy};
 pub use amounts::{Size, SizeOrNone, Time};
 pub use endpoint::{
-    Addressing, Bridge, Dropped, Endpoint, Failover, FailoverOn, FaultBlame, HttpVersion, OnSigned,
-    Resend, SoapVersion,
+    Addressing, Bridge, Carried, Dropped, Endpoint, Failover, FailoverOn, FaultBlame, HttpVersion,
+    OnSigned, Resend, SoapVersion,
 };
 pub use files::Files;
 pub use filter::{

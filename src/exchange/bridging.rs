@@ -19,10 +19,12 @@ use super::arrival::{self, SOAP_ACTION};
 use super::deliver::Answer;
 use super::judge::Failure;
 use crate::net::{Body, Change, ChangeError, Changed, Incoming};
+use crate::snapshot::Limits;
 use crate::soap::{
-    Addressing, Arriving, BridgeError, Carrier, Context, Facts, HttpHead, MediaType, Outcome, Plan,
-    Target, Version,
+    Addressing, Arriving, BridgeError, Carrier, Context, Facts, HttpHead, Losses, MediaType,
+    Outcome, Plan, Target, Version, Within,
 };
+use crate::telemetry::EndpointMeter;
 use crate::upstream::{Reply, SendError};
 
 /// What bridging must know of the caller's message beside its bytes.
@@ -39,6 +41,7 @@ pub(super) struct Caller {
     head_known: bool,
     media: MediaType,
     languages: Option<String>,
+    within: Within,
     one_way: bool,
     unique: u128,
 }
@@ -65,6 +68,7 @@ impl Caller {
         facts: &Facts,
         head_known: bool,
         media: &MediaType,
+        limits: &Limits,
         one_way: bool,
         unique: u128,
     ) -> Self {
@@ -81,6 +85,10 @@ impl Caller {
             head_known,
             media: media.clone(),
             languages: languages.map(str::to_owned),
+            within: Within {
+                fault_max: usize::try_from(limits.fault_bytes).unwrap_or(usize::MAX),
+                xml: limits.xml,
+            },
             one_way,
             unique,
         }
@@ -106,6 +114,7 @@ impl Caller {
             action: self.action.clone().or_else(|| self.http_action.clone()),
             one_way: self.one_way,
             languages: self.languages.clone(),
+            within: Some(self.within),
             ..Context::of(self.version.unwrap_or(Version::Soap11), self.addressing)
         }
     }
@@ -116,6 +125,7 @@ impl Caller {
             action: self.http_action.clone(),
             one_way: self.one_way,
             languages: self.languages.clone(),
+            within: Some(self.within),
             unique: self.unique,
         }
     }
@@ -137,7 +147,14 @@ impl Caller {
     ///
     /// # Errors
     /// When it cannot be, or its body breaks off.
-    pub(super) async fn prepare(&self, plan: &Arc<Plan>, body: Body) -> Result<Prepared, Failure> {
+    ///
+    /// What the rest of the message loses while it passes is told to `losing`.
+    pub(super) async fn prepare(
+        &self,
+        plan: &Arc<Plan>,
+        body: Body,
+        losing: Losing,
+    ) -> Result<Prepared, Failure> {
         if !self.may_change(plan) {
             let trip = There {
                 context: Arc::new(self.context()),
@@ -153,7 +170,7 @@ impl Caller {
             .map_err(Failure::bridge)?;
         let (body, outcome, head) = match body {
             Body::Full(bytes) => whole(bridge, bytes).map_err(Failure::bridge)?,
-            Body::Replay(reader) => streaming(bridge, reader).await?,
+            Body::Replay(reader) => streaming(bridge, reader, losing).await?,
             other => return Err(Failure::router(&format!("{other:?} cannot be bridged"))),
         };
         Ok(Prepared {
@@ -234,6 +251,7 @@ fn finish(bridge: &mut Carrier, out: &mut Vec<Bytes>) -> Result<(), BridgeError>
 async fn streaming(
     mut bridge: Carrier,
     mut reader: crate::net::ReplayReader,
+    losing: Losing,
 ) -> Result<Made, Failure> {
     let mut out = Vec::new();
     while bridge.outcome().is_none() {
@@ -254,7 +272,8 @@ async fn streaming(
     }
     let outcome = outcome(&bridge).map_err(Failure::bridge)?;
     let head = bridge.request_head(&outcome);
-    let changed = Changed::new(out, reader, Box::new(Passing(bridge)));
+    let passing = Passing::new(bridge, outcome.losses, losing);
+    let changed = Changed::new(out, reader, Box::new(passing));
     Ok((Body::Changed(Box::new(changed)), outcome, head))
 }
 
@@ -263,31 +282,57 @@ fn outcome(bridge: &Carrier) -> Result<Outcome, BridgeError> {
     found.ok_or_else(|| BridgeError::Cannot("its head was not read".into()))
 }
 
+/// Takes what a message loses behind its head.
+pub(super) type Losing = Option<Arc<EndpointMeter>>;
+
 /// A bridge whose head is decided.
-struct Passing(Carrier);
+struct Passing {
+    bridge: Carrier,
+    /// What is counted already.
+    counted: Losses,
+    losing: Losing,
+}
+
+impl Passing {
+    const fn new(bridge: Carrier, counted: Losses, losing: Losing) -> Self {
+        Self {
+            bridge,
+            counted,
+            losing,
+        }
+    }
+}
 
 impl Change for Passing {
     fn next(&mut self, bytes: &Bytes, out: &mut Vec<Bytes>) -> Result<(), ChangeError> {
-        let passed = self.0.share(bytes, out);
+        let passed = self.bridge.share(bytes, out);
         passed.map_err(|error| Arc::new(error) as ChangeError)
     }
 
     fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), ChangeError> {
-        finish(&mut self.0, out).map_err(|error| Arc::new(error) as ChangeError)
+        finish(&mut self.bridge, out).map_err(|error| Arc::new(error) as ChangeError)?;
+        if let (Some(meter), Some(outcome)) = (&self.losing, self.bridge.outcome()) {
+            for loss in outcome.losses.beyond(self.counted).iter() {
+                meter.lost(loss.name());
+            }
+        }
+        Ok(())
     }
 
     fn passes(&self) -> bool {
-        self.0.passes()
+        self.bridge.passes()
     }
 }
 
 /// How answers are bridged back.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Back {
     /// Longest silence of the endpoint.
     pub(super) idle: Duration,
     /// Status of a SOAP 1.2 fault that blames the sender (H36).
     pub(super) sender_fault: u16,
+    /// Takes what the answer loses behind its head.
+    pub(super) losing: Losing,
 }
 
 impl There {
@@ -342,7 +387,7 @@ impl There {
                 head,
                 first: out,
                 inner,
-                change: Box::new(Passing(bridge)),
+                change: Box::new(Passing::new(bridge, outcome.losses, settings.losing)),
             },
         };
         Ok((answer, Some(outcome)))

@@ -19,7 +19,7 @@ use super::worker::Worker;
 use crate::net::{Body, Change, Deadline, Incoming, OnOverflow, Patience, Replay};
 use crate::routing::{Decision, Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
-use crate::soap::Outcome;
+use crate::soap::{Dialect, Outcome};
 use crate::telemetry::clock;
 use crate::upstream::{Group, Progress, Reply, SendError, Turn, Wants};
 
@@ -423,8 +423,9 @@ impl Trip<'_> {
         } = to;
         let (body, bridged) = match (&endpoint.bridge, self.caller) {
             (Some(plan), Some(caller)) => {
+                let losing = self.active.endpoint_meter(to.id);
                 // Large and seldom: messages that are not bridged do not carry room for it.
-                let mut prepared = Box::pin(caller.prepare(plan, body)).await?;
+                let mut prepared = Box::pin(caller.prepare(plan, body, losing.cloned())).await?;
                 let body = std::mem::take(&mut prepared.body);
                 self.count(to.id, "request", prepared.trip.outcome.as_ref());
                 (body, Some((plan, prepared)))
@@ -470,6 +471,7 @@ impl Trip<'_> {
                 let settings = Back {
                     idle: spec.idle_timeout,
                     sender_fault: self.service.sender_fault_status,
+                    losing: self.active.endpoint_meter(to.id).cloned(),
                 };
                 let back = Box::pin(prepared.trip.back(plan, answer, settings));
                 let (answer, outcome) = back.await?;
@@ -495,11 +497,11 @@ impl Trip<'_> {
         if !outcome.changed {
             return;
         }
-        meter.bridged(
-            direction,
-            &outcome.from.to_string(),
-            &outcome.to.to_string(),
-        );
+        let (from, to) = (outcome.from, outcome.to);
+        let way = if direction == "request" { 0 } else { 1 };
+        let number =
+            (way * Dialect::NAMES.len() + from.number()) * Dialect::NAMES.len() + to.number();
+        meter.bridged(number, direction, from.name(), to.name());
         for loss in outcome.losses.iter() {
             meter.lost(loss.name());
         }

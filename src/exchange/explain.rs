@@ -207,6 +207,7 @@ pub fn explain(
                 probe.facts(),
                 false,
                 &media,
+                &service.limits,
                 is_one_way(service),
                 0,
             );

@@ -213,7 +213,9 @@ impl Journey<'_> {
             let one_way = service.table.pattern == Pattern::OneWay;
             let unique = u128::from(self.worker.draw()) << 64 | u128::from(self.worker.draw_more());
             let headers = &head.headers;
-            let caller = Caller::new(headers, probe.facts(), head_known, &media, one_way, unique);
+            let facts = probe.facts();
+            let limits = &service.limits;
+            let caller = Caller::new(headers, facts, head_known, &media, limits, one_way, unique);
             self.caller = Some(Box::new(caller));
         }
         if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {

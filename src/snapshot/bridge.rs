@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::model::Limits;
-use crate::config::{self, Dropped};
-use crate::soap::{Addressing, OnSigned, Plan, Target, Version};
+use crate::config::{self, Carried, Dropped};
+use crate::soap::{Addressing, OnSigned, Plan, Target, Version, Within};
 
 /// The plan; nothing for an endpoint that takes messages as they come.
 pub(super) fn plan(
@@ -46,8 +46,11 @@ pub(super) fn plan(
         keep_none_headers: more.keep_none_headers,
         drop_trailers: more.trailers == Dropped::Drop,
         drop_unqualified_headers: more.unqualified_headers == Dropped::Drop,
+        forward_body_addresses: more.addresses_in_body == Carried::Forward,
         header_max,
-        fault_max: usize::try_from(limits.fault_bytes).unwrap_or(usize::MAX),
-        xml: limits.xml,
+        within: Within {
+            fault_max: usize::try_from(limits.fault_bytes).unwrap_or(usize::MAX),
+            xml: limits.xml,
+        },
     }))
 }

@@ -83,11 +83,16 @@ impl MediaType {
     /// `start-info`, which comes first (rule S21).
     #[must_use]
     pub fn stated_action(&self) -> Option<String> {
+        self.stated_actions().next()
+    }
+
+    /// All that it states, in that order.
+    pub(super) fn stated_actions(&self) -> impl Iterator<Item = String> {
         let inner = match self.kind {
             MediaKind::Envelope(_) => None,
             MediaKind::Multipart => self.root_info().and_then(|root| root.action),
         };
-        inner.or_else(|| self.action.clone())
+        inner.into_iter().chain(self.action.clone())
     }
 
     /// What `start-info` (or, as the MTOM text spells it, `startinfo`) or, without attachments'

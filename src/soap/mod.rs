@@ -18,6 +18,7 @@ pub use addressing::{Addressing, WSA04, WSA10};
 pub use bridge::{
     Arriving, Bridge, BridgeError, Carrier, Context, Dialect, FAULT_BYTES_MAX, FaultKind,
     HEADER_BYTES_MAX, HttpHead, Loss, Losses, OnSigned, Outcome, Package, Plan, Reference, Target,
+    Within,
 };
 pub use facts::{Facts, QName};
 pub(crate) use fault::push_escaped;

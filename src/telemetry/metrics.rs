@@ -5,7 +5,7 @@
 //! configuration went live.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -136,12 +136,17 @@ pub struct ServiceMeter {
     pub spooled_bytes: Counter,
 }
 
+/// Ways of bridging whose counters are kept at hand: there and back, from each of six to each.
+const BRIDGED_MAX: usize = 2 * 6 * 6;
+
 /// The numbers of one endpoint.
 #[derive(Debug)]
 pub struct EndpointMeter {
     endpoint: String,
     attempts: Family<Labels, Counter>,
     bridged: Family<Labels, Counter>,
+    /// Those of them that were counted before.
+    bridged_known: [OnceLock<Counter>; BRIDGED_MAX],
     losses: Family<Labels, Counter>,
     resends: Family<Labels, Counter>,
     ok: Counter,
@@ -544,6 +549,7 @@ impl EndpointMeter {
             endpoint: endpoint.to_owned(),
             attempts: families.attempts.clone(),
             bridged: families.bridged.clone(),
+            bridged_known: [const { OnceLock::new() }; BRIDGED_MAX],
             losses: families.losses.clone(),
             resends: families.resends.clone(),
             ok: families
@@ -555,16 +561,23 @@ impl EndpointMeter {
         }
     }
 
-    /// Counts a message that was brought into other versions.
-    pub fn bridged(&self, direction: &'static str, from: &str, to: &str) {
-        let endpoint = self.endpoint.as_str();
-        let pairs = [
-            ("endpoint", endpoint),
-            ("direction", direction),
-            ("from", from),
-            ("to", to),
-        ];
-        self.bridged.get_or_create(&labels(pairs)).inc();
+    /// Counts a message that was brought into other versions. The same words have the same `number`,
+    /// by which their counter is found again.
+    pub fn bridged(&self, number: usize, direction: &str, from: &str, to: &str) {
+        let find = || {
+            let endpoint = self.endpoint.as_str();
+            let pairs = [
+                ("endpoint", endpoint),
+                ("direction", direction),
+                ("from", from),
+                ("to", to),
+            ];
+            self.bridged.get_or_create(&labels(pairs)).clone()
+        };
+        match self.bridged_known.get(number) {
+            Some(known) => known.get_or_init(find).inc(),
+            None => find().inc(),
+        };
     }
 
     /// Counts something that a bridged message could not keep.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use soap_router::soap::{
-    Addressing, Arriving, Bridge, BridgeError, Outcome, Plan, Target, Version,
+    Addressing, Arriving, Bridge, BridgeError, Outcome, Plan, Target, Version, Within,
 };
 use soap_router::xml::{Event, Limits, Reader};
 
@@ -381,7 +381,10 @@ fn heads_and_faults_have_limits() {
     let plan = Plan {
         soap: Some(Version::Soap12),
         header_max: 2000,
-        fault_max: 4000,
+        within: Within {
+            fault_max: 4000,
+            ..Within::default()
+        },
         ..Plan::default()
     };
     let filling = "x".repeat(3000);

@@ -299,6 +299,72 @@ fn a_long_message_streams_and_its_tail_must_be_right() {
     assert_eq!(a.count(), 1);
 }
 
+/// What only shows behind the head of a message that is on its way is told by its own name, and what
+/// is lost there is counted like what is lost in the head.
+#[test]
+fn what_shows_behind_the_head_is_told_and_counted() {
+    let filling = "<o:Item>x</o:Item>".repeat(20_000);
+    let listed = "<o:Item e:encodingStyle='urn:one urn:two'/>";
+    let body = format!("<o:Place xmlns:o=\"urn:o\">{filling}{listed}</o:Place>");
+    let mut message = soap11("", &body);
+    let end = message.body.len() - "</e:Envelope>".len();
+    assert!(message.body.ends_with(b"</e:Envelope>"));
+    message
+        .body
+        .splice(end..end, *b"<t:More xmlns:t='urn:t'>and more</t:More>");
+    let a = speaks(SOAP12, "", "<done/>", "200 OK");
+    let strict = router(TO_A).at(&a, "soap: \"1.2\"").start();
+    let answer = strict.client().post_chunked("/orders", &message, 5000);
+    assert_eq!(
+        answer.fault().as_deref(),
+        Some("CannotBridge"),
+        "{}",
+        answer.text()
+    );
+    assert!(
+        answer.text().contains("stands after Body"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(a.count(), 0);
+    let lenient = router(TO_A)
+        .at(&a, "soap: \"1.2\", bridge: { trailers: drop }")
+        .start();
+    let answer = lenient.client().post_chunked("/orders", &message, 5000);
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let sent = text(&a.only());
+    assert!(
+        sent.ends_with("<o:Item s:encodingStyle=\"urn:one\"/></o:Place></s:Body></s:Envelope>")
+    );
+    for loss in ["trailers", "encoding-style-list"] {
+        let sample = format!("soap_router_bridge_losses_total{{endpoint=\"a\",loss=\"{loss}\"}}");
+        lenient.metric_becomes(&sample, 1.0);
+    }
+}
+
+/// A service's own limits hold for what is bridged, not the router's.
+#[test]
+fn a_message_is_bridged_within_the_limits_of_its_service() {
+    let a = speaks(SOAP12, "", "<done/>", "200 OK");
+    let deep = |depth: usize| {
+        let (open, close) = ("<d>".repeat(depth), "</d>".repeat(depth));
+        soap11(
+            "",
+            &format!("<o:Place xmlns:o='urn:o'>{open}{close}</o:Place>"),
+        )
+    };
+    for (own, router_wide) in [(40, 20), (20, 40)] {
+        let router = router(TO_A)
+            .at(&a, "soap: \"1.2\"")
+            .with(&format!("limits: {{ depth: {router_wide} }}"))
+            .service(&format!("limits: {{ depth: {own} }}"))
+            .start();
+        assert_eq!(router.post(&deep(own - 3)).status(), 200);
+        let answer = router.post(&deep(own - 2));
+        assert_eq!(answer.fault().as_deref(), Some("LimitExceeded"), "{own}");
+    }
+}
+
 #[test]
 fn a_long_answer_streams_back_and_breaks_off_where_it_is_wrong() {
     let filling = "<i>x</i>".repeat(50_000);

@@ -51,7 +51,7 @@ routes:
   up: { path: /up, redirect: { listener: public, path: false } }
 error_pages: { 404: pages/404.html }
 endpoints:
-  a: { url: "http://a:81/x?y", soap: 1.1, addressing: 2004/08, timeout: 1s, connect_timeout: 1s, response_timeout: 1s, idle_timeout: 1s, max_idle: 0, http: 2, http2_streams: 7, idle_connection_timeout: 0s, on_signed: bridge_anyway, bridge: { to: "urn:x", default_action: "urn:y", roles: ["urn:r"], transparent_headers: true, keep_none_headers: true, trailers: drop, unqualified_headers: drop }, failover: { on: [connect, dns, tls, reset, timeout, not-soap, 404, fault: receiver] }, resend: never, socket: a.sock, host: caller, override_path: /x/ }
+  a: { url: "http://a:81/x?y", soap: 1.1, addressing: 2004/08, timeout: 1s, connect_timeout: 1s, response_timeout: 1s, idle_timeout: 1s, max_idle: 0, http: 2, http2_streams: 7, idle_connection_timeout: 0s, on_signed: bridge_anyway, bridge: { to: "urn:x", default_action: "urn:y", roles: ["urn:r"], transparent_headers: true, keep_none_headers: true, trailers: drop, unqualified_headers: drop, addresses_in_body: forward }, failover: { on: [connect, dns, tls, reset, timeout, not-soap, 404, fault: receiver] }, resend: never, socket: a.sock, host: caller, override_path: /x/ }
   c:
     url: "http://c/"
     namespaces: { o: "urn:o" }

@@ -161,6 +161,7 @@ pub(super) fn context(
         action: Headers::text(doc, headers.action).or_else(|| arriving.action.clone()),
         one_way: arriving.one_way,
         languages: arriving.languages.clone(),
+        within: arriving.within,
         ..Context::of(soap, addressing)
     }
 }

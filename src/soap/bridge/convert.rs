@@ -2,7 +2,7 @@
 
 use super::addressing::{self, NONE_ADDRESS, is_anonymous};
 use super::blocks::Block;
-use super::doc::{NodeId, escape};
+use super::doc::{Node, NodeId, escape};
 use super::error::{BridgeError, cannot};
 use super::fault_read::Found;
 use super::loss::Loss;
@@ -19,7 +19,7 @@ impl Work<'_> {
     pub(super) fn address(&mut self, found: Option<&Found>) -> Result<(), BridgeError> {
         let (from, to) = (self.from.addressing, self.to.addressing);
         if from != to {
-            self.note_body();
+            self.note_body()?;
         }
         match (from, to, self.direction) {
             (None, None, _) => {}
@@ -39,16 +39,26 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A14: endpoint references in the body stay as they are.
-    fn note_body(&mut self) {
-        let first = self
-            .shape
-            .children
-            .first()
-            .and_then(|id| self.doc().node(*id));
-        if first.is_some_and(|node| node.class & class::CARRIER != 0) {
-            self.losses.add(Loss::AddressesInBody);
+    /// A14, S12: endpoint references in the Body stay as they are, and protocols that live by them
+    /// do not work across versions.
+    fn note_body(&mut self) -> Result<(), BridgeError> {
+        let doc = self.doc();
+        let Some(&first) = self.shape.children.first() else {
+            return Ok(());
+        };
+        let plain = |node: &Node| node.class & class::CARRIER == 0;
+        if doc.node(first).is_none_or(plain) {
+            return Ok(());
         }
+        if self.plan.forward_body_addresses {
+            self.losses.add(Loss::AddressesInBody);
+            return Ok(());
+        }
+        let (name, namespace) = (doc.name(first).1, doc.namespace(first));
+        cannot(format!(
+            "its Body is `{name}` of `{namespace}`, which carries addresses in the caller's version \
+             of WS-Addressing (`bridge: {{ addresses_in_body: forward }}` sends them as they are)"
+        ))
     }
 
     /// A20: only where the endpoint has a logical address.
@@ -528,9 +538,9 @@ pub(super) fn is_absolute(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else {
         return false;
     };
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(good)
+        && scheme.bytes().all(good)
         && !rest.is_empty()
 }
 

@@ -1,5 +1,7 @@
 //! What HTTP must say of a bridged message (bridging rules §1 and 5.3).
 
+use std::borrow::Cow;
+
 use super::plan::{FaultKind, Outcome};
 use crate::soap::version::Version;
 
@@ -20,7 +22,7 @@ impl Outcome {
         match self.to.soap {
             Version::Soap11 => HttpHead {
                 content_type: "text/xml; charset=utf-8".into(),
-                soap_action: Some(format!("\"{}\"", field(action.unwrap_or("")))),
+                soap_action: Some(["\"", &field(action.unwrap_or("")), "\""].concat()),
             },
             Version::Soap12 => HttpHead {
                 content_type: content_type12(action),
@@ -58,13 +60,17 @@ impl Outcome {
 fn content_type12(action: Option<&str>) -> String {
     let plain = "application/soap+xml; charset=utf-8";
     match action.filter(|action| super::convert::is_absolute(action)) {
-        Some(action) => format!("{plain}; action=\"{}\"", field(action)),
+        Some(action) => [plain, "; action=\"", &field(action), "\""].concat(),
         None => plain.to_owned(),
     }
 }
 
 /// An action as it may stand between quotes in a header field (H21, H28).
-pub(super) fn field(action: &str) -> String {
+pub(super) fn field(action: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if action.bytes().all(plain) {
+        return Cow::Borrowed(action);
+    }
     let mut out = String::with_capacity(action.len());
     for byte in action.bytes() {
         match byte {
@@ -76,5 +82,5 @@ pub(super) fn field(action: &str) -> String {
             other => out.push_str(&format!("%{other:02X}")),
         }
     }
-    out
+    Cow::Owned(out)
 }

@@ -31,11 +31,12 @@ pub enum Loss {
     ReferenceMark,
     AddressingDetail,
     AddressesInBody,
+    BodySignature,
 }
 
 impl Loss {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Relay,
         Self::NoneRole,
         Self::NextHeaders,
@@ -58,6 +59,7 @@ impl Loss {
         Self::ReferenceMark,
         Self::AddressingDetail,
         Self::AddressesInBody,
+        Self::BodySignature,
     ];
 
     /// Its name.
@@ -86,6 +88,7 @@ impl Loss {
             Self::ReferenceMark => "reference-mark",
             Self::AddressingDetail => "addressing-detail",
             Self::AddressesInBody => "addresses-in-body",
+            Self::BodySignature => "body-signature",
         }
     }
 
@@ -102,6 +105,17 @@ impl Losses {
     /// Adds one.
     pub const fn add(&mut self, loss: Loss) {
         self.0 |= loss.bit();
+    }
+
+    /// Adds those of another set.
+    pub const fn join(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Those that are not in another set.
+    #[must_use]
+    pub const fn beyond(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether there is none.

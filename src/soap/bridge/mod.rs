@@ -45,6 +45,6 @@ pub use loss::{Loss, Losses};
 pub use package::Package;
 pub use plan::{
     Arriving, Context, Dialect, FAULT_BYTES_MAX, FaultKind, HEADER_BYTES_MAX, OnSigned, Outcome,
-    Plan, Reference, Target,
+    Plan, Reference, Target, Within,
 };
 pub use stream::Bridge;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::BridgeError;
 use super::http::{HttpHead, field};
-use super::plan::{Arriving, Context, Outcome, Plan};
+use super::plan::{Arriving, Context, Outcome, Plan, Within};
 use super::stream::Bridge;
 use crate::soap::media::MediaType;
 use crate::soap::multipart::{FIRST_LINE_END, Pieces, RootFinder, header_of};
@@ -28,6 +28,7 @@ pub struct Package {
 struct Parts {
     plan: Arc<Plan>,
     way: Way,
+    within: Within,
     bridge: Option<Bridge>,
     /// What came, until it is decided whether the message changes.
     raw: Vec<u8>,
@@ -42,6 +43,8 @@ struct Parts {
     extra: usize,
     begun: bool,
     over: bool,
+    /// The actions that the media types state, the outer one's first.
+    actions: Vec<String>,
     error: Option<BridgeError>,
 }
 
@@ -78,7 +81,12 @@ impl Package {
 
     fn new(plan: Arc<Plan>, way: Way, media: MediaType) -> Result<Self, BridgeError> {
         let finder = RootFinder::new(&media)?.to_end();
+        let within = match &way {
+            Way::Request(arriving) => arriving.within,
+            Way::Reply(context) => context.within,
+        };
         let pieces = Parts {
+            within: within.unwrap_or(plan.within),
             plan,
             way,
             bridge: None,
@@ -90,6 +98,7 @@ impl Package {
             extra: FIRST_LINE_END.len(),
             begun: false,
             over: false,
+            actions: media.stated_actions().collect(),
             error: None,
         };
         Ok(Self {
@@ -252,7 +261,7 @@ impl Parts {
     }
 
     /// The root part's own charset and action count (RFC 2387 §3; S21).
-    fn begin(&self) -> Result<Bridge, BridgeError> {
+    fn begin(&mut self) -> Result<Bridge, BridgeError> {
         let head = String::from_utf8_lossy(&self.headers);
         let kind = header_of(&head, "content-type").unwrap_or_default();
         let parameters = kind
@@ -260,18 +269,20 @@ impl Parts {
             .map_or("", |(_, parameters)| parameters);
         let media = MediaType::parse(&format!("text/xml;{parameters}")).ok();
         let charset = media.as_ref().and_then(|media| media.charset.clone());
+        let inner = media
+            .as_ref()
+            .and_then(|media| MediaType::parse(media.parameter("type")?).ok()?.action);
+        let own = media.as_ref().and_then(|media| media.action.clone());
+        self.actions.extend([inner, own].into_iter().flatten());
         match &self.way {
             Way::Reply(context) => {
                 Bridge::reply(Arc::clone(&self.plan), Arc::clone(context), charset)
             }
             Way::Request(arriving) => {
-                let inner = media
-                    .as_ref()
-                    .and_then(|media| MediaType::parse(media.parameter("type")?).ok()?.action);
-                let own = media.as_ref().and_then(|media| media.action.clone());
+                let stated = || self.actions.first().cloned();
                 let arriving = Arriving {
                     charset,
-                    action: arriving.action.clone().or(inner).or(own),
+                    action: arriving.action.clone().or_else(stated),
                     ..arriving.clone()
                 };
                 Bridge::request(Arc::clone(&self.plan), arriving)
@@ -306,6 +317,12 @@ impl Parts {
         if self.headers.is_empty() {
             return;
         }
+        if outcome.changed
+            && let Some((first, other)) = differing(&self.actions)
+        {
+            let what = format!("its media types state two actions, `{first}` and `{other}`");
+            self.error = self.error.take().or(Some(BridgeError::Cannot(what)));
+        }
         let content = std::mem::take(&mut self.out);
         let mut out = std::mem::take(&mut self.before);
         let headers = std::mem::take(&mut self.headers);
@@ -324,7 +341,7 @@ impl Parts {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
-        let max = self.plan.fault_max;
+        let max = self.within.fault_max;
         if !self.is_decided() && self.raw.len() > max {
             let what = "what comes before the root part's head is decided";
             return Err(BridgeError::Limit {
@@ -348,6 +365,13 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// Two of the actions that are not the same (S21).
+fn differing(actions: &[String]) -> Option<(&str, &str)> {
+    let first = actions.first()?;
+    let other = actions.iter().find(|other| *other != first)?;
+    Some((first, other))
 }
 
 /// The root part's headers with another `Content-Type`, and without an encoding that is undone.

@@ -59,15 +59,34 @@ pub struct Plan {
     pub drop_unqualified_headers: bool,
     /// Most bytes up to the first child of Body (S-stream 1).
     pub header_max: usize,
+    /// For messages that do not say under which limits they came.
+    pub within: Within,
+    /// A Body of a protocol that carries addresses is bridged to another addressing version with the
+    /// addresses as they are, not refused (A14, S12).
+    pub forward_body_addresses: bool,
+}
+
+/// Limits that a message came under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within {
     /// Most bytes of a fault (S-stream 2).
     pub fault_max: usize,
     /// What the scanner accepts.
     pub xml: xml::Limits,
 }
 
+impl Default for Within {
+    fn default() -> Self {
+        Self {
+            fault_max: FAULT_BYTES_MAX,
+            xml: xml::Limits::default(),
+        }
+    }
+}
+
 /// Default of [`Plan::header_max`].
 pub const HEADER_BYTES_MAX: usize = 64 << 10;
-/// Default of [`Plan::fault_max`].
+/// Default of [`Within::fault_max`].
 pub const FAULT_BYTES_MAX: usize = 1 << 20;
 
 impl Default for Plan {
@@ -85,8 +104,8 @@ impl Default for Plan {
             drop_trailers: false,
             drop_unqualified_headers: false,
             header_max: HEADER_BYTES_MAX,
-            fault_max: FAULT_BYTES_MAX,
-            xml: xml::Limits::default(),
+            within: Within::default(),
+            forward_body_addresses: false,
         }
     }
 }
@@ -102,6 +121,8 @@ pub struct Arriving {
     pub one_way: bool,
     /// The languages that the caller prefers, `Accept-Language` (F16).
     pub languages: Option<String>,
+    /// The limits of its service, if those of the plan are not meant.
+    pub within: Option<Within>,
     /// A number of this message's own, for a `MessageID` that must be made (A6).
     pub unique: u128,
 }
@@ -138,6 +159,8 @@ pub struct Context {
     pub languages: Option<String>,
     /// The bridge added addressing headers, which the caller never wrote (M7).
     pub added_addressing: bool,
+    /// The limits that hold for the answer, if those of the plan are not meant.
+    pub within: Option<Within>,
 }
 
 impl Context {
@@ -155,6 +178,7 @@ impl Context {
             one_way: false,
             languages: None,
             added_addressing: false,
+            within: None,
         }
     }
 }
@@ -168,13 +192,41 @@ pub struct Dialect {
     pub addressing: Option<Addressing>,
 }
 
+impl Dialect {
+    /// All of them.
+    pub const NAMES: [&str; 6] = [
+        "SOAP 1.1",
+        "SOAP 1.1 with addressing 2004/08",
+        "SOAP 1.1 with addressing 1.0",
+        "SOAP 1.2",
+        "SOAP 1.2 with addressing 2004/08",
+        "SOAP 1.2 with addressing 1.0",
+    ];
+
+    /// Its place in [`Dialect::NAMES`].
+    #[must_use]
+    pub const fn number(self) -> usize {
+        let addressing = match self.addressing {
+            None => 0,
+            Some(Addressing::August2004) => 1,
+            Some(Addressing::V10) => 2,
+        };
+        match self.soap {
+            Version::Soap11 => addressing,
+            Version::Soap12 => addressing + 3,
+        }
+    }
+
+    /// Its name in metrics and in what is told.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.get(self.number()).copied().unwrap_or_default()
+    }
+}
+
 impl std::fmt::Display for Dialect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SOAP {}", self.soap)?;
-        match self.addressing {
-            Some(addressing) => write!(f, " with addressing {addressing}"),
-            None => Ok(()),
-        }
+        f.write_str(self.name())
     }
 }
 

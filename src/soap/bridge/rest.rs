@@ -9,13 +9,18 @@ use smallvec::SmallVec;
 use super::doc::{escape, place};
 use super::envelope::style_value;
 use super::error::{BridgeError, structure};
+use super::loss::{Loss, Losses};
 use super::names::{class, classify, envelope_prefix, envelope_slot, local, of_version};
 use super::out::Out;
 use super::raw;
 use super::shape::{Reached, Shape};
+use super::signed::{is_inclusive, is_method};
 use super::work::Tail;
 use crate::soap::version::Version;
 use crate::xml::{EndTag, Flow, Sink, Tag, Taken, Values};
+
+/// Namespaces whose elements are looked at wherever they stand.
+const WATCHED: u64 = class::ENVELOPE | class::DSIG;
 
 /// A change at a place of the document: these bytes go, that text comes.
 #[derive(Debug)]
@@ -73,7 +78,8 @@ pub(super) struct Rest {
     trailer: Option<u64>,
     edits: Vec<Edit>,
     pub(super) error: Option<BridgeError>,
-    pub(super) dropped_trailer: bool,
+    /// What could not be kept.
+    pub(super) losses: Losses,
     /// Behind the Envelope's end tag.
     root_end: Option<u64>,
     last_offset: u64,
@@ -151,7 +157,7 @@ impl Rest {
             trailer: None,
             edits,
             error: None,
-            dropped_trailer: false,
+            losses: Losses::default(),
             root_end: None,
             last_offset: base,
             pending,
@@ -248,7 +254,7 @@ impl Rest {
                 self.error = Some(BridgeError::Cannot(what));
                 return Flow::Stop;
             }
-            self.dropped_trailer = true;
+            self.losses.add(Loss::Trailers);
             self.trailer = self.trailer.or_else(|| Some(tag.start()));
         }
         Flow::Continue
@@ -256,6 +262,9 @@ impl Rest {
 
     fn translate(&mut self, tag: &Tag<'_>) {
         let depth = tag.depth();
+        if is_method(tag.symbol()) {
+            self.watch_signature(tag);
+        }
         if tag.declares() {
             for (prefix, _) in tag.declarations() {
                 if let Some(slot) = envelope_slot(prefix) {
@@ -281,6 +290,11 @@ impl Rest {
             Some((place, found)) => {
                 let outer = depth > 3 || self.tail.style.is_some();
                 let written = style_value(found.value.trim(), self.tail.to, outer);
+                if self.tail.to == Version::Soap12
+                    && found.value.split_whitespace().nth(1).is_some()
+                {
+                    self.losses.add(Loss::EncodingStyleList);
+                }
                 let written = written.map(str::to_owned);
                 self.restyle(tag, Some(place), written);
             }
@@ -292,6 +306,25 @@ impl Rest {
             }
             None => {}
         }
+    }
+
+    /// S4, S8: a signature inside Body that renders every namespace in scope renders ours too.
+    fn watch_signature(&mut self, tag: &Tag<'_>) {
+        let mut attributes = tag.attributes();
+        let algorithm = attributes.find(|found| found.name.is("", "Algorithm"));
+        if !algorithm.is_some_and(|found| is_inclusive(found.value)) {
+            return;
+        }
+        if self.tail.breaks_signatures {
+            self.losses.add(Loss::BodySignature);
+            return;
+        }
+        let what = "a signature inside its Body covers the namespaces declared around it \
+                    (inclusive canonicalisation), and the change would break it";
+        self.error = self
+            .error
+            .take()
+            .or_else(|| Some(BridgeError::Cannot(what.into())));
     }
 
     /// Writes an `encodingStyle` in the new namespace, in the place of the old one.
@@ -361,7 +394,7 @@ impl Sink for Rest {
     #[inline(always)]
     fn start(&mut self, tag: &Tag<'_>) -> Flow {
         // Nearly every tag of a body.
-        let plain = tag.symbol() & class::ENVELOPE == 0
+        let plain = tag.symbol() & WATCHED == 0
             && (tag.is_bare() || !tag.declares() && tag.place_of(self.style_class).is_none());
         if plain && tag.depth() > self.looks_to {
             return Flow::Continue;
@@ -435,7 +468,7 @@ impl Rest {
     /// attribute that matters, and deeper than what is counted.
     #[inline(always)]
     const fn take_known(&self, symbol: u64, depth: u32) -> Taken {
-        if depth > self.looks_to && symbol & class::ENVELOPE == 0 {
+        if depth > self.looks_to && symbol & WATCHED == 0 {
             Taken::Continue
         } else {
             Taken::Not
@@ -450,6 +483,9 @@ impl Rest {
         }
         if self.changes_envelope && !self.body_over {
             self.translate(tag);
+            if self.error.is_some() {
+                return Flow::Stop;
+            }
         }
         Flow::Continue
     }

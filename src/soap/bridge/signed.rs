@@ -1,7 +1,7 @@
 //! Would a change break a signature or an encryption? (bridging rules S1 to S7, A16)
 
 use super::doc::Doc;
-use super::names::{class, local};
+use super::names::{Class, class, local};
 use super::shape::Shape;
 
 /// Canonical XML without `exc-`: it renders every namespace in scope, so that a declaration on the
@@ -47,17 +47,24 @@ fn is_touched(doc: &Doc, signature: usize) -> bool {
     }
     doc.descendants(signature).any(|id| {
         let class = doc.node(id).map_or(0, |node| node.class);
-        let names = [
-            const { local("CanonicalizationMethod") },
-            const { local("Transform") },
-        ];
-        let is_method = class & class::DSIG != 0 && names.contains(&(class & !0xFF));
-        is_method
-            && doc.attribute(id, "", "Algorithm").is_some_and(|algorithm| {
-                let value = doc.value(&algorithm).into_owned();
-                INCLUSIVE
-                    .iter()
-                    .any(|inclusive| value.starts_with(inclusive))
-            })
+        is_method(class)
+            && doc
+                .attribute(id, "", "Algorithm")
+                .is_some_and(|algorithm| is_inclusive(&doc.value(&algorithm)))
     })
+}
+
+/// Whether this names how signed elements are rendered.
+pub(super) const fn is_method(class: Class) -> bool {
+    let name = class & !0xFF;
+    class & class::DSIG != 0
+        && (name == const { local("CanonicalizationMethod") }
+            || name == const { local("Transform") })
+}
+
+/// Whether an algorithm renders every namespace in scope.
+pub(super) fn is_inclusive(algorithm: &str) -> bool {
+    INCLUSIVE
+        .iter()
+        .any(|inclusive| algorithm.starts_with(inclusive))
 }

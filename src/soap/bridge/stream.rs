@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::error::BridgeError;
 use super::intake::{Intake, Utf8, encoding_value};
-use super::loss::Loss;
 use super::out::{Out, Sharing};
 use super::patch::Patch;
 use super::plan::{Arriving, Context, Outcome, Plan};
@@ -52,6 +51,7 @@ pub struct Bridge {
 struct Passage {
     plan: Arc<Plan>,
     way: Way,
+    fault_max: usize,
     /// Given back as soon as nothing is left to read.
     tools: Option<Box<Tools>>,
     stage: Stage,
@@ -100,13 +100,21 @@ impl Bridge {
     }
 
     fn new(plan: Arc<Plan>, way: Way, charset: Option<String>) -> Result<Self, BridgeError> {
-        let mut tools = Tools::take();
-        tools.scanner.begin(&plan.xml, Some("utf-8"), SYMBOLS)?;
+        let within = match &way {
+            Way::Request(arriving) => arriving.within,
+            Way::Reply(context) => context.within,
+        };
+        let within = within.unwrap_or(plan.within);
+        // An endpoint's requests are alike, and so are its answers.
+        let kind = Arc::as_ptr(&plan).addr() | usize::from(matches!(way, Way::Reply(_)));
+        let mut tools = Tools::take(kind);
+        tools.scanner.begin(&within.xml, Some("utf-8"), SYMBOLS)?;
         Ok(Self {
             intake: Intake::new(charset),
             passage: Passage {
                 plan,
                 way,
+                fault_max: within.fault_max.min(HELD_BYTES_MAX),
                 tools: Some(tools),
                 stage: Stage::Head,
                 raw: Vec::new(),
@@ -225,7 +233,7 @@ impl Passage {
         };
         let (read, rest) = utf8.split_at_checked(taken).unwrap_or((utf8, &[]));
         shape.doc.bytes.extend_from_slice(read);
-        check_limits(shape, &self.plan)?;
+        check_limits(shape, self.plan.header_max, self.fault_max)?;
         if shape.reached == Reached::Nothing {
             return Ok(());
         }
@@ -274,10 +282,8 @@ impl Passage {
         }
         fed?;
         rest.pass(utf8, scanner.held(), out);
-        if rest.dropped_trailer
-            && let Some(outcome) = &mut self.outcome
-        {
-            outcome.losses.add(Loss::Trailers);
+        if let Some(outcome) = &mut self.outcome {
+            outcome.losses.join(rest.losses);
         }
         Ok(())
     }
@@ -291,12 +297,9 @@ impl Drop for Passage {
     }
 }
 
-fn check_limits(shape: &Shape, plan: &Plan) -> Result<(), BridgeError> {
+fn check_limits(shape: &Shape, header_max: usize, fault_max: usize) -> Result<(), BridgeError> {
     let held = shape.doc.bytes.len();
-    let (header_max, fault_max) = (
-        plan.header_max.min(HELD_BYTES_MAX),
-        plan.fault_max.min(HELD_BYTES_MAX),
-    );
+    let header_max = header_max.min(HELD_BYTES_MAX);
     let beside = shape.children.len() > 1;
     if shape.is_fault() || beside {
         let (name, max) = ("fault_bytes", fault_max);

@@ -22,6 +22,8 @@ thread_local! {
 /// A scanner with what its events are read into.
 #[derive(Debug, Default)]
 pub(super) struct Tools {
+    /// What they were last used for.
+    kind: usize,
     pub(super) scanner: Scanner,
     pub(super) shape: Shape,
     pub(super) patch: Patch,
@@ -29,10 +31,21 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Those that a message before has left, or new ones.
-    pub(super) fn take() -> Box<Self> {
-        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
-        spare.ok().flatten().unwrap_or_default()
+    /// Those that a message before has left, or new ones. Messages of one `kind` are alike, and
+    /// scanners remember what they saw.
+    pub(super) fn take(kind: usize) -> Box<Self> {
+        let spare = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            let same = spare.iter().rposition(|tools| tools.kind == kind);
+            match same {
+                Some(at) => Some(spare.swap_remove(at)),
+                None if spare.len() >= SPARE_MAX / 2 => spare.pop(),
+                None => None,
+            }
+        });
+        let mut tools: Box<Self> = spare.ok().flatten().unwrap_or_default();
+        tools.kind = kind;
+        tools
     }
 
     /// Leaves them to the next message.

@@ -43,6 +43,8 @@ pub(super) struct Tail {
     /// `encodingStyle` that stood outside, for each child of Body (E23).
     pub(super) style: Option<String>,
     pub(super) drop_trailers: bool,
+    /// Signatures may break.
+    pub(super) breaks_signatures: bool,
 }
 
 impl Default for Tail {
@@ -54,6 +56,7 @@ impl Default for Tail {
             slot: 0,
             style: None,
             drop_trailers: false,
+            breaks_signatures: false,
         }
     }
 }
@@ -294,6 +297,7 @@ impl<'a> Work<'a> {
             slot: self.slot,
             style,
             drop_trailers: self.plan.drop_trailers,
+            breaks_signatures: self.plan.on_signed == OnSigned::BridgeAnyway,
         }
     }
 
