@@ -167,6 +167,8 @@ endpoints:
             f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "text/xml; charset=utf-8"\n'
             f"wrk.headers[\"SOAPAction\"] = '{ACTION}'\nwrk.body = [==[{envelope(size)}]==]\n"
             + ('wrk.headers["Connection"] = "close"\n' if close else "")
+            + 'done = function(_, latency) io.write(string.format("at %d %d %d\\n", '
+            "latency:percentile(50), latency:percentile(99), latency:percentile(99.9))) end\n"
         )
         url = f"http://127.0.0.1:{self.ports[name]}{path}"
         owner = "haproxy" if name == "search" else name
@@ -190,29 +192,18 @@ endpoints:
             "system": micros(system2 - system),
             "cpu": micros(user2 - user + system2 - system),
             "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]),
-            "p99": millis(re.search(r"(?m)^\s+99%\s+(\S+)", done)[1]),
+            **dict(zip(("p50", "p99", "p999"), (int(micros) / 1000 for micros in re.search(r"(?m)^at (\d+) (\d+) (\d+)$", done).groups()))),
             "resident": resident,
         }
 
-    def latency(self, name, path, size, rate, connections=32):
-        """At a fixed rate, most connections idle at any time, so that one that waits delays no other."""
-        body, log = self.folder / f"body-{size}.xml", self.folder / "latency.log"
-        self.write(body.name, envelope(size))
-        log.unlink(missing_ok=True)
-        each = max(1, round(rate / connections))
-        subprocess.run(
-            ["taskset", "-c", LOAD_CORE, "h2load", "--h1", "-t1", f"-c{connections}", f"-n{each * connections * self.arguments.seconds}",
-             f"--rps={each}", f"--log-file={log}", "-d", body, "-H", "Content-Type: text/xml; charset=utf-8",
-             "-H", f"SOAPAction: {ACTION}", f"http://127.0.0.1:{self.ports[name]}{path}"],
-            capture_output=True, check=True, timeout=self.arguments.seconds * 3 + 30,
-        )
-        lines = [line.split("\t") for line in log.read_text().splitlines()]
-        if not lines or any(status != "200" for _, status, _ in lines):
-            raise RuntimeError(f"{name}{path}: not every answer was 200")
-        # The first tenth of them opens connections.
-        took = sorted(int(micros) / 1000 for _, _, micros in lines[len(lines) // 10 :])
-        at = lambda share: took[min(len(took) - 1, int(len(took) * share))]
-        return {"at_rate": each * connections, "p50": at(0.5), "p99": at(0.99), "p999": at(0.999)}
+    def half(self, name, path, size, rate):
+        """How many connections, each with one request at a time, bring it to about half of this rate."""
+        found = {}
+        for connections in range(1, CONNECTIONS):
+            found[connections] = self.load(name, path, size, connections, seconds=1)["rate"]
+            if found[connections] > rate / 2:
+                break
+        return min(found, key=lambda connections: abs(found[connections] - rate / 2))
 
     def calls(self, name, path, size):
         """System calls a message, over a short run under strace."""
@@ -234,11 +225,6 @@ endpoints:
                 pass
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def millis(text):
-    number, unit = re.match(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 
 def table(count):
@@ -293,9 +279,16 @@ def main():
         latencies = {}
         for row, size, how, sides in rows:
             if not how and size < MIB:
-                for name, path in sides:
-                    base = statistics.median(one["rate"] for one in results[row][sides[0][0]])
-                    latencies.setdefault(row, {})[name] = bench.latency(name, path, size, base / 2)
+                base = statistics.median(one["rate"] for one in results[row][sides[0][0]])
+                few = bench.half(*sides[0], size, base)
+                taken = {name: [] for name, _ in sides}
+                for _ in range(bench.arguments.rounds):
+                    for name, path in sides:
+                        taken[name].append(bench.load(name, path, size, few))
+                latencies[row] = {
+                    name: {"connections": few} | {key: statistics.median(one[key] for one in rounds) for key in ("rate", "p50", "p99", "p999")}
+                    for name, rounds in taken.items()
+                }
         calls = {} if bench.arguments.rows else {
             "haproxy": bench.calls("haproxy", "/header", KIB), "router": bench.calls("router", "/body", KIB)}
     finally:
@@ -310,14 +303,14 @@ def main():
 
 
 def report(results, middle, latencies, calls, idle):
-    print("| row | side | CPU µs a message (spread) | user | system | ratio | messages/s | resident MiB | at half of it: p50 / p99 / p99.9 ms |")
+    print("| row | side | CPU µs a message (spread) | user | system | ratio | messages/s | resident MiB | at about half of it: p50 / p99 / p99.9 ms |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row, sides in middle.items():
         base = next(iter(sides.values()))["cpu"]
         for name, one in sides.items():
             costs = [each["cpu"] for each in results[row][name]]
             late = latencies.get(row, {}).get(name)
-            late = f"{late['p50']:.2f} / {late['p99']:.2f} / {late['p999']:.2f}" if late else ""
+            late = f"{late['p50']:.3f} / {late['p99']:.3f} / {late['p999']:.3f}" if late else ""
             label = {"haproxy": "HAProxy, header", "search": "HAProxy, `req.body`", "router": "router", "many": "router"}[name]
             print(f"| {row} | {label} | {one['cpu']:.1f} ({min(costs):.1f}-{max(costs):.1f}) | {one['user']:.1f} | {one['system']:.1f} "
                   f"| {one['cpu'] / base:.2f} | {one['rate']:,.0f} | {one['resident'] / 1024:.1f} | {late} |")

@@ -3,13 +3,13 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::net::Budget;
 use crate::snapshot::Live;
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, Metrics, clock};
 use crate::upstream::Client;
 
 /// One worker's hands: its connections to endpoints, and where it reads its orders from.
@@ -164,9 +164,7 @@ impl Worker {
 
     /// Time since the Unix epoch.
     pub(super) fn now(&self) -> Duration {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
+        clock::since_epoch()
     }
 
     pub(super) fn next_id(&self) -> ExchangeId {

@@ -1,9 +1,11 @@
 //! `Date` for answers that have none, written out once a second.
 
 use std::cell::RefCell;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::HeaderValue;
+
+use crate::telemetry::clock;
 
 thread_local! {
     static LAST: RefCell<(u64, HeaderValue)> =
@@ -12,9 +14,7 @@ thread_local! {
 
 /// The time, as HTTP writes it (RFC 9110 §5.6.7).
 pub(super) fn now() -> HeaderValue {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = clock::since_epoch().as_secs();
     LAST.with_borrow_mut(|(at, written)| {
         if *at != seconds {
             let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));

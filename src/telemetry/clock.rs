@@ -4,11 +4,13 @@
 //! field. Whoever drives a message holds the clock for as long as it runs without waiting.
 
 use std::cell::Cell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
 thread_local! {
     static HELD: Cell<Option<Instant>> = const { Cell::new(None) };
+    static HELD_DATE: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
 /// Lets the clock go when it is dropped.
@@ -29,9 +31,26 @@ pub fn now() -> Instant {
     HELD.get().unwrap_or_else(Instant::now)
 }
 
+/// Time since the Unix epoch, or when the clock was stopped.
+#[must_use]
+pub fn since_epoch() -> Duration {
+    let read = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+    };
+    if HELD.get().is_none() {
+        return read();
+    }
+    let date = HELD_DATE.get().unwrap_or_else(read);
+    HELD_DATE.set(Some(date));
+    date
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         HELD.set(None);
+        HELD_DATE.set(None);
     }
 }
 
@@ -44,8 +63,9 @@ mod tests {
         let held = hold();
         let then = now();
         assert_eq!(now(), then);
+        assert_eq!(since_epoch(), since_epoch());
         drop(held);
         assert!(now() >= then);
-        assert_eq!(HELD.get(), None);
+        assert_eq!((HELD.get(), HELD_DATE.get()), (None, None));
     }
 }
