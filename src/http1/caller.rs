@@ -26,6 +26,7 @@ use super::encode::{self, Coder, Told};
 use super::error::{BoxError, Error};
 use super::framing::{self, Framing};
 use super::head::{Limits, RequestHead, read_request};
+use super::maps;
 use super::timer::Timer;
 use super::upgrade::Upgraded;
 use crate::telemetry::clock;
@@ -299,7 +300,7 @@ impl CallerConnection {
         let asked = (self.asked.version, self.asked.head_only);
         let hint = body.size_hint();
         let mut coder = encode::response(&parts, &hint, asked, told, self.outbox.text());
-        drop(parts);
+        maps::give_back(parts.headers);
         closes |= coder == Coder::UntilClose;
         let mut body = (coder != Coder::Nothing).then_some(body);
         std::future::poll_fn(|cx| self.poll_answer(cx, &mut body, &mut coder)).await?;

@@ -22,6 +22,7 @@ use super::encode::{self, Coder};
 use super::error::{BoxError, Error, Malformed};
 use super::framing::{self, Framing};
 use super::head::{Limits, ResponseHead, read_response};
+use super::maps;
 use super::timer::Timer;
 use super::upgrade::{PROTOCOL, Upgraded};
 
@@ -139,6 +140,7 @@ where
         let mut outbox = Outbox::default();
         let coder = encode::request(&parts, &body.size_hint(), outbox.text());
         let upgrades = encode::upgrades(&parts);
+        maps::give_back(parts.headers);
         Self {
             connection,
             outbox,

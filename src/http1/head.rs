@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, re
 
 use super::error::Malformed;
 use super::framing::{self, Framing};
+use super::maps;
 use super::names::{self, Spelled};
 
 /// Fields up to which no memory is taken to parse them.
@@ -288,8 +289,7 @@ fn fields(
     head: &Bytes,
     parsed: &[httparse::Header<'_>],
 ) -> Result<(HeaderMap, Option<Spelled>), Malformed> {
-    // Room for what is added on the way, so that the map need not grow.
-    let mut map = HeaderMap::with_capacity(parsed.len() + 4);
+    let mut map = maps::take(parsed.len());
     let mut usual = true;
     for field in parsed {
         let (name, is_usual) = names::parse(field.name.as_bytes()).ok_or(Malformed::Part)?;

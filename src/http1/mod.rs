@@ -21,6 +21,7 @@ mod endpoint;
 mod error;
 mod framing;
 mod head;
+mod maps;
 mod names;
 mod timer;
 mod upgrade;

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 /// Fields that an intermediary must not hand on (RFC 9110 §7.6.1), whether or not `Connection`
 /// names them. `Transfer-Encoding` and `Trailer` are written anew by the next hop's framing;
 /// `Expect` is answered here.
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -21,6 +21,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// Removes the fields of this hop, also those that `Connection` names.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Looked for among the fields that are there: a message has few, and mostly none of these.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let mut found: SmallVec<[HeaderName; 8]> = headers
         .keys()
         .filter(|name| HOP_BY_HOP.contains(name))
