@@ -1,5 +1,7 @@
 //! A body on its way in, whichever HTTP brings it; and how that can go wrong.
 
+use std::error::Error as _;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -35,8 +37,8 @@ pub struct SharedBody {
     place: Option<Box<dyn Send + Sync>>,
 }
 
-impl std::fmt::Debug for SharedBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SharedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedBody")
             .field("body", &self.body)
             .finish_non_exhaustive()
@@ -58,9 +60,21 @@ pub enum WireError {
     /// On a connection of our own.
     #[error(transparent)]
     Http1(#[from] http1::Error),
-    /// Said by hyper.
-    #[error(transparent)]
+    /// Said by hyper, whose own words leave the cause out.
+    #[error("{error}{cause}", error = .0, cause = Cause(.0))]
     Hyper(#[from] hyper::Error),
+}
+
+/// What is behind an error.
+struct Cause<'a>(&'a hyper::Error);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl WireError {

@@ -26,8 +26,12 @@ use super::member::Member;
 use super::pool::Key;
 use crate::net::{Body, Incoming, WireError};
 
-/// Times that a request is sent which the endpoint did not look at.
-const TRIES_MAX: usize = 4;
+/// Times that a request is sent which the endpoint refuses.
+const REFUSALS_MAX: usize = 4;
+/// The same where the endpoint closes the connection: of many requests at a time each connection
+/// may take but a few, and the next one is open already. Far below what the attempt's own time
+/// lets pass.
+const CLOSINGS_MAX: usize = 64;
 
 /// A request in case that it has to be sent again.
 struct Spare {
@@ -40,8 +44,8 @@ struct Spare {
 enum Failed {
     /// It never left.
     Unsent(Box<Request<Body>>),
-    /// The endpoint did not look at it.
-    Refused(WireError),
+    /// The endpoint did not look at it; it may be that it closes the connection.
+    Refused(WireError, bool),
     Error(SendError),
 }
 
@@ -62,23 +66,30 @@ impl Client {
         let deadline = self.deadline(endpoint);
         let mut request = as_http2(request, endpoint)?;
         let spare = Spare::of(&request);
-        let mut tries = 0;
+        let (mut refusals, mut closings) = (0, 0);
         loop {
-            tries += 1;
             let place = self.place(endpoint, streams_max, member, deadline).await?;
             match ask(&place, request, endpoint, progress, deadline).await {
                 Ok(response) => return Ok(reply(response, place)),
                 Err(Failed::Error(error)) => return Err(error),
                 Err(Failed::Unsent(unsent)) => {
                     place.retire();
-                    if tries == TRIES_MAX {
+                    closings += 1;
+                    if closings == CLOSINGS_MAX {
                         let closed = std::io::ErrorKind::ConnectionAborted.into();
                         return Err(SendError::Connect(closed));
                     }
                     request = *unsent;
                 }
-                Err(Failed::Refused(error)) => {
-                    let again = (tries < TRIES_MAX).then(|| spare.again(progress));
+                Err(Failed::Refused(error, closes)) => {
+                    if closes {
+                        place.retire();
+                        closings += 1;
+                    } else {
+                        refusals += 1;
+                    }
+                    let may = refusals < REFUSALS_MAX && closings < CLOSINGS_MAX;
+                    let again = may.then(|| spare.again(progress));
                     let Some(again) = again.flatten() else {
                         return Err(SendError::Refused(error));
                     };
@@ -102,7 +113,7 @@ impl Client {
         match asked {
             Ok(response) => Ok(reply(response, place)),
             Err(Failed::Error(error)) => Err(error),
-            Err(Failed::Refused(error)) => Err(SendError::Refused(error)),
+            Err(Failed::Refused(error, _)) => Err(SendError::Refused(error)),
             Err(Failed::Unsent(_)) => {
                 let closed = std::io::ErrorKind::ConnectionAborted.into();
                 Err(SendError::Connect(closed))
@@ -196,15 +207,14 @@ fn judge(error: hyper::Error, progress: &Progress) -> Failed {
     let cause = error
         .source()
         .and_then(|cause| cause.downcast_ref::<h2::Error>());
-    let refused = cause.is_some_and(|cause| {
-        // After GOAWAY this is what streams get that come behind the last one it names.
-        let left_out = cause.is_go_away();
-        cause.is_remote() && (left_out || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
-    });
+    let told = cause.filter(|cause| cause.is_remote());
+    // After GOAWAY this is what streams get that come behind the last one it names.
+    let closes = told.is_some_and(h2::Error::is_go_away);
+    let refused = told.and_then(h2::Error::reason) == Some(h2::Reason::REFUSED_STREAM);
     let malformed = cause.is_some_and(h2::Error::is_library);
     let error = WireError::from(error);
-    match (refused, malformed) {
-        (true, _) => Failed::Refused(error),
+    match (refused || closes, malformed) {
+        (true, _) => Failed::Refused(error, closes),
         (_, true) => Failed::Error(SendError::BadHttp(error)),
         _ => Failed::Error(SendError::Reset(error)),
     }

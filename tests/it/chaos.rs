@@ -1,7 +1,8 @@
 //! Everything that endpoints do wrong at once, under load, with every outcome counted.
 //!
-//! Six servers of one endpoint and a backup: each server fails in its own way, one after the other
-//! and together, while callers send one message after the other. Each message has a number; what
+//! Servers with bad certificates, behind them seven of one endpoint, and a backup: each server fails
+//! in its own way, one after the other and together, while callers send one message after the other
+//! and another one opens HTTP/2 streams only to reset them. Each message has a number; what
 //! came of it must be an answer to that very message or a fault that says why, and nothing that
 //! was surely not delivered may be lost while anybody could still take it.
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::support::messages::{SOAP11, order, soap11};
 use crate::support::process::command;
 use crate::support::service::reply;
+use crate::support::tls::{self, Authority};
 use crate::support::{Reply, Wire, refusing, router, service, unanswering, until};
 
 /// How long the storm lasts.
@@ -138,6 +140,43 @@ fn drips(wire: &mut Wire, _: usize) {
     }
 }
 
+/// Opens streams and resets them at once, over and over; how many of its connections were ended.
+fn resets(address: SocketAddr, over: &AtomicBool) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut cut = 0;
+        while !over.load(Ordering::SeqCst) {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let Ok((mut sender, connection)) = h2::client::handshake(stream).await else {
+                continue;
+            };
+            let connection = tokio::spawn(connection);
+            while !over.load(Ordering::SeqCst) && !connection.is_finished() {
+                sender = match sender.ready().await {
+                    Ok(sender) => sender,
+                    Err(_) => break,
+                };
+                let request = http::Request::post("http://orders.example/orders");
+                let request = request.header("content-type", "text/xml").body(()).unwrap();
+                let Ok((_answer, mut body)) = sender.send_request(request, false) else {
+                    break;
+                };
+                // It is on its way when it is reset. Another storm is all this is to be: the
+                // machine has others to serve.
+                let _ = body.send_data(hyper::body::Bytes::from_static(b"<"), false);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                body.send_reset(h2::Reason::CANCEL);
+            }
+            cut += usize::from(!over.load(Ordering::SeqCst));
+            connection.abort();
+        }
+        cut
+    })
+}
+
 #[test]
 fn endpoints_that_die_stop_vanish_break_off_and_drip_lose_nothing_that_could_be_saved() {
     let port = free_port();
@@ -169,11 +208,29 @@ fn endpoints_that_die_stop_vanish_break_off_and_drip_lose_nothing_that_could_be_
          suspend: {{ after: 2, initial: 200ms, factor: 2, maximum: 1s }}",
         servers.join(", ")
     );
-    let running = router("- { filter: { match_all: {} }, endpoint: pool, backups: [backup] }")
-        .endpoint("pool", "http://orders.example/orders", &keys)
-        .to(&backup)
-        .with("threads: 2")
-        .start();
+    let authority = Authority::new("ca");
+    let sealed = [
+        authority.expired(&["127.0.0.1"]),
+        authority.server(&["else.example.com"]),
+        Authority::new("other").server(&["127.0.0.1"]),
+    ];
+    let sealed = sealed.map(|pair| service("sealed").tls(tls::server(&pair, None)).echoes());
+    let addresses = sealed
+        .each_ref()
+        .map(|server| format!("\"{}\"", server.address));
+    let sealed_keys = format!(
+        "servers: [{}], tls: {{ ca: ca.pem }}, suspend: {{ after: 5, initial: 200ms }}",
+        addresses.join(", ")
+    );
+    let running =
+        router("- { filter: { match_all: {} }, endpoint: sealed, backups: [pool, backup] }")
+            .endpoint("sealed", "https://127.0.0.1/orders", &sealed_keys)
+            .endpoint("pool", "http://orders.example/orders", &keys)
+            .to(&backup)
+            .file("config/ca.pem", &authority.pem)
+            .with("listeners: { public: { bind: \"127.0.0.1:0\", http2: true } }")
+            .with("threads: 2")
+            .start();
 
     let over = Arc::new(AtomicBool::new(false));
     let numbers = Arc::new(AtomicUsize::new(0));
@@ -210,6 +267,11 @@ fn endpoints_that_die_stop_vanish_break_off_and_drip_lose_nothing_that_could_be_
         })
         .collect();
 
+    let resetting = {
+        let (over, address) = (Arc::clone(&over), running.address("public"));
+        thread::spawn(move || resets(address, &over))
+    };
+
     // Meanwhile one server is stopped, continued, killed, and started again.
     let begun = Instant::now();
     let mut turn = 0;
@@ -231,7 +293,12 @@ fn endpoints_that_die_stop_vanish_break_off_and_drip_lose_nothing_that_could_be_
             *counts.entry(outcome).or_default() += count;
         }
     }
-    println!("chaos: {counts:?}");
+    let cut = resetting.join().unwrap();
+    println!("chaos: {counts:?}; {cut} connections of resets were cut off");
+    assert!(cut > 0, "whoever resets streams for ever is never cut off");
+    for server in &sealed {
+        assert_eq!(server.count(), 0, "a bad certificate was believed");
+    }
     let sent = numbers.load(Ordering::SeqCst);
     assert_eq!(counts.values().sum::<usize>(), sent, "{counts:?}");
     let answered = counts.get("answered").copied().unwrap_or(0);
