@@ -11,7 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=${CARGO_TARGET_DIR:-$root/target}/interop
-seconds_max=175
+seconds_max=295
 mkdir -p "$work"
 exec </dev/null
 
@@ -25,6 +25,10 @@ need libsoap-lite-perl perl -MSOAP::Lite -MHTTP::Daemon -e 1
 need curl curl --version
 need dnsmasq-base dnsmasq --version
 need nginx-light nginx -v
+need openssl openssl version
+need haproxy haproxy -v
+need nghttp2-client nghttp --version
+need nghttp2-server nghttpd --version
 need python3-venv python3 -c 'import ensurepip, venv'
 if ((${#missing[@]})); then
   echo "interop: installing ${missing[*]}"
