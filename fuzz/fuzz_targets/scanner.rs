@@ -73,11 +73,19 @@ fn scan(
     size: usize,
     skip_at: Option<u32>,
 ) -> (Log, Result<u64, soap_router::xml::Error>) {
+    scan_with(&mut Scanner::new(), bytes, size, skip_at)
+}
+
+fn scan_with(
+    scanner: &mut Scanner,
+    bytes: &[u8],
+    size: usize,
+    skip_at: Option<u32>,
+) -> (Log, Result<u64, soap_router::xml::Error>) {
     let mut log = Log {
         skip_at,
         ..Log::default()
     };
-    let mut scanner = Scanner::new();
     let mut result = scanner.begin(&Limits::default(), None, 1);
     for chunk in bytes.chunks(size) {
         let mut rest = chunk;
@@ -135,7 +143,12 @@ fn read(text: &str) -> Option<Vec<String>> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let whole = scan(bytes, usize::MAX, None);
+    let mut scanner = Scanner::new();
+    let whole = scan_with(&mut scanner, bytes, usize::MAX, None);
+    // What it remembers of the first time changes nothing of the second.
+    for size in [usize::MAX, 100] {
+        assert_eq!(scan_with(&mut scanner, bytes, size, None), whole);
+    }
     for size in [1, 5] {
         assert_eq!(scan(bytes, size, None), whole);
     }
