@@ -345,6 +345,37 @@ impl Node {
         }
     }
 
+    /// Whether any path goes along the namespace axis.
+    pub(super) fn asks_namespaces(&self) -> bool {
+        let own = match self {
+            Self::Path(path) => path.steps.iter().any(|step| step.axis == Axis::Namespace),
+            _ => false,
+        };
+        own || self.parts().into_iter().any(Self::asks_namespaces)
+    }
+
+    /// How many predicates stand inside each other at most.
+    pub(super) fn predicate_depth(&self) -> u32 {
+        fn deepest<'n>(nodes: impl Iterator<Item = &'n Node>) -> Option<u32> {
+            nodes.map(Node::predicate_depth).max()
+        }
+        let (head, inner) = match self {
+            Self::Path(path) => {
+                let head = match &path.start {
+                    Start::Node(node) => Some(&**node),
+                    _ => None,
+                };
+                let predicates = path.steps.iter().flat_map(|step| &step.predicates);
+                (deepest(head.into_iter()), deepest(predicates))
+            }
+            Self::Filter(head, predicates) => {
+                (Some(head.predicate_depth()), deepest(predicates.iter()))
+            }
+            _ => (deepest(self.parts().into_iter()), None),
+        };
+        head.unwrap_or(0).max(inner.map_or(0, |depth| depth + 1))
+    }
+
     /// Whether the value may depend on the context node, position or size.
     pub(super) fn needs_context(&self) -> bool {
         match self {

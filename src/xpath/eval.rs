@@ -14,6 +14,9 @@ use super::value;
 /// Nodes that one evaluation may visit. 20 million take about a second; a 10 MiB message has a million.
 pub(super) const VISITS_MAX: u64 = 20_000_000;
 
+/// Bytes of a string-value that count as a visit.
+const BYTES_A_VISIT: usize = 64;
+
 /// An evaluation that cost more than [`VISITS_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooCostly;
@@ -135,31 +138,44 @@ impl<'a> Evaluator<'a> {
 
     pub(super) fn number(&self, node: &Node, at: Context) -> Answer<f64> {
         let value = self.eval(node, at)?;
-        Ok(self.number_of(&value))
+        self.number_of(&value)
     }
 
     pub(super) fn text(&self, node: &Node, at: Context) -> Answer<String> {
         let value = self.eval(node, at)?;
-        Ok(self.text_of(&value))
+        self.text_of(&value)
     }
 
-    fn number_of(&self, value: &Value) -> f64 {
-        match value {
-            Value::Nodes(_) | Value::Text(_) => value::number(&self.text_of(value)),
+    fn number_of(&self, value: &Value) -> Answer<f64> {
+        Ok(match value {
+            Value::Nodes(_) | Value::Text(_) => value::number(&self.text_of(value)?),
             Value::Boolean(truth) => f64::from(u8::from(*truth)),
             Value::Number(number) => *number,
-        }
+        })
     }
 
-    pub(super) fn text_of(&self, value: &Value) -> String {
-        match value {
-            Value::Nodes(nodes) => nodes
-                .first()
-                .map_or_else(String::new, |&first| self.tree.string(first)),
+    pub(super) fn text_of(&self, value: &Value) -> Answer<String> {
+        Ok(match value {
+            Value::Nodes(nodes) => match nodes.first() {
+                Some(&first) => self.string(first)?,
+                None => String::new(),
+            },
             Value::Boolean(truth) => truth.to_string(),
             Value::Number(number) => value::text(*number),
             Value::Text(text) => text.clone(),
-        }
+        })
+    }
+
+    /// The string-value of a node, whose subtree and bytes count as visits.
+    fn string(&self, id: Id) -> Answer<String> {
+        self.visit(self.tree.end(id).saturating_sub(id))?;
+        let text = self.tree.string(id);
+        self.visit(text.len() / BYTES_A_VISIT)?;
+        Ok(text)
+    }
+
+    fn strings(&self, ids: &[Id]) -> Answer<Vec<String>> {
+        ids.iter().map(|&id| self.string(id)).collect()
     }
 
     pub(super) fn nodes(&self, node: &Node, at: Context) -> Answer<Vec<Id>> {
@@ -210,9 +226,11 @@ impl<'a> Evaluator<'a> {
             (Boolean(_), _) | (_, Boolean(_)) if equality => {
                 Ok((truth_of(a) == truth_of(b)) == (op == Comparison::Equal))
             }
-            (Number(_), _) | (_, Number(_)) => Ok(op.numbers(self.number_of(a), self.number_of(b))),
+            (Number(_), _) | (_, Number(_)) => {
+                Ok(op.numbers(self.number_of(a)?, self.number_of(b)?))
+            }
             (Text(a), Text(b)) if equality => Ok((a == b) == (op == Comparison::Equal)),
-            _ => Ok(op.numbers(self.number_of(a), self.number_of(b))),
+            _ => Ok(op.numbers(self.number_of(a)?, self.number_of(b)?)),
         }
     }
 
@@ -231,11 +249,10 @@ impl<'a> Evaluator<'a> {
             });
         }
         for &node in nodes {
-            self.visit(1)?;
-            let text = self.tree.string(node);
+            let text = self.string(node)?;
             let found = match other {
                 Value::Text(other) if equality => (text == *other) == (op == Comparison::Equal),
-                other => op.numbers(value::number(&text), self.number_of(other)),
+                other => op.numbers(value::number(&text), self.number_of(other)?),
             };
             if found {
                 return Ok(true);
@@ -251,13 +268,7 @@ impl<'a> Evaluator<'a> {
         right: &[Id],
         equality: bool,
     ) -> Answer<bool> {
-        self.visit(left.len() + right.len())?;
-        let texts = |ids: &[Id]| {
-            ids.iter()
-                .map(|&id| self.tree.string(id))
-                .collect::<Vec<_>>()
-        };
-        let (left, right) = (texts(left), texts(right));
+        let (left, right) = (self.strings(left)?, self.strings(right)?);
         if equality {
             let known: std::collections::HashSet<&str> = right.iter().map(String::as_str).collect();
             return Ok(match op {
@@ -305,7 +316,13 @@ impl<'a> Evaluator<'a> {
         let mut all = Vec::new();
         for &node in from {
             let mut found = self.axis(node, step.axis);
-            self.visit(found.len() + 1)?;
+            let looked_at = match step.axis {
+                Axis::Descendant | Axis::DescendantOrSelf => self.tree.end(node) - node,
+                Axis::Following => self.tree.nodes.len() - node,
+                Axis::Preceding => node,
+                _ => found.len(),
+            };
+            self.visit(looked_at + 1)?;
             found.retain(|&id| self.passes(id, &step.test, step.axis));
             for predicate in &step.predicates {
                 found = self.kept(found, predicate)?;
@@ -467,18 +484,12 @@ impl<'a> Evaluator<'a> {
             F::Not => Value::Boolean(!truth(0)?),
             F::True => Value::Boolean(true),
             F::False => Value::Boolean(false),
-            F::Lang => Value::Boolean(self.speaks(at.node, &text(0)?)),
+            F::Lang => Value::Boolean(self.speaks(at.node, &text(0)?)?),
             F::Number => Value::Number(number(0)?),
             F::Sum => {
-                let nodes = self.nodes(argument(0), at)?;
-                self.visit(nodes.len())?;
-                Value::Number(
-                    nodes
-                        .into_iter()
-                        .map(|id| value::number(&self.tree.string(id)))
-                        .sum::<f64>()
-                        + 0.0,
-                )
+                let texts = self.strings(&self.nodes(argument(0), at)?)?;
+                let numbers = texts.iter().map(|text| value::number(text));
+                Value::Number(numbers.sum::<f64>() + 0.0)
             }
             F::Floor => Value::Number(number(0)?.floor()),
             F::Ceiling => Value::Number(number(0)?.ceil()),
@@ -490,15 +501,19 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn speaks(&self, node: Id, wanted: &str) -> bool {
-        let chain = std::iter::successors(Some(node), |&id| self.tree.parent(id));
+    fn speaks(&self, node: Id, wanted: &str) -> Answer<bool> {
         let is_language = |name: &super::tree::Name| {
             name.local == "lang" && name.namespace == crate::xml::XML_NAMESPACE
         };
-        let language = chain
-            .flat_map(|id| self.tree.attributes(id, Kind::Attribute))
-            .find(|&id| self.tree.name(id).is_some_and(is_language));
-        language.is_some_and(|id| value::speaks(&self.tree.string(id), wanted))
+        for id in std::iter::successors(Some(node), |&id| self.tree.parent(id)) {
+            let mut attributes = self.tree.attributes(id, Kind::Attribute);
+            let found = attributes.find(|&id| self.tree.name(id).is_some_and(is_language));
+            self.visit(1 + self.tree.attributes(id, Kind::Attribute).count())?;
+            if let Some(language) = found {
+                return Ok(value::speaks(&self.string(language)?, wanted));
+            }
+        }
+        Ok(false)
     }
 }
 

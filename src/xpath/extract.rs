@@ -26,7 +26,7 @@ pub fn string_value(
     limits: &xml::Limits,
     charset: Option<&str>,
 ) -> Result<String, TreeError> {
-    let tree = Tree::read(whole, limits, charset, true)?;
+    let tree = Tree::read(whole, limits, charset, expr.node.asks_namespaces())?;
     let given: Vec<Given> = externals.iter().map(|external| external.keep()).collect();
     let text = Evaluator::new(&tree, &given)
         .text(&expr.node, Context::ROOT)

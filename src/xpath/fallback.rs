@@ -24,8 +24,11 @@ use super::value;
 
 /// Compiled expressions kept by one thread; beyond, all are compiled anew.
 const KEPT_MAX: usize = 1024;
-/// Nodes of a tree that sxd-xpath is given: it counts no visits, so the square of this must be bearable.
-const NODES_MAX: usize = 10_000;
+/// Work that sxd-xpath is given, since it counts no visits itself: the nodes (a piece of text counts as
+/// one) to the power of how deep predicates nest, and twice more. Beyond, the plain evaluator answers.
+const WORK_MAX: u64 = super::eval::VISITS_MAX;
+/// Bytes of text that count as a node.
+const BYTES_A_NODE: usize = 64;
 /// Elements inside each other: it recurses over them.
 const DEPTH_MAX: usize = 512;
 
@@ -45,17 +48,27 @@ struct Ready {
 /// A message for sxd-xpath.
 pub(super) struct Foreign {
     package: Package,
+    /// Nodes, and pieces of text.
+    size: u64,
 }
 
 impl Foreign {
     /// The same document for sxd-xpath, unless it is too large or too deep for it.
-    pub(super) fn of(tree: &Tree) -> Option<Self> {
-        if tree.nodes.len() > NODES_MAX || deepest(tree) > DEPTH_MAX {
+    pub(super) fn of(tree: &Tree, namespaces: bool) -> Option<Self> {
+        let pieces = tree.nodes.iter().map(|node| node.value.len());
+        let pieces = pieces.sum::<usize>() / BYTES_A_NODE;
+        let size = (tree.nodes.len() + pieces) as u64;
+        if namespaces || work(size, 0) > WORK_MAX || deepest(tree) > DEPTH_MAX {
             return None;
         }
         let package = Package::new();
         build(tree, &package);
-        Some(Self { package })
+        Some(Self { package, size })
+    }
+
+    /// Whether an expression cannot cost too much on this document.
+    pub(super) fn suits(&self, node: &Node) -> bool {
+        work(self.size, node.predicate_depth()) <= WORK_MAX
     }
 
     /// The boolean value of an expression; nothing when sxd-xpath cannot be asked.
@@ -85,6 +98,11 @@ impl Foreign {
             .ok()
             .map(|value| value.boolean())
     }
+}
+
+/// Any step may lead from every node to every node, any predicate may ask that of each again.
+fn work(size: u64, predicates: u32) -> u64 {
+    size.saturating_pow(2 + predicates)
 }
 
 const COMPARISONS: [Comparison; 6] = [
@@ -351,8 +369,8 @@ mod tests {
     #[test]
     fn agrees_with_the_plain_evaluator() {
         let message = "<a xmlns:o='urn:o'><o:b i='1'>x</o:b><c>2</c><!--k--><c>3<d/></c></a>";
-        let tree = Tree::read(message.as_bytes(), &Limits::default(), None, true).unwrap();
-        let foreign = Foreign::of(&tree).unwrap();
+        let tree = Tree::read(message.as_bytes(), &Limits::default(), None, false).unwrap();
+        let foreign = Foreign::of(&tree, false).unwrap();
         let mut namespaces = Namespaces::new();
         namespaces
             .bind_any("o", &["urn:o", "urn:p"])
@@ -375,5 +393,28 @@ mod tests {
             let expected = Evaluator::new(&tree, &[]).holds(&expr.node).unwrap();
             assert_eq!(foreign.holds(&expr.node), Some(expected), "{text}");
         }
+    }
+
+    /// It counts no visits itself, so what could cost much is not its to answer.
+    #[test]
+    fn is_asked_what_costs_little() {
+        let environment = Environment::new(Namespaces::new());
+        let read = |message: &str| {
+            Tree::read(message.as_bytes(), &Limits::default(), None, false).unwrap()
+        };
+        let tree = read(&format!("<r>{}</r>", "<a/>".repeat(150)));
+        let foreign = Foreign::of(&tree, false).unwrap();
+        for (text, suits) in [
+            ("//a/following::a", true),
+            ("//a[following::a]", true),
+            ("(//a | //b[last()])[2]", true),
+            ("//a[following::a[last()]]", false),
+            ("count(//a[1][count(//a[2]) = 1]) = 1", false),
+        ] {
+            let expr = parse(text, &environment, &ParseLimits::default()).unwrap();
+            assert_eq!(foreign.suits(&expr.node), suits, "{text}");
+        }
+        assert!(Foreign::of(&read(&format!("<r>{}</r>", "<a/>".repeat(5000))), false).is_none());
+        assert!(Foreign::of(&read(&format!("<r>{}</r>", "x".repeat(300_000))), false).is_none());
     }
 }

@@ -257,9 +257,13 @@ impl Run {
     /// # Errors
     /// When the message is not well-formed or an evaluation costs too much; nothing is decided then.
     pub fn evaluate_trees(&mut self, set: &Set, whole: &[u8]) -> Result<(), TreeError> {
-        let tree = Tree::read(whole, &self.limits, self.charset.as_deref(), true)?;
+        let open = |number: u32| self.state(AtomId(number)).is_none();
+        let namespaces = (0_u32..)
+            .zip(&set.atoms)
+            .any(|(number, atom)| open(number) && atom.expr.node.asks_namespaces());
+        let tree = Tree::read(whole, &self.limits, self.charset.as_deref(), namespaces)?;
         let evaluator = Evaluator::new(&tree, &self.stream.facts.given);
-        let foreign = Foreign::of(&tree);
+        let foreign = Foreign::of(&tree, namespaces);
         let mut holding = Vec::new();
         for (number, atom) in (0_u32..).zip(&set.atoms) {
             if self.state(AtomId(number)).is_some() {
@@ -267,6 +271,7 @@ impl Run {
             }
             let holds = match foreign
                 .as_ref()
+                .filter(|foreign| foreign.suits(&atom.expr.node))
                 .and_then(|foreign| foreign.holds(&atom.expr.node))
             {
                 Some(holds) => holds,

@@ -336,6 +336,13 @@ fn squeeze(stack: &mut String, from: usize) {
 }
 
 fn translate(stack: &mut String, from: usize, second: usize, third: usize, end: usize) {
+    if third - second > LETTERS_MAX {
+        let part = |start: usize, end: usize| stack.get(start..end).unwrap_or("");
+        let mapped = value::translate(part(from, second), part(second, third), part(third, end));
+        stack.truncate(from);
+        stack.push_str(&mapped);
+        return;
+    }
     let mut at = from;
     while let Some(c) = stack.get(at..second).and_then(|rest| rest.chars().next()) {
         let index = stack
@@ -352,6 +359,9 @@ fn translate(stack: &mut String, from: usize, second: usize, third: usize, end: 
     }
     stack.replace_range(from..end, "");
 }
+
+/// Bytes of letters that `translate()` looks through for each character; of more it makes a map.
+const LETTERS_MAX: usize = 64;
 
 trait ExtendWithin {
     fn extend_from_within_str(&mut self, start: usize, end: usize);

@@ -8,6 +8,10 @@ use std::collections::HashMap;
 
 use crate::xml::{self, EndTag, Fed, Flow, Scanner, Sink, Tag, XML_NAMESPACE};
 
+/// Nodes of one tree. 2 million: a message of 10 MiB has some hundred thousand, and each takes some
+/// hundred bytes.
+pub(super) const NODES_MAX: usize = 2_000_000;
+
 /// Number of a node; smaller is earlier in the document. 0 is the root.
 pub(super) type Id = usize;
 
@@ -66,6 +70,7 @@ impl Tree {
         let mut rest = bytes;
         while let Fed::Stopped(taken) = scanner.feed(rest, &mut builder)? {
             rest = rest.get(taken..).unwrap_or(&[]);
+            builder.check(scanner.offset())?;
         }
         scanner.finish(&mut builder)?;
         Ok(builder.finished())
@@ -214,6 +219,18 @@ impl Builder {
         }
     }
 
+    /// Refuses a message of too many nodes.
+    fn check(&self, offset: u64) -> Result<(), xml::Error> {
+        let kind = xml::ErrorKind::Limit {
+            name: "tree_nodes_max",
+            max: NODES_MAX as u64,
+        };
+        match self.nodes.len() > NODES_MAX {
+            true => Err(xml::Error { kind, offset }),
+            false => Ok(()),
+        }
+    }
+
     fn close(&mut self, id: Id) {
         let end = self.nodes.len();
         if let Some(node) = self.nodes.get_mut(id) {
@@ -257,7 +274,10 @@ impl Sink for Builder {
             node.content = content;
         }
         self.joining = false;
-        Flow::Continue
+        match self.nodes.len() > NODES_MAX {
+            true => Flow::Stop,
+            false => Flow::Continue,
+        }
     }
 
     fn wants_text(&self) -> bool {

@@ -37,7 +37,7 @@ pub fn why(
     limits: &xml::Limits,
     charset: Option<&str>,
 ) -> Result<Diagnosis, TreeError> {
-    let tree = Tree::read(whole, limits, charset, true)?;
+    let tree = Tree::read(whole, limits, charset, expr.node.asks_namespaces())?;
     let given: Vec<Given> = externals.iter().map(|external| external.keep()).collect();
     let evaluator = Evaluator::new(&tree, &given);
     let costly = |_: TooCostly| TreeError::TooCostly {
@@ -328,7 +328,7 @@ impl Reason<'_> {
                 shown.join(", ") + &more
             }
             Value::Text(text) => clip(text),
-            other => self.evaluator.text_of(other),
+            other => self.evaluator.text_of(other).unwrap_or_default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use soap_router::xml::{ErrorKind, Limits, Nobody};
 use soap_router::xpath::{AtomId, ParseLimits, Progress, Run, parse};
 
-use crate::support::{ask, environment, set_of};
+use crate::support::{ask, ask_all, environment, set_of};
 
 /// The limit that refuses a document, whether it is read or passed over.
 fn refused(message: &str, limits: &Limits) -> Vec<&'static str> {
@@ -162,4 +162,46 @@ fn hostile_variety() {
     run.finish(&set, &mut Nobody).unwrap();
     let found: Vec<AtomId> = run.matched().to_vec();
     assert_eq!(found, [AtomId(7)]);
+}
+
+fn too_costly(expression: &str, message: &str) -> String {
+    ask_all(&[expression], message.as_bytes(), usize::MAX).unwrap_err()
+}
+
+/// What a tree costs is limited, whatever an expression reads of its nodes.
+#[test]
+fn trees_are_bounded() {
+    let text = "x".repeat(1 << 20);
+    let message = format!("<r xml:lang='en'>{text}{}</r>", "<a/>".repeat(20_000));
+    for expression in [
+        "//a[contains(/, 'y')]/following::b",
+        "//a[string-length(/) < 5]/preceding::b",
+        "//a[sum(/r) = 5]/preceding::b",
+    ] {
+        let told = too_costly(expression, &message);
+        assert!(told.contains("visits more than 20000000 nodes"), "{told}");
+    }
+    assert!(ask("count(//a[lang('en')]/parent::r) = 1", &message));
+}
+
+/// Namespace nodes are made for expressions that ask for them only, and not without end.
+#[test]
+fn namespace_nodes_are_bounded() {
+    let declared: String = (0..60).map(|n| format!(" xmlns:p{n}='u{n}'")).collect();
+    let message = format!("<r{declared}>{}<b/></r>", "<a/>".repeat(40_000));
+    assert!(ask("//b/preceding::a", &message));
+    let told = too_costly("//b/namespace::p1", &message);
+    assert!(told.contains("`tree_nodes_max` of 2000000"), "{told}");
+    assert!(ask("/r/namespace::p1 = 'u1'", "<r xmlns:p1='u1'/>"));
+}
+
+/// Letters of `translate()` that come from the message cost no product of the two.
+#[test]
+fn translate_is_bounded() {
+    let letters: String = ('\u{4E00}'..'\u{9000}').collect();
+    let message = format!("<r><a>{letters}</a><b>{letters}</b></r>");
+    assert!(ask("translate(/r/a, /r/b, '') = ''", &message));
+    assert!(!ask("translate(/r/a, /r/b, 'x') = ''", &message));
+    let few = "<r><a>abcabc</a><b>ab</b></r>";
+    assert!(ask("translate(/r/a, /r/b, 'x') = 'xcxc'", few));
 }
