@@ -260,7 +260,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 /// Stays up until interrupted, following the files.
 async fn stay_up(args: &Demo, router: &Arc<Router>, address: SocketAddr) -> anyhow::Result<()> {
     println!(
-        "\nstaying up; try\n  curl -H 'Content-Type: text/xml' --data @fixtures/soap11/place-gold.xml http://{address}/orders"
+        "\nstaying up; try\n  curl -H 'Content-Type: text/xml' -H 'SOAPAction: {PLACE}' --data @fixtures/soap11/place-gold.xml http://{address}/orders"
     );
     let follow = Path::new(CONFIG_PATH).exists() && !args.any_port;
     if !follow {

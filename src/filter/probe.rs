@@ -493,7 +493,7 @@ impl<'a> Probe<'a> {
                 let drawn = match self.value(set, node) {
                     Some(true) => "into",
                     Some(false) => "outside",
-                    None => return "still open when the decision fell".into(),
+                    None => return "the decision fell without it".into(),
                 };
                 let text = value.text();
                 format!("the value of `{text}` was drawn {drawn} the {share} %")
@@ -511,7 +511,7 @@ impl<'a> Probe<'a> {
         whole: &[u8],
     ) -> String {
         if state.is_none() {
-            return "still open when the decision fell".into();
+            return "the decision fell without it".into();
         }
         let externals = externals(&self.arrival);
         let Some(expr) = set.xpath.expr(atom) else {
