@@ -91,7 +91,8 @@ written! {
         pub socket: Option<Spanned<PathBuf>> = None,
         /// The address of this machine that connections and probes come from; the system's choice if left out.
         pub source_address: Option<Spanned<IpAddr>> = None,
-        /// What goes into the `Host` field: `endpoint` (the URL's), `caller` (what the caller asked for), or a name.
+        /// What goes into the `Host` field: `endpoint` (the URL's), `caller` (what the caller asked for), `server` (that
+        /// of the server that is chosen, which is also the name that TLS asks for), or a name.
         pub host: EndpointHost = EndpointHost::Endpoint,
         /// What stands for the beginning of the path that matched; the rest of it is kept.
         pub override_path: Option<Spanned<OverridePath>> = None,

@@ -15,6 +15,8 @@ pub enum EndpointHost {
     Endpoint,
     /// What the caller asked for.
     Caller,
+    /// The chosen server's own.
+    Server,
     /// This one.
     Name(String),
 }
@@ -32,10 +34,13 @@ impl Leaf for EndpointHost {
         match text {
             "endpoint" => Ok(Self::Endpoint),
             "caller" => Ok(Self::Caller),
+            "server" => Ok(Self::Server),
             _ if text.parse::<http::uri::Authority>().is_ok() && !text.contains('@') => {
                 Ok(Self::Name(text.to_owned()))
             }
-            _ => Err("`endpoint`, `caller`, or a name, with its port if it has one".to_owned()),
+            _ => Err(
+                "`endpoint`, `caller`, `server`, or a name, with its port if it has one".to_owned(),
+            ),
         }
     }
 
@@ -49,6 +54,7 @@ impl fmt::Display for EndpointHost {
         f.write_str(match self {
             Self::Endpoint => "endpoint",
             Self::Caller => "caller",
+            Self::Server => "server",
             Self::Name(name) => name,
         })
     }

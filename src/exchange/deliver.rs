@@ -434,7 +434,10 @@ impl Trip<'_> {
         };
         let spec = endpoint.spec_for(self.values.operation(to.id));
         let is_last = !has_servers && !to.has_backups;
-        let Some(mut request) = self.outbound.request(spec, body, is_last) else {
+        let Some(mut request) = self
+            .outbound
+            .request(spec, turn.member().server(), body, is_last)
+        else {
             return Err(Failure::router(
                 "the endpoint's address cannot be used with this query",
             ));

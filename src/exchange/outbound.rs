@@ -98,6 +98,7 @@ impl Outbound {
     pub(super) fn request(
         &mut self,
         endpoint: &Endpoint,
+        server: &str,
         body: Body,
         last: bool,
     ) -> Option<Request<Body>> {
@@ -117,11 +118,12 @@ impl Outbound {
         *request.extensions_mut() = extensions;
         if !self.host_is_set {
             let host = match &endpoint.host_field {
-                HostField::Endpoint => &endpoint.authority,
-                HostField::Caller => self.host.as_ref().unwrap_or(&endpoint.authority),
-                HostField::Fixed(host) => host,
+                HostField::Endpoint => endpoint.authority.clone(),
+                HostField::Caller => self.host.as_ref().unwrap_or(&endpoint.authority).clone(),
+                HostField::Server => endpoint.host_of(server),
+                HostField::Fixed(host) => host.clone(),
             };
-            request.headers_mut().insert(HOST, host.clone());
+            request.headers_mut().insert(HOST, host);
         }
         Some(request)
     }

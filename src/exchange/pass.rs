@@ -218,7 +218,10 @@ impl Trip<'_> {
             self.failed(None, &failure, false, start)
         })?;
         tried.push(turn.member().id());
-        let Some(mut request) = self.outbound.request(&self.endpoint.spec, body, false) else {
+        let Some(mut request) =
+            self.outbound
+                .request(&self.endpoint.spec, turn.member().server(), body, false)
+        else {
             let failure = Failure::router("this query cannot be passed on");
             return Err(Failed {
                 status: StatusCode::BAD_REQUEST,

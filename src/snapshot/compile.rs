@@ -213,6 +213,7 @@ impl Compiler<'_> {
             host_field: match &written.host {
                 config::EndpointHost::Endpoint => HostField::Endpoint,
                 config::EndpointHost::Caller => HostField::Caller,
+                config::EndpointHost::Server => HostField::Server,
                 // Its syntax was checked when it was read.
                 config::EndpointHost::Name(name) => {
                     HeaderValue::from_str(name).map_or(HostField::Endpoint, HostField::Fixed)

@@ -205,7 +205,7 @@ impl Pools<'_> {
             method,
             // Its syntax was checked when it was read.
             target: probe.path.value.0.parse().unwrap_or_default(),
-            host: self.field(host, &written.url.value.authority),
+            host: host.map(|own| self.field(Some(own), "")),
             tls_name: host.and_then(|host| name_of(&host.value)),
             port: probe.port,
             headers: self.probe_headers(probe, &body),

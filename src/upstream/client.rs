@@ -216,7 +216,8 @@ impl Client {
         deadline: Deadline,
     ) -> Result<EndpointConnection, SendError> {
         let (limit, after) = connect_limit(endpoint, deadline);
-        let opening = open(endpoint, member.address(), member.tie(), None);
+        let name = endpoint.tls_name_of(member.server());
+        let opening = open(endpoint, member.address(), member.tie(), name);
         let stream =
             timeout_at(limit, opening)
                 .await

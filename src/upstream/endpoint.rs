@@ -139,6 +139,8 @@ pub enum HostField {
     Endpoint,
     /// What the caller asked for.
     Caller,
+    /// The chosen server's, which is then also the name that TLS asks for.
+    Server,
     /// This.
     Fixed(HeaderValue),
 }
@@ -199,6 +201,27 @@ impl Servers {
 }
 
 impl Endpoint {
+    /// The `Host` of a server, by its name `host:port`: the URL's, unless servers have their own.
+    #[must_use]
+    pub fn host_of(&self, server: &str) -> HeaderValue {
+        let own = match (&self.host_field, &self.tls) {
+            (HostField::Server, Some(_)) => server.strip_suffix(":443").unwrap_or(server),
+            (HostField::Server, None) => server.strip_suffix(":80").unwrap_or(server),
+            _ => return self.authority.clone(),
+        };
+        HeaderValue::from_str(own).unwrap_or_else(|_| self.authority.clone())
+    }
+
+    /// The name that TLS asks a server for, where that is not the endpoint's.
+    pub(super) fn tls_name_of<'a>(&self, server: &'a str) -> Option<&'a str> {
+        let named = self.tls.as_ref().is_none_or(ClientTls::has_name);
+        if named || self.host_field != HostField::Server {
+            return None;
+        }
+        let (host, _) = server.rsplit_once(':')?;
+        Some(host.trim_start_matches('[').trim_end_matches(']'))
+    }
+
     /// The address of its URL, where no name has to be resolved.
     #[must_use]
     pub const fn literal(&self) -> Option<SocketAddr> {

@@ -141,7 +141,8 @@ impl Client {
             if let Some(place) = self.lines().take(key, streams_max) {
                 return Ok(place);
             }
-            let stream = open(endpoint, member.address(), member.tie(), None).await?;
+            let name = endpoint.tls_name_of(member.server());
+            let stream = open(endpoint, member.address(), member.tie(), name).await?;
             let place = Place::open(stream, endpoint, streams_max, self.metrics()).await;
             let place = place.map_err(SendError::Connect)?;
             if endpoint.idle_max > 0 && !endpoint.keep_idle.is_zero() {

@@ -4,7 +4,6 @@
 //! decided here, when it is asked is `upkeep`'s matter.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 
 use super::client::Client;
 use super::endpoint::Endpoint;
+use super::member::Member;
 use crate::net::Body;
 
 /// Most bytes of an answer that are searched.
@@ -30,8 +30,8 @@ pub struct Probe {
     pub method: Method,
     /// Path and query.
     pub target: Uri,
-    /// `Host`.
-    pub host: HeaderValue,
+    /// `Host`, if it is not the server's.
+    pub host: Option<HeaderValue>,
     /// The name that TLS asks for, where `host` names another one than the endpoint's.
     pub tls_name: Option<String>,
     /// Another port than the server's own.
@@ -94,9 +94,9 @@ impl Probe {
         &self,
         client: &Client,
         endpoint: &Endpoint,
-        address: SocketAddr,
+        member: &Member,
     ) -> Result<String, String> {
-        timeout(self.timeout, self.ask_in_time(client, endpoint, address))
+        timeout(self.timeout, self.ask_in_time(client, endpoint, member))
             .await
             .unwrap_or_else(|_elapsed| Err(format!("timed out after {:?}", self.timeout)))
     }
@@ -105,18 +105,23 @@ impl Probe {
         &self,
         client: &Client,
         endpoint: &Endpoint,
-        mut address: SocketAddr,
+        member: &Member,
     ) -> Result<String, String> {
+        let (mut address, server) = (member.address(), member.server());
+        let host = self.host.clone();
+        let host = host.unwrap_or_else(|| endpoint.host_of(server));
+        let name = self.tls_name.as_deref();
+        let name = name.or_else(|| endpoint.tls_name_of(server));
         address.set_port(self.port.unwrap_or_else(|| address.port()));
         let endpoint = Endpoint {
             connect_timeout: self.timeout,
             response_timeout: self.timeout,
             timeout: None,
-            authority: self.host.clone(),
+            authority: host.clone(),
             ..endpoint.clone()
         };
         let reply = client
-            .once(&endpoint, address, self.tls_name.as_deref(), self.request())
+            .once(&endpoint, address, name, self.request(host))
             .await
             .map_err(|error| error.to_string())?;
         let status = reply.head.status;
@@ -128,7 +133,7 @@ impl Probe {
         Ok(format!("the probe was answered with {}", status.as_u16()))
     }
 
-    fn request(&self) -> Request<Body> {
+    fn request(&self, host: HeaderValue) -> Request<Body> {
         let body = if self.body.is_empty() {
             Body::Empty
         } else {
@@ -138,7 +143,7 @@ impl Probe {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(HOST, self.host.clone());
+        request.headers_mut().insert(HOST, host);
         request
     }
 }

@@ -366,7 +366,7 @@ async fn ask(
     (good, bad): &mut (u32, u32),
 ) {
     let begun = Instant::now();
-    let answer = probe.ask(client, spec, member.address()).await;
+    let answer = probe.ask(client, spec, member).await;
     let well = answer.is_ok();
     member.meter.probed(well, begun.elapsed().as_secs_f64());
     (*good, *bad) = if well { (*good + 1, 0) } else { (0, *bad + 1) };

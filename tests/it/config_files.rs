@@ -71,7 +71,7 @@ endpoints:
     operations: [{ operation: "{urn:o}Report", timeout: 1m, response_timeout: 1m, idle_timeout: 1m }, { action: "urn:o/Report", timeout: 1m }]
   d: { url: "http://d/", balance: { hash: { header: X-A } }, affinity: { header: X-A } }
   e: { url: "http://e/", balance: { hash: { xpath: "//a" } }, affinity: { xpath: "//a" } }
-  f: { url: "http://f/", servers: f.internal, source_address: "2001:db8::1", balance: least_requests, failover: { on: [down, busy] } }
+  f: { url: "http://f/", servers: f.internal, host: server, source_address: "2001:db8::1", balance: least_requests, failover: { on: [down, busy] } }
   b: { url: "https://[::1]/", tls: { ca: ca.pem, cert: c.pem, key: c.key, server_name: b, pins: [ab], verify: none, min_version: 1.2 }, soap: keep, addressing: none, resend: if_not_delivered, on_signed: forward_unchanged }
 backup_lists: { spare: b, other: [b] }
 admin: { bind: "127.0.0.1:9901", token_file: token }

@@ -235,6 +235,7 @@ fn the_host_is_the_endpoints_the_callers_or_a_fixed_one() {
         ("", None),
         ("host: caller", Some("orders.example.com:99")),
         ("host: \"legacy:81\"", Some("legacy:81")),
+        ("host: server", None),
     ] {
         let a = service("a").echoes();
         let router = router("- { filter: { match_all: {} }, endpoint: a }")

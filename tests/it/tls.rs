@@ -390,6 +390,34 @@ fn an_endpoint_is_believed_by_its_certificate_or_whatever_its_name_is() {
 }
 
 #[test]
+fn servers_with_hosts_of_their_own_are_asked_for_by_them() {
+    let authority = Authority::new("ca");
+    let pair = authority.server(&["localhost"]);
+    let a = service("a").tls(tls::server(&pair, None)).echoes();
+    let server = format!("localhost:{}", a.address.port());
+    for (host, state, outcome) in [
+        (", host: server", "up", "a"),
+        ("", "unhealthy", "EndpointsUnavailable"),
+    ] {
+        let keys = format!(
+            "servers: \"{server}\", tls: {{ ca: ca.pem }}, probe: {{ interval: 1h }}{host}"
+        );
+        let router = router(crate::pools::TABLE)
+            .endpoint("pool", "https://pool.example.com/a", &keys)
+            .file("config/ca.pem", &authority.pem)
+            .start();
+        crate::pools::becomes(&router, &a, state);
+        assert_eq!(router.post(&order()).outcome(), outcome, "{host}");
+    }
+    let hosts: Vec<_> = a
+        .got(2)
+        .iter()
+        .map(|got| got.head.get("host").unwrap().to_owned())
+        .collect();
+    assert_eq!(hosts, [server.as_str(), server.as_str()], "the probe's too");
+}
+
+#[test]
 fn a_listener_speaks_the_cipher_suites_that_it_is_told() {
     let authority = Authority::new("ca");
     let pair = authority.server(&["localhost"]);

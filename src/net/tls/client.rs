@@ -145,6 +145,12 @@ impl ClientTls {
         Ok(stream)
     }
 
+    /// Whether a name to ask for was set (`server_name`).
+    #[must_use]
+    pub const fn has_name(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// The same for connections that may be shared: equal settings, equal identity.
     #[must_use]
     pub const fn identity(&self) -> u64 {
