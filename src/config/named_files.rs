@@ -49,4 +49,5 @@ fn of_listener<'a>(tls: &'a mut ListenerTls, all: &mut Vec<&'a mut Spanned<PathB
         all.extend([&mut pair.cert, &mut pair.key]);
     }
     all.extend(tls.client_ca.as_mut());
+    all.extend(tls.client_crl.as_mut());
 }

@@ -18,6 +18,8 @@ written! {
         pub certificates: Vec<CertificatePair> = Vec::new(),
         /// The authorities that client certificates are verified against, PEM; without it none is asked for.
         pub client_ca: Option<Spanned<PathBuf>> = None,
+        /// Which client certificates were revoked, PEM: a list of each authority that signs any. Only with `client_ca`.
+        pub client_crl: Option<Spanned<PathBuf>> = None,
         /// Whether a caller without a certificate is let in; only with `client_ca`.
         pub client_auth: Option<Spanned<ClientAuth>> = None,
         /// The oldest version that is spoken.

@@ -38,20 +38,31 @@ impl TlsCompiler<'_> {
         let ask = match (&tls.client_ca, &tls.client_auth) {
             (Some(ca), ask) => {
                 let roots = self.roots(ca)?;
+                let roots = match &tls.client_crl {
+                    Some(crl) => {
+                        let pem = self.files.get(&crl.value)?;
+                        self.told(crl.span, roots.but(pem))?
+                    }
+                    None => roots,
+                };
                 match ask.as_ref().map(|ask| ask.value) {
                     Some(config::ClientAuth::Request) => AskCertificate::Request(roots),
                     None | Some(config::ClientAuth::Require) => AskCertificate::Require(roots),
                 }
             }
-            (None, Some(ask)) => {
-                let text = "`client_auth` has no effect without `client_ca`";
-                let told = Diagnostic::warning("no-effect", text, ask.span);
-                self.report
-                    .push(told.hint("name the authorities of the callers' certificates"));
-                AskCertificate::Never
-            }
-            (None, None) => AskCertificate::Never,
+            (None, _) => AskCertificate::Never,
         };
+        let (asks, crl) = (tls.client_auth.as_ref(), tls.client_crl.as_ref());
+        let alone = asks.map(|ask| ("client_auth", ask.span));
+        let alone = alone
+            .into_iter()
+            .chain(crl.map(|crl| ("client_crl", crl.span)));
+        for (key, span) in alone.filter(|_| tls.client_ca.is_none()) {
+            let text = format!("`{key}` has no effect without `client_ca`");
+            let told = Diagnostic::warning("no-effect", text, span);
+            self.report
+                .push(told.hint("name the authorities of the callers' certificates"));
+        }
         let (first, more) = (first?, more.into_iter().collect::<Option<Vec<_>>>()?);
         for chain in std::iter::once(&first).chain(&more) {
             self.note("listener", name, &chain.facts);

@@ -12,7 +12,7 @@ use crate::support::samples;
 const EVERY_KEY: &str = r#"
 version: 1
 listeners:
-  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_auth: request, min_version: 1.3, cipher_suites: [TLS_AES_128_GCM_SHA256] }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s, http2: true, http2_streams: 10, proxy_protocol: { from: [10.0.0.0/8] }, trusted_proxies: ["2001:db8::/32", 192.0.2.1], drop_odd_header_names: true, forwarded: gateway, client_certificate_header: Client-Cert, error_pages: { 503: pages/503.html } }
+  public: { bind: "[::]:8443", tls: { cert: a.pem, key: a.key, certificates: [{ cert: b.pem, key: b.key }], client_ca: ca.pem, client_crl: crl.pem, client_auth: request, min_version: 1.3, cipher_suites: [TLS_AES_128_GCM_SHA256] }, max_connections: 10, keep_alive_timeout: 1m, header_read_timeout: 5s, http2: true, http2_streams: 10, proxy_protocol: { from: [10.0.0.0/8] }, trusted_proxies: ["2001:db8::/32", 192.0.2.1], drop_odd_header_names: true, forwarded: gateway, client_certificate_header: Client-Cert, error_pages: { 503: pages/503.html } }
   local: { bind: "unix:/run/router.sock", forwarded: off }
 services:
   orders:

@@ -4,22 +4,12 @@ use std::thread::JoinHandle;
 
 use crate::pools::{TABLE, becomes, endpoint, pool, server, shares};
 use crate::support::messages::{Message, order};
-use crate::support::{Answer, Gate, Reply, Running, Service, router, service, until};
+use crate::support::{Answer, Running, Service, held, router, service, until};
 
 fn tell(running: &Running, path: &str) -> Answer {
     running
         .admin()
         .ask("POST", &format!("/api/v1/endpoints/{path}"), &[])
-}
-
-fn held(name: &str) -> (Service, Gate) {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let service = service(name).replies(move |_| {
-        held.pass();
-        Reply::Echo
-    });
-    (service, gate)
 }
 
 /// Posts until the service has one, and leaves that one waiting.

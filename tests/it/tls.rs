@@ -390,6 +390,31 @@ fn an_endpoint_is_believed_by_its_certificate_or_whatever_its_name_is() {
 }
 
 #[test]
+fn a_client_certificate_that_was_revoked_lets_nobody_in() {
+    let (authority, partners) = (Authority::new("ca"), Authority::new("partners"));
+    let pair = authority.server(&["localhost"]);
+    let keys = "cert: front.pem, key: front.key, client_ca: partners.pem, client_crl: revoked.pem";
+    let (_a, builder) = secured(keys);
+    let router = with_pair(builder, "front", &pair)
+        .file("config/partners.pem", &partners.pem)
+        .file("config/revoked.pem", &partners.revokes(&[7]))
+        .start();
+    let comes_in = |serial| {
+        let own = partners.numbered("anna", serial);
+        shown(&router, &tls::caller(&authority, Some(&own)), "localhost")
+    };
+    assert!(comes_in(8) && !comes_in(7));
+    router.says("the certificate was revoked (`client_crl`)");
+    // A newer list is taken up like a newer certificate.
+    fs::write(router.path("config/revoked.pem"), partners.revokes(&[8])).unwrap();
+    crate::support::until("the newer list", || comes_in(7).then_some(()));
+    assert!(!comes_in(8));
+    fs::write(router.path("config/revoked.pem"), &partners.pem).unwrap();
+    router.says("no list of revoked certificates");
+    assert!(comes_in(7));
+}
+
+#[test]
 fn servers_with_hosts_of_their_own_are_asked_for_by_them() {
     let authority = Authority::new("ca");
     let pair = authority.server(&["localhost"]);

@@ -140,6 +140,10 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("the certificate is made out to another name ({error})")
         }
+        CertificateError::Revoked => "the certificate was revoked (`client_crl`)".to_owned(),
+        CertificateError::UnknownRevocationStatus => {
+            "no list in `client_crl` is of the authority that signed the certificate".to_owned()
+        }
         other => format!("the certificate is refused: {other}"),
     }
 }

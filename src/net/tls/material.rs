@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::certificate::CertificateFacts;
@@ -34,6 +34,9 @@ pub enum MaterialError {
     /// Certificate and key are not a pair.
     #[error("the key does not belong to the certificate")]
     Mismatch,
+    /// No list of revoked certificates.
+    #[error("no list of revoked certificates: {0}")]
+    BadRevocations(String),
     /// Settings that cannot be together.
     #[error("{0}")]
     Settings(String),
@@ -85,6 +88,8 @@ impl std::fmt::Display for Fingerprint {
 #[derive(Debug, Clone)]
 pub struct Roots {
     pub(super) store: Arc<RootCertStore>,
+    /// What they signed and take back; nobody looks whether they did where there is no list.
+    pub(super) revoked: Vec<CertificateRevocationListDer<'static>>,
     /// What is known of each of them.
     pub facts: Vec<CertificateFacts>,
     pub(super) digest: u64,
@@ -169,9 +174,30 @@ impl Roots {
         }
         Ok(Self {
             store: Arc::new(store),
+            revoked: Vec::new(),
             facts,
             digest: digest.finish(),
         })
+    }
+
+    /// The same, with lists of what they take back.
+    ///
+    /// # Errors
+    /// When there is none in the file, or something else.
+    pub fn but(mut self, pem: &[u8]) -> Result<Self, MaterialError> {
+        let mut digest = DefaultHasher::new();
+        self.digest.hash(&mut digest);
+        for one in CertificateRevocationListDer::pem_slice_iter(pem) {
+            let list = one.map_err(|error| MaterialError::BadRevocations(error.to_string()))?;
+            list.as_ref().hash(&mut digest);
+            self.revoked.push(list);
+        }
+        if self.revoked.is_empty() {
+            let why = "the file holds none (`-----BEGIN X509 CRL-----`)".to_owned();
+            return Err(MaterialError::BadRevocations(why));
+        }
+        self.digest = digest.finish();
+        Ok(self)
     }
 
     /// The system's own; what cannot be used of them is left out, as everybody does.
@@ -186,6 +212,7 @@ impl Roots {
         store.add_parsable_certificates(all);
         Self {
             store: Arc::new(store),
+            revoked: Vec::new(),
             facts: Vec::new(),
             digest: digest.finish(),
         }

@@ -87,8 +87,10 @@ impl ServerTls {
             .map_err(settings)?;
         let mut digest = DefaultHasher::new();
         (oldest, http2, suites).hash(&mut digest);
-        let verifier =
-            |roots: Roots| WebPkiClientVerifier::builder_with_provider(roots.store, provider());
+        let verifier = |roots: Roots| {
+            WebPkiClientVerifier::builder_with_provider(roots.store, provider())
+                .with_crls(roots.revoked)
+        };
         let built = |error: rustls::server::VerifierBuilderError| {
             MaterialError::Settings(error.to_string())
         };
