@@ -28,6 +28,8 @@ mod bad_wire;
 mod bridge;
 /// Bridging on the road: requests, answers, faults.
 mod bridge_road;
+/// The SOAP 1.2 test collection, as far as a router can be held to it.
+mod bridge_w3c;
 /// Everything that endpoints do wrong, under load.
 mod chaos;
 /// Connections and what streams through them.
