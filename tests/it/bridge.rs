@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use soap_router::soap::{
     Addressing, Arriving, Bridge, BridgeError, Outcome, Plan, Target, Version, Within,
@@ -437,6 +438,45 @@ proptest! {
         let (out, _) = bridge(&plan, message.as_bytes(), cut).unwrap();
         prop_assert!(out.contains(&inside), "{}", out);
         prop_assert!(events(&out).is_ok());
+    }
+}
+
+/// Pieces that share what came are the bytes that copies would have been, wherever the chunks end.
+#[test]
+fn shared_pieces_are_the_same_bytes() {
+    let items = "<o:Item Id=\"1\"><o:Name>Article</o:Name></o:Item>\n".repeat(1000);
+    let styled = "<o:Data e:encodingStyle=\"urn:one\"/>";
+    let long = "QUJD".repeat(20_000);
+    let body = format!(
+        "<o:Place xmlns:o=\"urn:o\">{items}{styled}{items}<o:Data>{long}</o:Data></o:Place>"
+    );
+    let message: Bytes = format!(
+        "<e:Envelope xmlns:e=\"{SOAP11}\"><e:Body>{body}</e:Body></e:Envelope><!-- end -->"
+    )
+    .into();
+    for soap in [Version::Soap11, Version::Soap12] {
+        let plan = Plan {
+            soap: Some(soap),
+            ..Plan::default()
+        };
+        let (copied, _) = bridge(&plan, &message, message.len()).unwrap();
+        for cut in [1000, 16_383, 16_384, 20_000, 65_536, message.len()] {
+            let plan = Arc::new(plan.clone());
+            let mut bridge = Bridge::request(plan, Arriving::default()).unwrap();
+            let (mut pieces, mut last) = (Vec::new(), Vec::new());
+            let mut rest = message.clone();
+            while !rest.is_empty() {
+                let chunk = rest.split_to(rest.len().min(cut));
+                bridge.share(&chunk, &mut pieces).unwrap();
+            }
+            bridge.finish(&mut last).unwrap();
+            let shared = [pieces.concat(), last].concat();
+            assert_eq!(
+                String::from_utf8(shared).unwrap(),
+                copied,
+                "{soap:?} cut at {cut}"
+            );
+        }
     }
 }
 
