@@ -33,7 +33,6 @@ impl Scanner {
         }
     }
 
-    #[expect(clippy::type_complexity)]
     fn expected_start(
         &self,
         ready: &[u8],
