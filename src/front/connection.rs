@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
@@ -30,6 +31,11 @@ pub(super) struct Serving {
     pub(super) stop: CancellationToken,
 }
 
+/// What serving takes is let go of when a caller has said nothing for so long: ten thousand idle
+/// connections are no reason to hold a hundred mebibytes. Shorter than anybody is idle who is
+/// about to go on.
+const SILENT: Duration = Duration::from_secs(1);
+
 /// Serves requests until the caller leaves, or until the one at hand when told to stop.
 pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving: Serving) {
     let Serving {
@@ -39,7 +45,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
         stop,
     } = serving;
     let waits = Waits {
-        idle: listener.keep_alive,
+        idle: listener.keep_alive.min(SILENT),
         head: listener.header_read_timeout,
         write: listener.write_timeout,
     };
@@ -50,13 +56,27 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
     let counted = worker.connected();
     let mut connection = CallerConnection::new(stream, limits, waits, open);
     let origin = Arc::new(origin);
-    let mut all = Box::pin(serve_all(&mut connection, &origin, &worker, &stop));
-    let ended = poll_fn(|cx| {
-        let _held = clock::hold();
-        all.as_mut().poll(cx)
-    })
-    .await;
-    drop(all);
+    let ended = loop {
+        let mut all = Box::pin(serve_all(&mut connection, &origin, &worker, &stop));
+        let ended = poll_fn(|cx| {
+            let _held = clock::hold();
+            all.as_mut().poll(cx)
+        })
+        .await;
+        drop(all);
+        if ended.is_err() || !connection.is_silent() {
+            break ended;
+        }
+        let rest = listener.keep_alive.saturating_sub(SILENT);
+        let woken = tokio::select! {
+            biased;
+            woken = connection.wakes(rest) => woken,
+            () = stop.cancelled() => false,
+        };
+        if !woken {
+            break Ok(());
+        }
+    };
     match ended {
         Ok(()) => connection.close().await,
         Err(error) => tracing::debug!(%error, "connection of a caller ended"),

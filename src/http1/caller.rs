@@ -62,6 +62,8 @@ pub struct CallerConnection {
     waits: Waits,
     /// What is waited for (whether a head has begun), and how long.
     reading: Option<(bool, Instant)>,
+    /// The last wait for a request was in vain.
+    silent: bool,
     read_timer: Timer,
     /// How much had left when the last write had to wait, and how long that may last.
     writing: Option<(u64, Instant)>,
@@ -149,6 +151,7 @@ impl CallerConnection {
             limits,
             waits,
             reading: None,
+            silent: false,
             read_timer: Timer::default(),
             writing: None,
             write_timer: Timer::default(),
@@ -162,6 +165,24 @@ impl CallerConnection {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         lock(&self.shared).inbox.bytes.is_empty()
+    }
+
+    /// Whether there was no next request because the caller said nothing for [`Waits::idle`].
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Waits on for so long; says whether there is something again, be it the end.
+    pub async fn wakes(&mut self, within: Duration) -> bool {
+        self.silent = false;
+        self.reading = None;
+        let until = Instant::now() + within;
+        std::future::poll_fn(|cx| match lock(&self.shared).poll_fill(cx) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending => self.read_timer.poll(cx, until).map(|()| false),
+        })
+        .await
     }
 
     /// The next request; `None` when there will be none.
@@ -221,6 +242,7 @@ impl CallerConnection {
         self.reading = Some((begun, until));
         ready!(self.read_timer.poll(cx, until));
         if !begun {
+            self.silent = true;
             return Poll::Ready(Ok(None));
         }
         lock(&self.shared).broken = true;
