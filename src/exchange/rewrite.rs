@@ -185,11 +185,10 @@ impl Rewriter {
             let mut captures = captures.clone();
             captures.push(found);
             let text = self.text(&replacement.value, &captures, answer);
-            if let Some(value) = HeaderValue::from_str(&text)
-                .ok()
-                .filter(|_| !text.is_empty())
-            {
-                headers.append(name, value);
+            if !text.is_empty() {
+                // What could not be a value leaves the field as it was.
+                let new = HeaderValue::from_bytes(text.as_bytes());
+                headers.append(name, new.unwrap_or(value));
             }
         }
     }
