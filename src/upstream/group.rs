@@ -180,7 +180,7 @@ impl Group {
         if let Some(seat) = bound {
             let may = seat.member.is_open_to_bound() && !tried.contains(&seat.member.id());
             if may && let Some(place) = seat.member.enter(seat.requests_max) {
-                return Ok(Turn::new(self, seat, place, entered, wants));
+                return Ok(Turn::new(self, seat, place, entered, wants, true));
             }
             if !self.redistributes() {
                 return Err(if may { NoServer::Busy } else { NoServer::Lost });
@@ -212,7 +212,7 @@ impl Group {
             None => self.others(view, wants, first).find_map(take),
         };
         match found {
-            Some((seat, place)) => Ok(Turn::new(self, seat, place, entered, wants)),
+            Some((seat, place)) => Ok(Turn::new(self, seat, place, entered, wants, false)),
             None => Err(self.nobody(view, full, !tried.is_empty())),
         }
     }

@@ -34,9 +34,10 @@ impl Turn {
         entered: Entered,
         place: GroupPlace,
         wants: &Wants<'_>,
+        is_bound: bool,
     ) -> Self {
         let unknown = |token: &&Token| {
-            let cookie = group.cookie();
+            let cookie = group.cookie().filter(|_| !is_bound);
             cookie.is_some_and(|cookie| !cookie.shown(wants.headers).contains(token))
         };
         Self {
