@@ -206,17 +206,18 @@ fn form_of(label: Label) -> Form {
 
 /// The charsets that are read (H8, H9), the same as `xml`'s.
 fn label(name: &str) -> Result<Label, BridgeError> {
-    let name = name.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
-    Ok(match name.as_str() {
-        "utf-8" | "utf8" => Label::Utf8,
-        "utf-16" | "utf16" => Label::Wide,
-        "utf-16le" => Label::WideLe,
-        "utf-16be" => Label::WideBe,
-        "iso-8859-1" | "latin1" | "iso_8859-1" | "l1" => Label::Latin1,
-        "windows-1252" | "cp1252" => Label::Windows1252,
-        "us-ascii" | "ascii" => Label::Ascii,
-        other => {
-            let shown: String = other.chars().take(40).collect();
+    let name = name.trim().trim_matches(['"', '\'']);
+    let is = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(name));
+    Ok(match () {
+        () if is(&["utf-8", "utf8"]) => Label::Utf8,
+        () if is(&["utf-16", "utf16"]) => Label::Wide,
+        () if is(&["utf-16le"]) => Label::WideLe,
+        () if is(&["utf-16be"]) => Label::WideBe,
+        () if is(&["iso-8859-1", "latin1", "iso_8859-1", "l1"]) => Label::Latin1,
+        () if is(&["windows-1252", "cp1252"]) => Label::Windows1252,
+        () if is(&["us-ascii", "ascii"]) => Label::Ascii,
+        () => {
+            let shown: String = name.chars().take(40).collect();
             return wrong(format!(
                 "`{shown}` is not supported; send UTF-8, UTF-16, ISO-8859-1, windows-1252 or US-ASCII"
             ));

@@ -171,7 +171,14 @@ const FAMILY: u8 = 64;
 
 impl Taken {
     /// Notes a declared prefix.
-    pub(super) fn note(&mut self, prefix: &str) {
+    pub(super) fn note(&mut self, prefix: &[u8]) {
+        // Of neither family is nearly every one.
+        if !matches!(prefix, [b's' | b'e' | b'a' | b'w', ..]) {
+            return;
+        }
+        let Ok(prefix) = std::str::from_utf8(prefix) else {
+            return;
+        };
         if let Some(slot) = envelope_slot(prefix) {
             self.envelope |= 1 << slot;
         } else if let Some(slot) = addressing_slot(prefix) {
@@ -258,16 +265,16 @@ mod tests {
             let slot = taken.free_envelope().unwrap();
             assert_eq!(envelope_prefix(slot), expected);
             assert_eq!(envelope_slot(expected), Some(slot));
-            taken.note(expected);
+            taken.note(expected.as_bytes());
         }
         for number in 0..=100 {
-            taken.note(&format!("s{number}"));
-            taken.note(&format!("a{number}"));
+            taken.note(format!("s{number}").as_bytes());
+            taken.note(format!("a{number}").as_bytes());
         }
         assert_eq!(taken.free_envelope(), None);
         assert_eq!(taken.free_addressing(), Some("a"));
-        taken.note("a");
-        taken.note("wsa");
+        taken.note(b"a");
+        taken.note(b"wsa");
         assert_eq!(taken.free_addressing(), None);
     }
 

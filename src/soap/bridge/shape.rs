@@ -206,8 +206,11 @@ impl Sink for Shape {
         self.depth = tag.depth();
         self.last_offset = place(tag.end());
         if tag.declares() {
-            for (prefix, _) in tag.declarations() {
-                self.taken.note(prefix);
+            for (name, symbol) in tag.written() {
+                let name = tag.bytes().get(name).filter(|_| symbol.is_none());
+                if let Some(prefix) = name.and_then(|name| name.strip_prefix(b"xmlns:")) {
+                    self.taken.note(prefix);
+                }
             }
         }
         let class = tag.symbol();
