@@ -9,8 +9,8 @@ use super::find;
 use super::key::NameKey;
 use super::scope::NameRef;
 
-/// Places for tags. A service's messages have some dozens of tags; longer ones than these are read as usual.
-const PLACES: usize = 256;
+/// Places for tags; a power of two. A service's messages have some dozens of tags.
+const PLACES: usize = 128;
 /// Bytes up to a tag's first value, white space before it included.
 pub(super) const LEAD: usize = 48;
 /// Bytes of an end tag behind a text, and of a piece between two values.
@@ -19,6 +19,8 @@ pub(super) const PIECE: usize = 32;
 const ATTRIBUTES_MAX: usize = 128;
 /// Attributes of one tag.
 pub(super) const ATTRIBUTES_EACH_MAX: usize = 8;
+/// Places that a tag may have.
+const WAYS: u8 = 4;
 /// How many followers a tag has.
 const FOLLOWERS: usize = 2;
 
@@ -111,8 +113,16 @@ impl<const N: usize> Piece<N> {
     /// Whether it stands at `at`. At a buffer's end the answer may be no although it does.
     #[inline(always)]
     pub(super) fn stands_at(&self, buf: &[u8], at: usize) -> bool {
-        let there = buf.get(at..).and_then(|rest| rest.first_chunk::<N>());
-        there.is_some_and(|there| find::equal_bits(&self.bytes, there) & self.bits == self.bits)
+        let Some(there) = buf.get(at..).and_then(|rest| rest.first_chunk::<N>()) else {
+            return false;
+        };
+        // Most pieces end before their last sixteen bytes.
+        let equal = if usize::from(self.length) <= N - 16 {
+            find::equal_bits(&self.bytes, there, N / 16 - 1)
+        } else {
+            find::equal_bits(&self.bytes, there, N / 16)
+        };
+        equal & self.bits == self.bits
     }
 }
 
@@ -155,7 +165,7 @@ impl Expected {
         }
     }
 
-    /// Where it is kept; never 0.
+    /// Where it is kept, or near it; never 0.
     fn place(&self) -> u8 {
         let salt = u64::from(self.serial) << 32
             ^ u64::from(self.start) << 16
@@ -244,16 +254,16 @@ impl Expectations {
     /// What stands at a place.
     #[inline(always)]
     pub(super) fn at(&self, place: u8) -> &Expected {
-        // Invariant: there are as many places as a byte has values.
+        // Invariant: the remainder is below the array's length.
         #[expect(clippy::indexing_slicing)]
-        &self.all[usize::from(place)]
+        &self.all[usize::from(place) % PLACES]
     }
 
     #[inline(always)]
     pub(super) fn at_mut(&mut self, place: u8) -> &mut Expected {
         // Invariant: as above.
         #[expect(clippy::indexing_slicing)]
-        &mut self.all[usize::from(place)]
+        &mut self.all[usize::from(place) % PLACES]
     }
 
     /// Its attributes.
@@ -271,11 +281,22 @@ impl Expectations {
         tag.attributes = attributes.len() as u8;
         let symbols = attributes.iter().map(|attribute| attribute.name.symbol);
         tag.attribute_bits = symbols.fold(0, |bits, symbol| bits | symbol);
-        let place = tag.place();
-        if !self.is_same(place, &tag, attributes) && !self.replace(place, tag, attributes) {
-            self.lose();
-            return 0;
-        }
+        let first = tag.place();
+        let mut places = (0..WAYS).map(|way| (first ^ way).max(1));
+        let known = places.find(|place| self.is_same(*place, &tag, attributes));
+        let place = match known {
+            Some(place) => place,
+            None => {
+                let mut places = (0..WAYS).map(|way| (first ^ way).max(1));
+                let place = places.find(|place| self.at(*place).number == 0);
+                let place = place.unwrap_or(first);
+                if !self.replace(place, tag, attributes) {
+                    self.lose();
+                    return 0;
+                }
+                place
+            }
+        };
         let last = self.at_mut(self.last);
         if let [first, second] = &mut last.next
             && *first != place
@@ -311,8 +332,19 @@ impl Expectations {
         tag.number = self.next_number;
         // After so many tags a number may come again, when nothing of its first time is left.
         self.next_number = self.next_number.checked_add(1).unwrap_or(1);
-        tag.first_attribute = self.attributes.len() as u8;
-        self.attributes.extend_from_slice(attributes);
+        let old = self.at(place);
+        let first = usize::from(old.first_attribute);
+        let kept = usize::from(old.attributes) == attributes.len();
+        match self.attributes.get_mut(first..first + attributes.len()) {
+            Some(own) if kept => {
+                tag.first_attribute = first as u8;
+                own.copy_from_slice(attributes);
+            }
+            _ => {
+                tag.first_attribute = self.attributes.len() as u8;
+                self.attributes.extend_from_slice(attributes);
+            }
+        }
         *self.at_mut(place) = tag;
         true
     }

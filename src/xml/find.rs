@@ -165,14 +165,14 @@ pub(super) fn tag_end(buf: &[u8], mut at: usize, quote: &mut u8) -> Option<usize
     }
 }
 
-/// A bit for each byte that is the same in both, at most 64 of them in whole sixteens.
+/// A bit for each byte that is the same in both, in so many sixteens, four at most.
 #[inline(always)]
-pub(super) fn equal_bits<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
+pub(super) fn equal_bits<const N: usize>(a: &[u8; N], b: &[u8; N], lanes: usize) -> u64 {
     let (a, _) = a.as_chunks::<16>();
     let (b, _) = b.as_chunks::<16>();
     let mut bits = 0;
     // A plain loop: of adapters not all is sure to be inlined.
-    for lane in 0..N / 16 {
+    for lane in 0..lanes {
         if let (Some(a), Some(b)) = (a.get(lane), b.get(lane)) {
             let equal = u8x16::new(*a).simd_eq(u8x16::new(*b)).to_bitmask();
             bits |= u64::from(equal) << (16 * lane);
