@@ -66,6 +66,10 @@ endpoints: {{ all: {endpoint} }}
 {more}
 """
         )
+        self.launch()
+
+    def launch(self):
+        """Starts the router on the configuration that was written."""
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
         self.start("router", [self.binary, "serve", "-c", self.folder / "router.yaml", "--ready-file", ready])

@@ -74,13 +74,8 @@ endpoints:
 {more}
 """
         )
-        ready = self.folder / "ready"
-        ready.unlink(missing_ok=True)
-        self.start("router", [self.binary, "serve", "-c", self.folder / "router.yaml", "--ready-file", ready])
-        until(ready.exists, "the router did not start", 30)
-        addresses = dict(line.split() for line in ready.read_text().splitlines())
-        self.public, self.admin = (f"http://{addresses[name]}" for name in ("public", "admin"))
-        self.port = int(addresses["public"].rsplit(":", 1)[1])
+        self.launch()
+        self.port = int(self.public.rsplit(":", 1)[1])
 
     def curl(self, url, *options, message=ENVELOPE, check=True):
         """Exit status, the HTTP version that was spoken, status and body."""
