@@ -252,7 +252,10 @@ ROWS = [
     ("one body XPath, 10 KiB", 10 * KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
     ("10,000 XPaths, 10 KiB", 10 * KIB, {}, [HEADER, ("many", "/filters-10000")]),
     ("bridged 1.1 to 1.2 and back, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/bridged")]),
+    ("header, 1 MiB", MIB, {}, [HEADER, ("router", "/header")]),
     ("one body XPath, 1 MiB", MIB, {}, [HEADER, ("router", "/body")]),
+    ("10,000 XPaths, 1 MiB", MIB, {}, [HEADER, ("many", "/filters-10000")]),
+    ("bridged 1.1 to 1.2 and back, 1 MiB", MIB, {}, [HEADER, ("router", "/bridged")]),
     ("new connections, 1 KiB", KIB, {"close": True}, [HEADER, ("router", "/body")]),
     ("1,000 connections, 1 KiB", KIB, {"connections": MANY}, [HEADER, ("router", "/body")]),
 ]
