@@ -23,7 +23,7 @@ const HELD_BYTES_MAX: usize = 1 << 30;
 
 /// One message's bridge: fed its bytes in chunks of any size, it gives those of the other version.
 ///
-/// Holds the head (up to [`Plan::header_max`]), or a whole fault (up to [`Plan::fault_max`]), and
+/// Holds the head (up to [`Plan::header_max`]), or a whole fault (up to [`Within::fault_max`](super::plan::Within::fault_max)), and
 /// later no more than a tag that was cut. After an error nothing it gave may pass for a message.
 ///
 /// ```
