@@ -201,45 +201,50 @@ impl Relay {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(late) = self.late() {
-            return Poll::Ready(Some(Err(late)));
-        }
-        if let Some(data) = self.ready.pop_front() {
-            // Behind the end all bytes are counted already.
-            if self.inner.is_some() {
-                self.bytes += data.len() as u64;
+        loop {
+            if let Some(late) = self.late() {
+                return Poll::Ready(Some(Err(late)));
             }
-            return Poll::Ready(Some(Ok(Frame::data(data))));
-        }
-        let Some(inner) = &mut self.inner else {
-            return Poll::Ready(None);
-        };
-        let polled = match self.first.take() {
-            Some(frame) => Poll::Ready(Some(Ok(frame))),
-            None => Pin::new(&mut *inner).poll_frame(cx),
-        };
-        let result = match polled {
-            Poll::Pending => return self.poll_idle(cx),
-            Poll::Ready(None) if self.change.is_some() => return self.end_changed(),
-            Poll::Ready(None) => {
-                self.end(true, None);
+            if let Some(data) = self.ready.pop_front() {
+                // Behind the end all bytes are counted already.
+                if self.inner.is_some() {
+                    self.bytes += data.len() as u64;
+                }
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            let Some(inner) = &mut self.inner else {
                 return Poll::Ready(None);
+            };
+            let polled = match self.first.take() {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None => Pin::new(&mut *inner).poll_frame(cx),
+            };
+            let result = match polled {
+                Poll::Pending => return self.poll_idle(cx),
+                Poll::Ready(None) if self.change.is_some() => return self.end_changed(),
+                Poll::Ready(None) => {
+                    self.end(true, None);
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(result)) => result,
+            };
+            self.timer = None;
+            match result {
+                // Then comes what is certain by now, or more must be read.
+                Ok(frame) if self.change.is_some() => {
+                    if let Some(error) = self.change(frame) {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+                Ok(frame) => {
+                    self.bytes += length(&frame);
+                    self.end_with_inner();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Err(error) => {
+                    return Poll::Ready(Some(Err(self.broke(BodyError::Reply(error)))));
+                }
             }
-            Poll::Ready(Some(result)) => result,
-        };
-        self.timer = None;
-        match result {
-            Ok(frame) if self.change.is_some() => match self.change(frame) {
-                Some(error) => Poll::Ready(Some(Err(error))),
-                // What is certain by now, or the next bytes.
-                None => self.poll(cx),
-            },
-            Ok(frame) => {
-                self.bytes += length(&frame);
-                self.end_with_inner();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Err(error) => Poll::Ready(Some(Err(self.broke(BodyError::Reply(error))))),
         }
     }
 
