@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri, Version, request};
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use super::client::{Client, Deadline, Patience, Progress, Reply};
 use super::connect::open;
@@ -32,6 +32,11 @@ const REFUSALS_MAX: usize = 4;
 /// may take but a few, and the next one is open already. Far below what the attempt's own time
 /// lets pass.
 const CLOSINGS_MAX: usize = 64;
+/// Those that are followed at once. Behind them there is a pause: an endpoint that closes every
+/// connection is not to be asked for one after the other as fast as they can be opened.
+const CLOSINGS_AT_ONCE: usize = 8;
+/// The pause.
+const CLOSING_PAUSE: Duration = Duration::from_millis(20);
 
 /// A request in case that it has to be sent again.
 struct Spare {
@@ -95,6 +100,9 @@ impl Client {
                     };
                     request = again;
                 }
+            }
+            if closings > CLOSINGS_AT_ONCE {
+                sleep(CLOSING_PAUSE).await;
             }
         }
     }
