@@ -353,10 +353,11 @@ impl Scanner {
                 }
             }
             self.expected.lose();
-            match self
-                .token(buf, at, sink)
-                .map_err(|error| self.first_of(buf, error))?
-            {
+            let step = match self.token(buf, at, sink) {
+                Err(error) => self.first_of(buf, at, error)?,
+                Ok(step) => step,
+            };
+            match step {
                 Step::Next(next) => at = next,
                 Step::Stop(next) => {
                     at = next;
@@ -407,13 +408,20 @@ impl Scanner {
 
     /// A wrong byte that stands before a wrong token is what is told, since in smaller pieces it
     /// would have been met first.
+    /// Where the error is at a character whose rest has not come, that is waited for.
     #[cold]
-    fn first_of(&mut self, buf: &[u8], error: Box<Error>) -> Box<Error> {
+    fn first_of(
+        &mut self,
+        buf: &[u8],
+        token: usize,
+        error: Box<Error>,
+    ) -> Result<Step, Box<Error>> {
         let at = self.error_at.get();
         self.check(buf, at.saturating_add(1));
         match self.wrong.take() {
-            Some(kind) if self.stop_at <= at => self.error(kind, self.stop_at),
-            _ => error,
+            Some(kind) if self.stop_at <= at => Err(self.error(kind, self.stop_at)),
+            None if self.stop_at <= at && !self.ending => Ok(Step::Incomplete(token)),
+            _ => Err(error),
         }
     }
 

@@ -284,6 +284,26 @@ fn of_two_mistakes_the_first_is_told() {
     }
 }
 
+/// An error at a character that was cut waits for the rest of it, which may be wrong itself.
+#[test]
+fn a_cut_character_is_waited_for() {
+    let documents: [&[u8]; 4] = [
+        b"<a b=''\xE0\x87\x92c='1'/>",
+        b"<a b=''\xC3\xA9 c='1'/>",
+        b"<a><b c='1'\xF0\x9F\x98\x80/></a>",
+        b"<a><b c=\xF0\x9F\x28\x80/></a>",
+    ];
+    for document in documents {
+        let whole = scan(document, &[usize::MAX], None);
+        assert!(whole.1.is_err());
+        for first in 1..document.len() {
+            let cut = scan(document, &[first, usize::MAX], None);
+            assert_eq!(cut, whole, "{:?} cut at {first}", document.escape_ascii());
+        }
+        assert_eq!(scan(document, &[1], None), whole);
+    }
+}
+
 /// Two searches find where a tag ends: one for a tag that is whole, one for a tag that comes in
 /// pieces. They agree on every short tag, so no tag can be held back for ever.
 #[test]
