@@ -33,6 +33,9 @@ impl Scanner {
         let mut at = from;
         // The start of the tag that is open at `at`, and the depth before it counted.
         let mut open_tag: Option<(usize, u32)> = None;
+        // The same, and where it was, before the last window with a `<`: a `/>` may stand in a value of
+        // that tag, which only shows at the `>` that comes behind.
+        let mut back = None;
         let Some(mut depth) = self.skip else {
             return at;
         };
@@ -79,6 +82,9 @@ impl Scanner {
             {
                 break;
             }
+            if window.open != 0 {
+                back = Some((at, depth, open_tag));
+            }
             let last_open = 63 - window.open.leading_zeros().min(63) as usize;
             if balance.inside && window.open != 0 {
                 open_tag = Some((at + last_open, depth_before(&window, next, depth, &balance)));
@@ -88,6 +94,7 @@ impl Scanner {
             depth = depth + balance.starts - balance.ends;
             at += 64;
         }
+        let (at, depth, open_tag) = back.unwrap_or((at, depth, open_tag));
         let (at, depth) = open_tag.unwrap_or((at, depth));
         self.skip = Some(depth);
         at

@@ -304,6 +304,19 @@ fn a_cut_character_is_waited_for() {
     }
 }
 
+/// `/>` in a value ends nothing, wherever it stands in what is passed over.
+#[test]
+fn a_value_that_looks_like_an_end_is_passed_over() {
+    for before in 0..70 {
+        for behind in [0, 40, 64, 100] {
+            let (x, y) = ("x".repeat(before), "y".repeat(behind));
+            let inner = format!("<b c='{x}/>{y}' d='e'><c/></b>");
+            let message = format!("<r><a>{x}{inner}{inner}{x}</a><z/>{}</r>", " ".repeat(70));
+            assert!(crate::support::ask("/r/z", &message), "{before} {behind}");
+        }
+    }
+}
+
 /// Two searches find where a tag ends: one for a tag that is whole, one for a tag that comes in
 /// pieces. They agree on every short tag, so no tag can be held back for ever.
 #[test]
