@@ -3,7 +3,8 @@
 
     python3 tests/interop/bridge_lxml.py CORPUS [--binary target/debug/soap-router] [--only TEXT] [--verbose]
 
-CORPUS has `MANIFEST.tsv` with the columns path, bytes, sha256, kind, ..., verdict. Checked are:
+CORPUS has `MANIFEST.tsv` with the columns path, bytes, sha256, kind, ..., verdict; without it every `.xml` in it is
+taken as it is. Checked are:
 
 1. the W3C pairs: what is bridged from the one version has the canonical XML of the other (names expanded,
    comments outside the Envelope aside), both ways;
@@ -273,8 +274,12 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
-    lines = (args.corpus / "MANIFEST.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    rows = [line.split("\t") for line in lines]
+    manifest = args.corpus / "MANIFEST.tsv"
+    if manifest.exists():
+        rows = [line.split("\t") for line in manifest.read_text(encoding="utf-8").splitlines()[1:]]
+    else:
+        found = sorted(path.relative_to(args.corpus).as_posix() for path in args.corpus.rglob("*.xml"))
+        rows = [[path, "", "", "", "", ""] for path in found]
     rows = [row for row in rows if args.only in row[0] and not row[0].endswith((".http", ".md"))]
     check = Check(args.binary, args.corpus, args.verbose)
 

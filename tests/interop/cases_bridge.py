@@ -1,6 +1,9 @@
 """Clients of one SOAP version, services of the other, and the router that bridges between them."""
 
+import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 
 from cases import SOAP11, SOAP12, TEXT, both, case, fault_of, orders, same, version_header
 from cases_others import node
@@ -64,3 +67,11 @@ def counted(world):
     lines = [line for line in text.splitlines() if line.startswith("soap_router_bridged_messages_total")]
     for wanted in ['direction="request",from="SOAP 1.1",to="SOAP 1.2"', 'direction="reply",from="SOAP 1.1",to="SOAP 1.2"']:
         assert any(wanted in line for line in lines), f"{wanted}: {lines}"
+
+
+@case("every message of the fixtures bridged, and there and back, held against libxml2")
+def infosets(world):
+    here = Path(__file__).parent
+    command = [sys.executable, here / "bridge_lxml.py", here.parents[1] / "fixtures", "--binary", world.binary]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    same(done.returncode, 0, done.stdout[-2000:] + done.stderr[-2000:])
