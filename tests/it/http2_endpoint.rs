@@ -162,10 +162,7 @@ fn a_connection_has_as_many_streams_as_both_sides_allow() {
             .map(|_| {
                 let mut client = router.client();
                 let message = order().with("X-Held", "1");
-                let length = format!("Content-Length: {}", message.body.len());
-                let head = client.head("/orders", &message, &length);
-                let all = [head.as_bytes(), &message.body].concat();
-                client.wire().write(all).unwrap();
+                client.send("/orders", &message);
                 client
             })
             .collect();
@@ -354,10 +351,7 @@ fn who_reads_slowly_does_not_hold_the_others_up() {
         .map(|_| {
             let mut client = router.client();
             let message = order().with("X-Long", "1");
-            let length = format!("Content-Length: {}", message.body.len());
-            let head = client.head("/orders", &message, &length);
-            let all = [head.as_bytes(), &message.body].concat();
-            client.wire().write(all).unwrap();
+            client.send("/orders", &message);
             client.wire().begins().unwrap();
             client
         })
