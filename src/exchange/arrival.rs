@@ -253,7 +253,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a Head
 type Remembered = ([Option<HeaderValue>; 2], Arc<HeadFacts>);
 
 thread_local! {
-    /// Callers send the same heads again and again: those of the last messages, latest first.
+    /// Callers send the same heads again and again. What is met moves forward, what is new replaces
+    /// the last.
     static LAST_HEADS: RefCell<Vec<Remembered>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -322,11 +323,11 @@ fn media_type(headers: &HeaderMap) -> Result<MediaType, MediaError> {
     if values.any(|other| other != first) {
         return Err(MediaError::Ambiguous);
     }
-    with_media(first, Clone::clone)
+    MediaType::parse(&String::from_utf8_lossy(first.as_bytes()))
 }
 
-/// What a `Content-Type` says. Most messages of a worker say the same, so what was read last is
-/// remembered.
+/// What an answer's `Content-Type` says. Most answers of a worker say the same, so what was read last
+/// is remembered.
 pub(super) fn with_media<R>(
     value: &HeaderValue,
     look: impl FnOnce(&Result<MediaType, MediaError>) -> R,
@@ -357,7 +358,7 @@ thread_local! {
 const REMEMBERED_HEADS_MAX: usize = 16;
 /// Longest `Content-Type` and `SOAPAction` remembered.
 const REMEMBERED_HEAD_BYTES_MAX: usize = 512;
-/// Types remembered: those of requests and answers, in a few spellings.
+/// Types of answers remembered, in a few spellings.
 const REMEMBERED_MAX: usize = 4;
 /// Longest type remembered; those of multipart messages are made up for each.
 const REMEMBERED_BYTES_MAX: usize = 64;
