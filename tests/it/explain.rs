@@ -114,7 +114,9 @@ fn explain_equals_what_serve_does_for_every_fixture() {
         }
         let running = builder.start();
         let url = format!("http://{}/orders", running.address("public"));
-        for (number, path) in fixtures().into_iter().enumerate() {
+        // All are sent before the log is asked, which is written now and then only.
+        let mut tried = Vec::new();
+        for path in fixtures() {
             let what = format!("{} with `{keys}`", path.display());
             let message = Message::file(&path).with("SOAPAction", "\"urn:example:orders/Place\"");
             let mut arguments = vec!["explain".to_owned(), path.display().to_string()];
@@ -131,7 +133,11 @@ fn explain_equals_what_serve_does_for_every_fixture() {
             let ran = soap_router(running.folder.path(), &arguments);
             let told = ran.json();
             let answer = running.post(&message);
-            let line = running.exchanges(number + 1).remove(number);
+            tried.push((what, ran, told, answer));
+        }
+        let lines = running.exchanges(tried.len());
+        assert_eq!(lines.len(), tried.len());
+        for ((what, ran, told, answer), line) in tried.into_iter().zip(lines) {
             match told["fault"]["reason"].as_str() {
                 Some(reason) => {
                     assert_eq!(ran.code, 1, "{what}");
