@@ -120,11 +120,16 @@ pub(super) struct Explain {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(
+    override_usage = "soap-router xpath [OPTIONS] EXPR MESSAGE...\n       soap-router xpath [OPTIONS] --file FILE MESSAGE..."
+)]
 pub(super) struct Xpath {
-    /// The expression
-    pub(super) expr: String,
-    /// The message; `-` reads it from stdin
-    pub(super) message: PathBuf,
+    /// The expression, unless `--file` brings some, and the messages; `-` reads one from stdin
+    #[arg(required = true, value_name = "EXPR MESSAGE")]
+    pub(super) words: Vec<String>,
+    /// Expressions, one a line; empty lines and lines that begin with `#` are passed over
+    #[arg(long, short)]
+    pub(super) file: Option<PathBuf>,
     /// A prefix for the expression, `p=uri`; repeatable
     #[arg(long = "ns")]
     pub(super) namespaces: Vec<String>,

@@ -28,8 +28,6 @@ pub struct TrialOutcome {
     pub strategy: &'static str,
     /// Bytes after which the value was certain.
     pub bytes_read: u64,
-    /// What decided it.
-    pub why: String,
 }
 
 impl XPathTrial {
@@ -50,16 +48,30 @@ impl XPathTrial {
         })
     }
 
+    /// What keeps it from being decided in one pass; `None` when nothing does.
+    #[must_use]
+    pub fn tree_reason(&self) -> Option<String> {
+        match self.set.strategy(AtomId(0)) {
+            Some(Strategy::Tree { why }) => Some(why),
+            Some(Strategy::Streaming { .. }) | None => None,
+        }
+    }
+
+    /// What makes it true or false of a document; empty when that cannot be said.
+    #[must_use]
+    pub fn why(&self, document: &[u8], now: Duration) -> String {
+        let externals = externals(now);
+        let limits = xml::Limits::default();
+        xpath::why(&self.expr, document, &externals.values(), &limits, None)
+            .map_or_else(|_| String::new(), |diagnosis| diagnosis.why)
+    }
+
     /// Evaluates it.
     ///
     /// # Errors
     /// When the document is not well-formed as far as it was read.
     pub fn run(&self, document: &[u8], now: Duration) -> Result<TrialOutcome, ReadError> {
-        let externals = Externals {
-            http_action: "",
-            url: "",
-            now_days: days_since_year_one(now),
-        };
+        let externals = externals(now);
         let limits = xml::Limits::default();
         let mut run = Run::new();
         run.set_pause(Pause::WhenSettled);
@@ -81,13 +93,19 @@ impl XPathTrial {
             Some(Strategy::Streaming { .. }) => "streaming",
             Some(Strategy::Tree { .. }) | None => "tree",
         };
-        let why = xpath::why(&self.expr, document, &externals.values(), &limits, None)
-            .map_or_else(|_| String::new(), |diagnosis| diagnosis.why);
         Ok(TrialOutcome {
             result: run.state(atom) == Some(true),
             strategy,
             bytes_read: read,
-            why,
         })
+    }
+}
+
+/// What comes with a message that nobody sent.
+fn externals(now: Duration) -> Externals<'static> {
+    Externals {
+        http_action: "",
+        url: "",
+        now_days: days_since_year_one(now),
     }
 }

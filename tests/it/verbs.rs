@@ -201,6 +201,69 @@ fn xpath_says_what_a_filter_would_see() {
 }
 
 #[test]
+fn xpath_answers_many_expressions_on_many_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "expressions",
+        "# two of three\n//b = 'x'\n\n//c\n//c[\n//b/following::c\n",
+    );
+    write("one.xml", "<a><b>x</b><c/></a>");
+    write("two.xml", "<a><b>y</b></a>");
+    let ran = run(
+        folder.path(),
+        "xpath --file expressions one.xml two.xml --format json",
+    );
+    assert_eq!(ran.code, 2, "an expression has a mistake: {ran:?}");
+    let lines: Vec<Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["file"].as_str().unwrap(),
+                line["expression"].as_str().unwrap(),
+                &line["result"],
+            )
+        })
+        .collect();
+    let (yes, no, unknown) = (json!(true), json!(false), Value::Null);
+    assert_eq!(
+        told,
+        [
+            ("one.xml", "//b = 'x'", &yes),
+            ("one.xml", "//c", &yes),
+            ("one.xml", "//c[", &unknown),
+            ("one.xml", "//b/following::c", &yes),
+            ("two.xml", "//b = 'x'", &no),
+            ("two.xml", "//c", &no),
+            ("two.xml", "//c[", &unknown),
+            ("two.xml", "//b/following::c", &no),
+        ]
+    );
+    assert_eq!(lines[2]["error"]["column"], 5, "{}", lines[2]);
+    assert_eq!(
+        (&lines[0]["tree_reason"], &lines[3]["strategy"]),
+        (&Value::Null, &json!("tree"))
+    );
+    assert!(
+        lines[3]["tree_reason"]
+            .as_str()
+            .unwrap()
+            .contains("following"),
+        "{}",
+        lines[3]
+    );
+    assert_eq!(lines[4]["why"], "`//b` is 'y', not 'x'");
+    let ran = run(folder.path(), "xpath //b one.xml two.xml");
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{ran:?}");
+    assert_eq!(run(folder.path(), "xpath //b").code, 2);
+}
+
+#[test]
 fn the_shipped_example_messages_reach_their_stubs_in_the_demo() {
     let ran = soap_router(root(), &["demo", "--once", "--any-port"]);
     assert_eq!(ran.code, 0, "{ran:?}");
