@@ -9,8 +9,7 @@ use serde_json::{Map, Value, json};
 use super::args::{Format, Xpath};
 use super::message;
 use super::verdict::Verdict;
-use crate::filter::{TrialOutcome, XPathTrial};
-use crate::xpath::SyntaxError;
+use crate::filter::{SyntaxError, TrialOutcome, XPathTrial};
 
 /// An expression as it was given.
 struct Given {

@@ -23,5 +23,5 @@ pub use error::ReadError;
 pub use probe::{Arrival, Considered, Probe};
 pub use set::{Reading, Row, Set};
 pub use spec::{Certificate, CertificateTest, HeaderTest, Spec, Sticky, TextTest};
-pub use trial::{TrialOutcome, XPathTrial};
+pub use trial::{SyntaxError, TrialOutcome, XPathTrial};
 pub use value::{Around, MessageValue};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::environment::{Externals, days_since_year_one, environment, landmarks};
 use super::error::ReadError;
 use crate::xml::{self, Nobody};
-use crate::xpath::{
-    self, Atom, AtomId, Expr, ParseLimits, Pause, Progress, Run, Set, Strategy, SyntaxError,
-};
+use crate::xpath::{self, Atom, AtomId, Expr, ParseLimits, Pause, Progress, Run, Set, Strategy};
+
+pub use crate::xpath::SyntaxError;
 
 /// A parsed expression.
 #[derive(Debug)]
