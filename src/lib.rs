@@ -16,6 +16,7 @@
 //! | [`naming`] | names to addresses |
 //! | [`http1`] | HTTP/1.1 on one connection, on either side |
 //! | [`admission`] | who may enter, how many at a time, and how fast |
+//! | [`fields`] | heads: fields as they were read, and the lines before them |
 //! | [`net`] | bodies that are bounded, relayed, sent again |
 //! | [`config`] | what the user wrote, with the place of everything |
 //! | [`diag`] | mistakes as data, and their faces |
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod config;
 pub mod diag;
 pub mod exchange;
+pub mod fields;
 pub mod filter;
 pub mod front;
 pub mod http1;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the top floor down, each with the rooms that it may import. All of those stand
 /// below it in this list, so there can be no circle.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     (
         "cli",
         &[
@@ -25,6 +25,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "soap",
             "config",
             "net",
+            "fields",
             "diag",
             "telemetry",
         ],
@@ -58,7 +59,14 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ),
     (
         "front",
-        &["exchange", "snapshot", "net", "http1", "telemetry"],
+        &[
+            "exchange",
+            "snapshot",
+            "net",
+            "http1",
+            "fields",
+            "telemetry",
+        ],
     ),
     (
         "exchange",
@@ -71,6 +79,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "soap",
             "xml",
             "net",
+            "fields",
             "telemetry",
         ],
     ),
@@ -87,27 +96,33 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "xml",
             "config",
             "net",
+            "fields",
             "diag",
             "telemetry",
         ],
     ),
-    ("filter", &["routing", "xpath", "soap", "xml"]),
+    ("filter", &["routing", "xpath", "soap", "xml", "fields"]),
     ("routing", &[]),
     ("admission", &[]),
-    ("upstream", &["naming", "net", "http1", "telemetry"]),
+    (
+        "upstream",
+        &["naming", "net", "http1", "fields", "telemetry"],
+    ),
     ("naming", &[]),
     ("xpath", &["xml"]),
     ("soap", &["xml"]),
     ("xml", &[]),
     ("config", &["diag"]),
-    ("net", &["http1", "telemetry"]),
-    ("http1", &["telemetry"]),
+    ("net", &["http1", "fields", "telemetry"]),
+    ("http1", &["fields", "telemetry"]),
+    ("fields", &[]),
     ("diag", &[]),
     ("telemetry", &[]),
 ];
 
 /// Rooms that are functions of data, with the files that are not.
-const PURE: [(&str, &[&str]); 9] = [
+const PURE: [(&str, &[&str]); 10] = [
+    ("fields", &[]),
     ("xml", &[]),
     ("soap", &[]),
     ("xpath", &[]),

@@ -46,6 +46,8 @@ mod explain;
 mod failover;
 /// Faults made by the router.
 mod faults;
+/// Fields of messages, beside the map that they stand for.
+mod fields;
 /// HTTP, byte by byte.
 mod http;
 /// Our own HTTP/1, beside hyper's.

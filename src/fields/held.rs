@@ -1,0 +1,368 @@
+//! The fields of one head.
+//!
+//! The text holds whole lines, `Name: value` with their ends, as they are written out; what is
+//! changed is added behind it, and the place of the field then points there. So fields that lie
+//! side by side and stayed as they came leave in one piece.
+//!
+//! Cost: two allocations, none for what is added to it; a look at a known name that is not there
+//! is a test of a bit.
+
+use super::known::{Known, Names};
+use super::name::{Key, Name, has_capitals, write_name};
+use super::value::{Value, is_text};
+
+/// Room for what is added on the way, so that this takes no memory anew: bytes and fields.
+const ROOM: (usize, usize) = (224, 6);
+/// Between a name and its value.
+const COLON: &[u8] = b": ";
+/// Behind a value.
+const END: &[u8] = b"\r\n";
+
+/// The fields of a head, in their order, some of them there several times.
+#[derive(Clone, Default)]
+pub struct Fields {
+    text: Vec<u8>,
+    places: Vec<Line>,
+    /// The known names among them.
+    present: Names,
+}
+
+/// Where in the text a field's line is.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    start: u32,
+    /// Where its value ends.
+    end: u32,
+    name: u16,
+    /// Of a known name, or 0.
+    number: u8,
+}
+
+/// A field as it stands in the text of a head: its name and its value.
+pub type Place<'a> = (&'a [u8], &'a [u8]);
+
+impl Fields {
+    /// None.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            text: Vec::new(),
+            places: Vec::new(),
+            present: Names::of(&[]),
+        }
+    }
+
+    /// The fields of a head, each a piece of its text; the names and values are those of HTTP, which
+    /// whoever read it has seen to. `keeps_spelling` says whether names stay as their sender wrote
+    /// them or are written the usual way.
+    #[must_use]
+    pub fn read<'a>(
+        head: &'a [u8],
+        fields: impl ExactSizeIterator<Item = Place<'a>>,
+        keeps_spelling: bool,
+    ) -> Self {
+        let mut own = Self {
+            text: Vec::with_capacity(head.len() + ROOM.0),
+            places: Vec::with_capacity(fields.len() + ROOM.1),
+            present: Names::default(),
+        };
+        own.text.extend_from_slice(head);
+        for (name, value) in fields {
+            let known = Known::of(name);
+            let number = known.map_or(0, Known::number);
+            let usual = || match known {
+                Some(known) => known.as_str().as_bytes() == name,
+                None => has_capitals(name),
+            };
+            let kept = keeps_spelling || usual();
+            match line(head, name, value, number).filter(|_| kept) {
+                Some(line) => own.places.push(line),
+                None => {
+                    let start = own.text.len();
+                    if kept {
+                        own.text.extend_from_slice(name);
+                    } else {
+                        write_name(name, &mut own.text);
+                    }
+                    own.end_line(start, value, number);
+                }
+            }
+            own.present.add(number);
+        }
+        own
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// All of them, in their order: names as they are written, and values.
+    pub fn iter(&self) -> impl Iterator<Item = Place<'_>> {
+        self.places
+            .iter()
+            .map(|line| (self.name_at(line), self.value_at(line)))
+    }
+
+    /// The value of the first field of this name.
+    #[must_use]
+    pub fn get<'n>(&self, name: impl Name<'n>) -> Option<&[u8]> {
+        let at = self.position(name.key())?;
+        self.places.get(at).map(|line| self.value_at(line))
+    }
+
+    /// The same, if it is plain text: visible ASCII.
+    #[must_use]
+    pub fn text<'n>(&self, name: impl Name<'n>) -> Option<&str> {
+        text(self.get(name)?)
+    }
+
+    /// The values of all fields of this name.
+    pub fn get_all<'n, N: Name<'n>>(
+        &self,
+        name: N,
+    ) -> impl DoubleEndedIterator<Item = &[u8]> + use<'_, 'n, N> {
+        let key = name.key();
+        let lines = match key.number() {
+            // Mostly there are none, and that takes no search.
+            number if number != 0 && !self.present.has_number(number) => &[],
+            _ => self.places.as_slice(),
+        };
+        lines
+            .iter()
+            .filter(move |line| self.is(line, key))
+            .map(|line| self.value_at(line))
+    }
+
+    /// Whether there is one of this name.
+    #[must_use]
+    pub fn contains<'n>(&self, name: impl Name<'n>) -> bool {
+        match name.key() {
+            Key::Known(known) => self.present.has(known),
+            other @ Key::Other(_) => self.position(other).is_some(),
+        }
+    }
+
+    /// Whether there is one of these.
+    #[must_use]
+    pub const fn contains_any(&self, names: Names) -> bool {
+        self.present.meets(names)
+    }
+
+    /// Puts the value where the first field of this name stands, or behind all others; there is no
+    /// other of the name then. What can be no value changes nothing, and is told by `false`.
+    pub fn insert<'n>(&mut self, name: impl Name<'n>, value: impl Value) -> bool {
+        let Some(value) = value.bytes() else {
+            return false;
+        };
+        let key = name.key();
+        let Some(at) = self.position(key) else {
+            return self.push(key, value);
+        };
+        let Some(&old) = self.places.get(at) else {
+            return false;
+        };
+        let start = self.text.len();
+        self.text
+            .extend_from_within(span(old.start, old.name_end()));
+        let Some(new) = self.finish_line(start, value, old.number) else {
+            return false;
+        };
+        if let Some(line) = self.places.get_mut(at) {
+            *line = new;
+        }
+        self.retain_from(at + 1, |own, line| !own.is(line, key));
+        true
+    }
+
+    /// Adds a field behind all others. What can be no value is not added, and told by `false`.
+    pub fn append<'n>(&mut self, name: impl Name<'n>, value: impl Value) -> bool {
+        match value.bytes() {
+            Some(value) => self.push(name.key(), value),
+            None => false,
+        }
+    }
+
+    /// Takes all fields of this name out; says whether there were any.
+    pub fn remove<'n>(&mut self, name: impl Name<'n>) -> bool {
+        let key = name.key();
+        let Some(at) = self.position(key) else {
+            return false;
+        };
+        self.retain_from(at, |own, line| !own.is(line, key));
+        self.present.take_out(key.number());
+        true
+    }
+
+    /// Takes all fields of these names out.
+    pub fn remove_any(&mut self, names: Names) {
+        if self.contains_any(names) {
+            self.retain_from(0, |_, line| !names.has_number(line.number));
+            self.count_again();
+        }
+    }
+
+    /// Takes out all fields of whose names this is said.
+    pub fn remove_where(&mut self, mut says: impl FnMut(&[u8]) -> bool) {
+        self.retain_from(0, |own, line| !says(own.name_at(line)));
+        self.count_again();
+    }
+
+    /// Writes them out as lines of HTTP/1, but for these.
+    pub fn write(&self, but: Names, out: &mut Vec<u8>) {
+        let (mut from, mut to) = (0, 0);
+        for line in &self.places {
+            if but.has_number(line.number) {
+                continue;
+            }
+            if line.start != to {
+                out.extend_from_slice(self.piece(from, to));
+                from = line.start;
+            }
+            to = line.end + 2;
+        }
+        out.extend_from_slice(self.piece(from, to));
+    }
+
+    fn position(&self, key: Key<'_>) -> Option<usize> {
+        match key {
+            Key::Known(known) if !self.present.has(known) => None,
+            key => self.places.iter().position(|line| self.is(line, key)),
+        }
+    }
+
+    fn is(&self, line: &Line, key: Key<'_>) -> bool {
+        match key {
+            Key::Known(known) => line.number == known.number(),
+            Key::Other(name) => {
+                usize::from(line.name) == name.len()
+                    && line.number == 0
+                    && self.name_at(line).eq_ignore_ascii_case(name.as_bytes())
+            }
+        }
+    }
+
+    fn name_at(&self, line: &Line) -> &[u8] {
+        self.piece(line.start, line.name_end())
+    }
+
+    fn value_at(&self, line: &Line) -> &[u8] {
+        self.piece(line.name_end() + 2, line.end)
+    }
+
+    fn piece(&self, from: u32, to: u32) -> &[u8] {
+        self.text.get(span(from, to)).unwrap_or_default()
+    }
+
+    fn push(&mut self, key: Key<'_>, value: &[u8]) -> bool {
+        if self.text.capacity() == 0 {
+            self.text.reserve(ROOM.0);
+            self.places.reserve(ROOM.1);
+        }
+        let start = self.text.len();
+        key.write(&mut self.text);
+        self.present.add(key.number());
+        self.end_line(start, value, key.number())
+    }
+
+    /// Adds a field whose name stands in the text from `start` on.
+    fn end_line(&mut self, start: usize, value: &[u8], number: u8) -> bool {
+        let line = self.finish_line(start, value, number);
+        self.places.extend(line);
+        line.is_some()
+    }
+
+    /// The line whose name stands in the text from `start` on. There is none if the text has grown
+    /// to gibibytes, or the name beyond what `http` takes.
+    fn finish_line(&mut self, start: usize, value: &[u8], number: u8) -> Option<Line> {
+        let name = self.text.len() - start;
+        for piece in [COLON, value, END] {
+            self.text.extend_from_slice(piece);
+        }
+        let end = self.text.len() - END.len();
+        Line::new(start, name, end, number)
+    }
+
+    /// Keeps, from this one on, the fields of which that is said.
+    fn retain_from(&mut self, first: usize, mut keep: impl FnMut(&Self, &Line) -> bool) {
+        let mut places = std::mem::take(&mut self.places);
+        let mut at = 0;
+        places.retain(|line| {
+            at += 1;
+            at <= first || keep(self, line)
+        });
+        self.places = places;
+    }
+
+    fn count_again(&mut self) {
+        self.present = Names::default();
+        for line in &self.places {
+            self.present.add(line.number);
+        }
+    }
+}
+
+impl Line {
+    fn new(start: usize, name: usize, end: usize, number: u8) -> Option<Self> {
+        // Room for the line's end, too.
+        u32::try_from(end + END.len()).ok()?;
+        Some(Self {
+            start: u32::try_from(start).ok()?,
+            end: u32::try_from(end).ok()?,
+            name: u16::try_from(name).ok()?,
+            number,
+        })
+    }
+
+    fn name_end(&self) -> u32 {
+        self.start + u32::from(self.name)
+    }
+}
+
+/// Where in the head a field's line is, if it is written as we would write it.
+fn line(head: &[u8], name: &[u8], value: &[u8], number: u8) -> Option<Line> {
+    let start = name.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
+    let colon = start + name.len();
+    let end = colon + COLON.len() + value.len();
+    let around = (head.get(colon..)?, head.get(end..)?);
+    let fits = around.0.starts_with(COLON) && around.1.starts_with(END);
+    let placed = value.as_ptr().addr() == around.0.as_ptr().addr() + COLON.len();
+    (fits && placed).then(|| Line::new(start, name.len(), end, number))?
+}
+
+fn span(from: u32, to: u32) -> std::ops::Range<usize> {
+    from as usize..to as usize
+}
+
+/// A value as text, if it is plain: visible ASCII.
+pub(super) fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|_| is_text(value))
+}
+
+impl std::fmt::Debug for Fields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts = self
+            .iter()
+            .map(|(name, value)| (name.escape_ascii(), value.escape_ascii()));
+        f.debug_map()
+            .entries(texts.map(|(name, value)| (name.to_string(), value.to_string())))
+            .finish()
+    }
+}
+
+/// The same fields in the same order, however their names are spelled.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(own, other): (Place<'_>, Place<'_>)| {
+            own.0.eq_ignore_ascii_case(other.0) && own.1 == other.1
+        };
+        self.len() == other.len() && self.iter().zip(other.iter()).all(same)
+    }
+}

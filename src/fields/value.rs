@@ -1,0 +1,64 @@
+//! What may stand in a field (RFC 9110 §5.5).
+
+use http::HeaderValue;
+
+/// Something that may be a field's value.
+pub trait Value {
+    /// Its bytes, if it may stand in a field.
+    fn bytes(&self) -> Option<&[u8]>;
+}
+
+impl Value for &HeaderValue {
+    fn bytes(&self) -> Option<&[u8]> {
+        Some(self.as_bytes())
+    }
+}
+
+/// Bytes as they may come from elsewhere: anything but control characters.
+impl Value for &[u8] {
+    fn bytes(&self) -> Option<&[u8]> {
+        is_value(self).then_some(self)
+    }
+}
+
+/// What the router itself says: ASCII only.
+impl Value for &str {
+    fn bytes(&self) -> Option<&[u8]> {
+        is_text(self.as_bytes()).then_some(self.as_bytes())
+    }
+}
+
+/// No control characters but the tab. Looks at all of them, which goes by many at a time.
+fn is_value(bytes: &[u8]) -> bool {
+    !bytes.iter().fold(false, |bad, byte| {
+        bad | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7F)
+    })
+}
+
+/// Visible ASCII, blanks and tabs.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    bytes.is_ascii() && is_value(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte is judged as `http` judges it.
+    #[test]
+    fn values_are_what_http_takes_for_values() {
+        for byte in 0..=u8::MAX {
+            let bytes = [b'a', byte, b'b'];
+            assert_eq!(
+                bytes.as_slice().bytes().is_some(),
+                HeaderValue::from_bytes(&bytes).is_ok(),
+                "{byte}"
+            );
+            assert_eq!(
+                is_text(&bytes),
+                HeaderValue::from_bytes(&bytes).is_ok_and(|value| value.to_str().is_ok()),
+                "{byte}"
+            );
+        }
+    }
+}
