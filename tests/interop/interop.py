@@ -19,6 +19,7 @@ import cases_zeep  # noqa: F401
 import cases_others  # noqa: F401
 import cases_pools  # noqa: F401
 import cases_bridge  # noqa: F401
+import cases_xpath  # noqa: F401
 import cases_wires  # noqa: F401
 import cases_life  # noqa: F401: last, because its last case ends the router.
 from world import World
