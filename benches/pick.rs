@@ -14,8 +14,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{COOKIE, SET_COOKIE};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
+use soap_router::fields::{COOKIE, Fields, SET_COOKIE};
 use soap_router::telemetry::Metrics;
 use soap_router::upstream::{
     Affinity, Balance, BoundBy, CookieSpec, Endpoint, Fleet, Group, Host, HostField, Order, Secret,
@@ -77,25 +77,25 @@ fn main() {
 struct Pool {
     fleet: Fleet,
     group: Arc<Group>,
-    headers: HeaderMap,
+    headers: Fields,
 }
 
 impl Pool {
     fn new(count: u32, balance: Balance, weighted: bool, bound: Option<BoundBy>) -> Self {
         let by_cookie = matches!(bound, Some(BoundBy::Cookie(_)));
         let (fleet, group) = group(count, balance, weighted, bound);
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         if by_cookie {
             // Of the last server, as a caller got it.
-            let mut answer = HeaderMap::new();
+            let mut answer = Fields::new();
             for number in 0..count {
-                answer.clear();
+                answer = Fields::new();
                 let turn = group.pick(&wants(u64::from(number), &headers), &[]);
                 turn.unwrap().bind(&mut answer);
             }
-            let set = answer.get(SET_COOKIE).unwrap().to_str().unwrap();
+            let set = answer.text(SET_COOKIE).unwrap();
             let pair = set.split(';').next().unwrap();
-            headers.insert(COOKIE, HeaderValue::from_str(pair).unwrap());
+            headers.insert(COOKIE, pair);
         }
         Self {
             fleet,
@@ -105,7 +105,7 @@ impl Pool {
     }
 
     fn suspend_half(&self) {
-        let none = HeaderMap::new();
+        let none = Fields::new();
         let mut tried = Vec::new();
         for number in 0..u64::from(MANY) {
             let turn = self.group.pick(&wants(number, &none), &tried).unwrap();
@@ -117,7 +117,7 @@ impl Pool {
     }
 }
 
-fn wants(number: u64, headers: &HeaderMap) -> Wants<'_> {
+fn wants(number: u64, headers: &Fields) -> Wants<'_> {
     let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     Wants {
         draw,

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use http::HeaderName;
 use serde_json::Value;
 use soap_router::cli;
 use soap_router::filter::{MessageFilter, MessageView, Registry};
@@ -23,15 +24,14 @@ use soap_router::filter::{MessageFilter, MessageView, Registry};
 /// Messages that name one of these customers in a header.
 #[derive(Debug)]
 struct Customers {
-    header: String,
+    header: HeaderName,
     names: BTreeSet<String>,
 }
 
 impl MessageFilter for Customers {
     // Asked once a message, when the envelope's Header is complete; the message waits meanwhile.
     fn matches(&self, message: &MessageView<'_>) -> bool {
-        let customer = message.headers.get(&self.header);
-        let customer = customer.and_then(|value| value.to_str().ok());
+        let customer = message.headers.text(&self.header);
         customer.is_some_and(|customer| self.names.contains(customer))
     }
 }
@@ -42,7 +42,8 @@ fn customers(data: &Value) -> Result<Arc<dyn MessageFilter>, String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let header = data
         .get("header")
-        .and_then(text)
+        .and_then(Value::as_str)
+        .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .ok_or("`header` must name a header")?;
     let names = data
         .get("of")

@@ -3,13 +3,12 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::args::{BridgeArgs, Format};
 use super::message;
 use super::verdict::Verdict;
+use crate::fields::{CONTENT_TYPE, Fields, SOAP_ACTION};
 use crate::soap::{
     Addressing, Arriving, Bridge, BridgeError, Carrier, HttpHead, MediaType, OnSigned, Outcome,
     Plan, Target, Version, soap_action,
@@ -42,18 +41,15 @@ struct Bridged {
 
 fn bridge(
     args: &BridgeArgs,
-    headers: &HeaderMap,
+    headers: &Fields,
     stated: bool,
     bytes: &[u8],
 ) -> Result<Bridged, BridgeError> {
     let media = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
+        .text(CONTENT_TYPE)
         .and_then(|value| MediaType::parse(value).ok())
         .filter(|_| stated);
-    let header = headers
-        .get("soapaction")
-        .and_then(|value| value.to_str().ok());
+    let header = headers.text(SOAP_ACTION);
     let header = header.and_then(|value| soap_action(value).ok().flatten());
     let arriving = Arriving {
         charset: media.as_ref().and_then(|media| media.charset.clone()),

@@ -25,6 +25,7 @@ use super::verdict::Verdict;
 use crate::app::Router;
 use crate::config::{self, TableText};
 use crate::exchange::explain;
+use crate::fields::RequestParts;
 use crate::filter::Registry;
 use crate::reload::{Reloader, Watcher};
 use crate::snapshot::{self, Snapshot};
@@ -227,10 +228,7 @@ async fn show(
 }
 
 impl Example {
-    fn request(
-        &self,
-        address: SocketAddr,
-    ) -> anyhow::Result<(http::request::Parts, Request<Full<Bytes>>)> {
+    fn request(&self, address: SocketAddr) -> anyhow::Result<(RequestParts, Request<Full<Bytes>>)> {
         let mut builder = Request::post("/orders")
             .header(header::HOST, address.to_string())
             .header(header::CONTENT_TYPE, self.content_type);
@@ -239,7 +237,7 @@ impl Example {
         }
         let request = builder.body(Full::new(Bytes::from_static(self.message.as_bytes())))?;
         let (head, body) = request.into_parts();
-        Ok((head.clone(), Request::from_parts(head, body)))
+        Ok((head.clone().into(), Request::from_parts(head, body)))
     }
 }
 

@@ -5,11 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use http::header::CONTENT_TYPE;
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::exchange::Origin;
+use crate::fields::{CONTENT_TYPE, Fields, RequestParts};
 use crate::net::tls::Session;
 
 /// Largest message read from a file: the verbs hold it whole.
@@ -35,8 +34,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// `Name: value` lines as headers. Without a `Content-Type` the one of the envelope's version
 /// is assumed.
-pub(super) fn headers(lines: &[String], message: &[u8]) -> anyhow::Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
+pub(super) fn headers(lines: &[String], message: &[u8]) -> anyhow::Result<Fields> {
+    let mut headers = Fields::new();
     for line in lines {
         let Some((name, value)) = line.split_once(':') else {
             bail!("`{line}` is no header; write `Name: value`");
@@ -45,10 +44,10 @@ pub(super) fn headers(lines: &[String], message: &[u8]) -> anyhow::Result<Header
             .with_context(|| format!("`{name}` is no header name"))?;
         let value = HeaderValue::from_str(value.trim())
             .with_context(|| format!("`{value}` is no header value"))?;
-        headers.append(name, value);
+        headers.append(&name, &value);
     }
-    if !headers.contains_key(CONTENT_TYPE) {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(guess(message)));
+    if !headers.contains(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, guess(message));
     }
     Ok(headers)
 }
@@ -64,13 +63,12 @@ fn guess(message: &[u8]) -> &'static str {
 }
 
 /// A request head as it would arrive.
-pub(super) fn head(url: &str, headers: HeaderMap) -> anyhow::Result<Parts> {
-    let request = Request::post(url)
-        .body(())
-        .with_context(|| format!("`{url}` is no URL"))?;
-    let (mut head, ()) = request.into_parts();
-    head.headers = headers;
-    Ok(head)
+pub(super) fn head(url: &str, headers: Fields) -> anyhow::Result<RequestParts> {
+    let uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
+    Ok(RequestParts {
+        headers,
+        ..RequestParts::new(Method::POST, uri)
+    })
 }
 
 /// Where it would come from.

@@ -1,7 +1,6 @@
 //! At the gate of a service or route, and what is said to those who are not let in.
 
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, Response, StatusCode};
+use http::StatusCode;
 
 use super::arrival::{self, Arrival};
 use super::drain::drain;
@@ -11,6 +10,7 @@ use super::pass;
 use super::record::Record;
 use super::reply::{self, Dialect};
 use crate::admission::{Gate, Refusal};
+use crate::fields::{RETRY_AFTER, Response};
 use crate::net::Body;
 
 /// Lets the exchange in, or gives the answer to it.
@@ -83,11 +83,8 @@ fn plainly(error: &Error, record: Record) -> Response<Body> {
         _ => (StatusCode::SERVICE_UNAVAILABLE, "The router is busy."),
     };
     let mut response = reply::refuse(status, text, record);
-    if let Some(after) = error
-        .retry_after()
-        .and_then(|text| HeaderValue::from_str(text).ok())
-    {
-        response.headers_mut().insert(RETRY_AFTER, after);
+    if let Some(after) = error.retry_after() {
+        response.head.headers.insert(RETRY_AFTER, after);
     }
     response
 }

@@ -4,26 +4,24 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::error::Error;
+use crate::fields::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, Fields, HOST, Known, RequestParts, SOAP_ACTION,
+};
 use crate::filter::Certificate;
 use crate::net::Incoming;
 use crate::net::tls::Session;
 use crate::snapshot::Door;
 use crate::soap::{ActionError, MediaError, MediaType, Version, soap_action};
 
-/// The header that states the action in SOAP 1.1 (S11 §6.1.1).
-pub(super) const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
-
 /// One request with where it came in.
 #[derive(Debug)]
 pub struct Arrival {
     /// Request line and headers.
-    pub head: Box<Parts>,
+    pub head: Box<RequestParts>,
     /// Its body, unread.
     pub body: Incoming,
     /// The connection it came on.
@@ -161,11 +159,11 @@ impl Origin {
 }
 
 /// `Host`, or the authority of an absolute request target.
-pub(super) fn host(head: &Parts) -> &str {
+pub(super) fn host(head: &RequestParts) -> &str {
     head.uri
         .authority()
         .map(http::uri::Authority::as_str)
-        .or_else(|| head.headers.get(HOST)?.to_str().ok())
+        .or_else(|| head.headers.text(HOST))
         .unwrap_or("")
 }
 
@@ -173,7 +171,7 @@ pub(super) fn host(head: &Parts) -> &str {
 const SOAP12_TYPE: &[u8] = b"application/soap+xml";
 
 /// The URL that the caller used, as far as it can be told.
-pub(super) fn request_url(head: &Parts, origin: &Origin) -> String {
+pub(super) fn request_url(head: &RequestParts, origin: &Origin) -> String {
     let path = head
         .uri
         .path_and_query()
@@ -182,11 +180,8 @@ pub(super) fn request_url(head: &Parts, origin: &Origin) -> String {
 }
 
 /// The version that the caller seems to speak, for faults before its envelope was read.
-pub(super) fn likely_version(headers: &HeaderMap) -> Version {
-    let media = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
+pub(super) fn likely_version(headers: &Fields) -> Version {
+    let media = headers.text(CONTENT_TYPE).unwrap_or("");
     // In a multipart type the version stands in `start-info` or `type`.
     let soap12 = !media.eq_ignore_ascii_case("text/xml")
         && media
@@ -205,8 +200,8 @@ impl HeadFacts {
     ///
     /// # Errors
     /// When two headers contradict each other, so that nobody could say what was meant.
-    pub(super) fn read(headers: &HeaderMap) -> Result<Arc<Self>, Error> {
-        let said = [CONTENT_TYPE, SOAP_ACTION].map(|name| only(headers, &name));
+    pub(super) fn read(headers: &Fields) -> Result<Arc<Self>, Error> {
+        let said = [CONTENT_TYPE, SOAP_ACTION].map(|name| only(headers, name));
         if let [Ok(media), Ok(action)] = said
             && let Some(known) = remembered([media, action])
         {
@@ -219,7 +214,7 @@ impl HeadFacts {
         Ok(read)
     }
 
-    fn read_anew(headers: &HeaderMap) -> Result<Self, Error> {
+    fn read_anew(headers: &Fields) -> Result<Self, Error> {
         let media = media_type(headers).map(Arc::new);
         let parameter = media.as_ref().ok().and_then(|media| media.stated_action());
         let header = header_action(headers)?;
@@ -243,14 +238,14 @@ impl HeadFacts {
 }
 
 /// The value of a field that stands there at most once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
-    let mut values = headers.get_all(name).iter();
+fn only(headers: &Fields, name: Known) -> Result<Option<&[u8]>, ()> {
+    let mut values = headers.get_all(name);
     let first = values.next();
     values.next().map_or(Ok(first), |_| Err(()))
 }
 
 /// `Content-Type` and `SOAPAction`, and what they say.
-type Remembered = ([Option<HeaderValue>; 2], Arc<HeadFacts>);
+type Remembered = ([Option<Box<[u8]>>; 2], Arc<HeadFacts>);
 
 thread_local! {
     /// Callers send the same heads again and again. What is met moves forward, what is new replaces
@@ -258,11 +253,11 @@ thread_local! {
     static LAST_HEADS: RefCell<Vec<Remembered>> = const { RefCell::new(Vec::new()) };
 }
 
-fn remembered(said: [Option<&HeaderValue>; 2]) -> Option<Arc<HeadFacts>> {
+fn remembered(said: [Option<&[u8]>; 2]) -> Option<Arc<HeadFacts>> {
     LAST_HEADS.with_borrow_mut(|known| {
         let at = known
             .iter()
-            .position(|(own, _)| own.each_ref().map(Option::as_ref) == said)?;
+            .position(|(own, _)| own.each_ref().map(Option::as_deref) == said)?;
         if at > 0 {
             known.swap(at, at - 1);
         }
@@ -271,33 +266,27 @@ fn remembered(said: [Option<&HeaderValue>; 2]) -> Option<Arc<HeadFacts>> {
     })
 }
 
-fn remember(said: [Option<&HeaderValue>; 2], facts: &Arc<HeadFacts>) {
-    let length = |value: Option<&HeaderValue>| value.map_or(0, HeaderValue::len);
+fn remember(said: [Option<&[u8]>; 2], facts: &Arc<HeadFacts>) {
+    let length = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
     if said.map(length).into_iter().sum::<usize>() > REMEMBERED_HEAD_BYTES_MAX {
         return;
     }
-    // Copies of their own: the values are pieces of a whole head.
-    let own = said.map(|value| HeaderValue::from_bytes(value?.as_bytes()).ok());
+    let own = said.map(|value| value.map(Box::from));
     LAST_HEADS.with_borrow_mut(|known| {
         known.truncate(REMEMBERED_HEADS_MAX - 1);
         known.push((own, Arc::clone(facts)));
     });
 }
 
-fn slips(headers: &HeaderMap) -> SmallVec<[Slip; 2]> {
+fn slips(headers: &Fields) -> SmallVec<[Slip; 2]> {
     let mut slips = SmallVec::new();
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let action = text(SOAP_ACTION).map(str::trim).unwrap_or_default();
+    let action = headers.text(SOAP_ACTION).unwrap_or_default().trim();
     if action.starts_with('\'') {
         slips.push(Slip::SingleQuotedAction);
     } else if !action.is_empty() && !action.starts_with('"') {
         slips.push(Slip::UnquotedAction);
     }
-    if text(CONTENT_TYPE).is_some_and(has_bare_action) {
+    if headers.text(CONTENT_TYPE).is_some_and(has_bare_action) {
         slips.push(Slip::UnquotedParameter);
     }
     slips
@@ -317,40 +306,37 @@ fn has_bare_action(media: &str) -> bool {
     })
 }
 
-fn media_type(headers: &HeaderMap) -> Result<MediaType, MediaError> {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
+fn media_type(headers: &Fields) -> Result<MediaType, MediaError> {
+    let mut values = headers.get_all(CONTENT_TYPE);
     let first = values.next().ok_or(MediaError::Missing)?;
     if values.any(|other| other != first) {
         return Err(MediaError::Ambiguous);
     }
-    MediaType::parse(&String::from_utf8_lossy(first.as_bytes()))
+    MediaType::parse(&String::from_utf8_lossy(first))
 }
 
 /// What an answer's `Content-Type` says. Most answers of a worker say the same, so what was read last
 /// is remembered.
 pub(super) fn with_media<R>(
-    value: &HeaderValue,
+    value: &[u8],
     look: impl FnOnce(&Result<MediaType, MediaError>) -> R,
 ) -> R {
     LAST_MEDIA.with_borrow_mut(|known| {
-        if let Some((_, read)) = known.iter().find(|(known, _)| known == value) {
+        if let Some((_, read)) = known.iter().find(|(known, _)| **known == *value) {
             return look(read);
         }
-        let read = MediaType::parse(&String::from_utf8_lossy(value.as_bytes()));
+        let read = MediaType::parse(&String::from_utf8_lossy(value));
         let result = look(&read);
         if value.len() <= REMEMBERED_BYTES_MAX {
             known.truncate(REMEMBERED_MAX - 1);
-            // A copy of its own: the value is a piece of a whole head.
-            if let Ok(own) = HeaderValue::from_bytes(value.as_bytes()) {
-                known.insert(0, (own, read));
-            }
+            known.insert(0, (value.into(), read));
         }
         result
     })
 }
 
 thread_local! {
-    static LAST_MEDIA: RefCell<Vec<(HeaderValue, Result<MediaType, MediaError>)>> =
+    static LAST_MEDIA: RefCell<Vec<(Box<[u8]>, Result<MediaType, MediaError>)>> =
         const { RefCell::new(Vec::new()) };
 }
 
@@ -363,28 +349,27 @@ const REMEMBERED_MAX: usize = 4;
 /// Longest type remembered; those of multipart messages are made up for each.
 const REMEMBERED_BYTES_MAX: usize = 64;
 
-fn header_action(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let mut values = headers.get_all(SOAP_ACTION).iter();
+fn header_action(headers: &Fields) -> Result<Option<String>, Error> {
+    let mut values = headers.get_all(SOAP_ACTION);
     let Some(first) = values.next() else {
         return Ok(None);
     };
     if values.any(|other| other != first) {
         return Err(ActionError::Twice.into());
     }
-    Ok(soap_action(&String::from_utf8_lossy(first.as_bytes()))?)
+    Ok(soap_action(&String::from_utf8_lossy(first))?)
 }
 
 /// `Content-Length`.
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+pub(super) fn content_length(headers: &Fields) -> Option<u64> {
+    headers.text(CONTENT_LENGTH)?.parse().ok()
 }
 
 /// The coding that hides the envelope, if there is one.
-pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
-    let value = headers
-        .get(CONTENT_ENCODING)?
-        .to_str()
-        .unwrap_or("?")
-        .trim();
+pub(super) fn coding(headers: &Fields) -> Option<String> {
+    if !headers.contains(CONTENT_ENCODING) {
+        return None;
+    }
+    let value = headers.text(CONTENT_ENCODING).unwrap_or("?").trim();
     (!value.is_empty() && !value.eq_ignore_ascii_case("identity")).then(|| value.to_owned())
 }

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
-};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use super::arrival::{self, SOAP_ACTION};
+use super::arrival;
 use super::deliver::Answer;
 use super::judge::Failure;
+use crate::fields::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, Fields, Names,
+    ResponseParts, SOAP_ACTION,
+};
 use crate::net::{Body, Change, ChangeError, Changed, Incoming};
 use crate::snapshot::Limits;
 use crate::soap::{
@@ -64,7 +65,7 @@ pub(super) struct There {
 
 impl Caller {
     pub(super) fn new(
-        headers: &HeaderMap,
+        headers: &Fields,
         facts: &Facts,
         head_known: bool,
         media: &MediaType,
@@ -72,9 +73,7 @@ impl Caller {
         one_way: bool,
         unique: u128,
     ) -> Self {
-        let languages = headers
-            .get(ACCEPT_LANGUAGE)
-            .and_then(|value| value.to_str().ok());
+        let languages = headers.text(ACCEPT_LANGUAGE);
         Self {
             version: facts.version,
             addressing: facts.addressing,
@@ -186,36 +185,26 @@ impl Caller {
 
 impl Prepared {
     /// Writes the fields that go with the changed message.
-    pub(super) fn dress(&self, headers: &mut HeaderMap) {
+    pub(super) fn dress(&self, headers: &mut Fields) {
         let Some(head) = &self.head else { return };
-        if let Ok(value) = HeaderValue::from_str(&head.content_type) {
-            headers.insert(CONTENT_TYPE, value);
-        }
-        headers.remove(CONTENT_LENGTH);
+        headers.insert(CONTENT_TYPE, head.content_type.as_str());
         // What comes back must be read, to be bridged back (H12).
-        headers.remove(ACCEPT_ENCODING);
-        let action = head
-            .soap_action
-            .as_deref()
-            .and_then(|value| HeaderValue::from_str(value).ok());
-        match action {
-            Some(action) => drop(headers.insert(SOAP_ACTION, action)),
-            None => drop(headers.remove(SOAP_ACTION)),
+        headers.remove_any(Names::of(&[CONTENT_LENGTH, ACCEPT_ENCODING]));
+        let action = head.soap_action.as_deref();
+        if !action.is_some_and(|action| headers.insert(SOAP_ACTION, action)) {
+            headers.remove(SOAP_ACTION);
         }
         self.accept(headers);
     }
 
     /// H53.
-    fn accept(&self, headers: &mut HeaderMap) {
+    fn accept(&self, headers: &mut Fields) {
         let Some(outcome) = &self.trip.outcome else {
             return;
         };
         let (from, to) = (outcome.from.soap.media_type(), outcome.to.soap.media_type());
-        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-        if let Some(new) = accept.map(|text| text.replace(from, to))
-            && let Ok(value) = HeaderValue::from_str(&new)
-        {
-            headers.insert(ACCEPT, value);
+        if let Some(new) = headers.text(ACCEPT).map(|text| text.replace(from, to)) {
+            headers.insert(ACCEPT, new.as_str());
         }
     }
 }
@@ -347,17 +336,21 @@ impl There {
         answer: Answer,
         settings: Back,
     ) -> Result<(Answer, Option<Outcome>), Failure> {
-        let (head, body) = match answer {
+        let (head, body, blames_receiver) = match answer {
             Answer::Stream(reply) => {
                 let Reply { head, body, first } = reply;
-                (head, Source::Stream { first, body })
+                (head, Source::Stream { first, body }, false)
             }
-            Answer::Whole(head, body) => (head, Source::Whole(body)),
+            Answer::Whole {
+                head,
+                body,
+                blames_receiver,
+            } => (head, Source::Whole(body), blames_receiver),
             other => return Ok((other, None)),
         };
         let media = media_of(&head.headers);
         let Some(media) = media.filter(|media| self.needs_back(media)) else {
-            return Ok((body.untouched(head), None));
+            return Ok((body.untouched(head, blames_receiver), None));
         };
         if let Some(coding) = arrival::coding(&head.headers) {
             let why =
@@ -382,7 +375,11 @@ impl There {
         let fields = bridge.reply_head(&outcome, media.stated_action().as_deref());
         dress_back(&mut head, &outcome, &fields, settings.sender_fault);
         let answer = match rest {
-            None => Answer::Whole(head, joined(out)),
+            None => Answer::Whole {
+                head,
+                body: joined(out),
+                blames_receiver,
+            },
             Some(inner) => Answer::Changed {
                 head,
                 first: out,
@@ -412,9 +409,13 @@ enum Source {
 }
 
 impl Source {
-    fn untouched(self, head: Box<http::response::Parts>) -> Answer {
+    fn untouched(self, head: Box<ResponseParts>, blames_receiver: bool) -> Answer {
         match self {
-            Self::Whole(body) => Answer::Whole(head, body),
+            Self::Whole(body) => Answer::Whole {
+                head,
+                body,
+                blames_receiver,
+            },
             Self::Stream { first, body } => Answer::Stream(Reply { head, body, first }),
         }
     }
@@ -471,24 +472,18 @@ fn joined(mut pieces: Vec<Bytes>) -> Bytes {
     }
 }
 
-fn media_of(headers: &HeaderMap) -> Option<MediaType> {
-    MediaType::parse(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()
+fn media_of(headers: &Fields) -> Option<MediaType> {
+    MediaType::parse(headers.text(CONTENT_TYPE)?).ok()
 }
 
-fn dress_back(
-    head: &mut http::response::Parts,
-    outcome: &Outcome,
-    fields: &HttpHead,
-    sender_fault: u16,
-) {
+fn dress_back(head: &mut ResponseParts, outcome: &Outcome, fields: &HttpHead, sender_fault: u16) {
     if !outcome.changed {
         return;
     }
-    if let Ok(value) = HeaderValue::from_str(&fields.content_type) {
-        head.headers.insert(CONTENT_TYPE, value);
-    }
-    head.headers.remove(CONTENT_LENGTH);
-    head.headers.remove(SOAP_ACTION);
+    head.headers
+        .insert(CONTENT_TYPE, fields.content_type.as_str());
+    let names = Names::of(&[CONTENT_LENGTH, SOAP_ACTION]);
+    head.headers.remove_any(names);
     let status = outcome.status(head.status.as_u16(), sender_fault);
     head.status = StatusCode::from_u16(status).unwrap_or(head.status);
 }

@@ -11,11 +11,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bridging::{Back, Caller};
 use super::error::Error;
-use super::judge::{Bounds, Failure, ReceiverFault, Verdict, judge};
+use super::judge::{Bounds, Failure, Verdict, judge};
 use super::outbound::Outbound;
 use super::record::{Attempt, Record};
 use super::values::Values;
 use super::worker::Worker;
+use crate::fields::ResponseParts;
 use crate::net::{Body, Change, Deadline, Incoming, OnOverflow, Patience, Replay};
 use crate::routing::{Decision, Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
@@ -63,10 +64,15 @@ pub(super) enum Answer {
     /// Still arriving.
     Stream(Reply),
     /// Read whole, to see what it is.
-    Whole(Box<http::response::Parts>, Bytes),
+    Whole {
+        head: Box<ResponseParts>,
+        body: Bytes,
+        /// Whether it is a fault that blames the receiver, for the server's health.
+        blames_receiver: bool,
+    },
     /// Still arriving, and changed while it passes.
     Changed {
-        head: Box<http::response::Parts>,
+        head: Box<ResponseParts>,
         /// Changed already.
         first: Vec<Bytes>,
         inner: Incoming,
@@ -443,10 +449,10 @@ impl Trip<'_> {
             ));
         };
         if let Some((_, prepared)) = &bridged {
-            prepared.dress(request.headers_mut());
+            prepared.dress(&mut request.head.headers);
         }
         if let Some(cookie) = group.cookie().filter(|cookie| cookie.strip) {
-            cookie.strip(request.headers_mut());
+            cookie.strip(&mut request.head.headers);
         }
         let sent = self
             .worker
@@ -592,8 +598,7 @@ impl Answer {
     fn status(&self) -> Option<u16> {
         match self {
             Self::Stream(reply) => Some(reply.head.status.as_u16()),
-            Self::Whole(head, _) => Some(head.status.as_u16()),
-            Self::Changed { head, .. } => Some(head.status.as_u16()),
+            Self::Whole { head, .. } | Self::Changed { head, .. } => Some(head.status.as_u16()),
             Self::Accepted => None,
         }
     }
@@ -601,10 +606,11 @@ impl Answer {
     /// Puts it down to the server, and binds the caller to it.
     fn credit(&mut self, turn: &Turn) {
         match self {
-            Self::Whole(head, _)
-                if turn.minds_receiver_faults()
-                    && head.extensions.get::<ReceiverFault>().is_some() =>
-            {
+            Self::Whole {
+                head,
+                blames_receiver: true,
+                ..
+            } if turn.minds_receiver_faults() => {
                 let why = "it answered with a fault that blames the receiver";
                 turn.failed("receiver-fault", why, Some(head.status.as_u16()));
             }
@@ -614,8 +620,7 @@ impl Answer {
         }
         match self {
             Self::Stream(reply) => turn.bind(&mut reply.head.headers),
-            Self::Whole(head, _) => turn.bind(&mut head.headers),
-            Self::Changed { head, .. } => turn.bind(&mut head.headers),
+            Self::Whole { head, .. } | Self::Changed { head, .. } => turn.bind(&mut head.headers),
             Self::Accepted => {}
         }
     }

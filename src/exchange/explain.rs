@@ -6,7 +6,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::request::Parts;
 use serde::Serialize;
 
 use super::arrival::{self, HeadFacts, Origin};
@@ -15,6 +14,7 @@ use super::error::Error;
 use super::road::is_wanted_again;
 use super::root_part::RootPart;
 use super::verify::Verifier;
+use crate::fields::RequestParts;
 use crate::filter::{self, Considered, Probe};
 use crate::routing::{self, Decision, Pattern};
 use crate::snapshot::{OnOverflow, Service, ServiceId, Snapshot};
@@ -130,7 +130,7 @@ impl Explanation {
 pub fn explain(
     snapshot: &Snapshot,
     service: Option<ServiceId>,
-    head: &Parts,
+    head: &RequestParts,
     origin: &Origin,
     message: &[u8],
 ) -> Explanation {

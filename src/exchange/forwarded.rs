@@ -6,19 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderValue, Uri};
 
 use super::arrival::{Arrival, Origin};
 use super::worker::ExchangeId;
+use crate::fields::{
+    APPGW_TRACE_ID, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PROTO, Fields, Known,
+    Names, ORIGINAL_HOST, ORIGINAL_URL, as_text,
+};
 use crate::snapshot::{Door, Forwarded};
-
-const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-original-host");
-const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-appgw-trace-id");
 
 /// Whether the other end of the connection is a proxy whose word counts.
 pub(super) fn is_trusted(origin: &Origin) -> bool {
@@ -32,16 +28,15 @@ fn trusts(door: &Door, address: IpAddr) -> bool {
 
 /// The caller's address: that of the connection, or what the proxies in front say, read from the
 /// nearest one on as far as each is trusted.
-pub(super) fn client(origin: &Origin, headers: &HeaderMap) -> IpAddr {
+pub(super) fn client(origin: &Origin, headers: &Fields) -> IpAddr {
     let mut client = origin.peer.ip();
     if origin.door.trusted.is_empty() || !is_trusted(origin) {
         return client;
     }
-    let lists: Vec<&HeaderValue> = headers.get_all(FOR).iter().collect();
-    let said = lists
-        .iter()
+    let said = headers
+        .get_all(FORWARDED_FOR)
         .rev()
-        .filter_map(|list| list.to_str().ok())
+        .filter_map(as_text)
         .flat_map(|list| list.rsplit(','));
     for one in said {
         let Some(address) = address(one.trim()) else {
@@ -71,20 +66,16 @@ pub(super) fn drop_odd_names(arrival: &mut Arrival) {
     if !arrival.origin.door.drops_odd_names {
         return;
     }
-    let headers = &mut arrival.head.headers;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let odd = |name: &&HeaderName| !name.as_str().bytes().all(plain);
-    let names: Vec<HeaderName> = headers.keys().filter(odd).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let odd = |name: &[u8]| !name.iter().all(plain);
+    arrival.head.headers.remove_where(odd);
 }
 
 /// Tells the endpoint; `host` and `uri` are as the caller asked.
 pub(super) fn tell(
-    headers: &mut HeaderMap,
+    headers: &mut Fields,
     origin: &Origin,
-    host: Option<&HeaderValue>,
+    host: Option<&[u8]>,
     uri: &Uri,
     id: ExchangeId,
 ) {
@@ -96,62 +87,50 @@ pub(super) fn tell(
             .as_ref()
             .and_then(|session| session.certificate.as_ref());
         if let Some(value) = shown.and_then(|shown| certificate(&shown.der)) {
-            headers.insert(name, value);
+            headers.insert(name, &value);
         }
     }
     match door.forwarded {
         Forwarded::Off => {}
         // The common case: nothing that the caller says is kept.
         Forwarded::Plain if door.trusted.is_empty() || !is_trusted(origin) => {
-            headers.insert(FOR, origin.forwarded_for.clone());
-            headers.insert(PROTO, HeaderValue::from_static(origin.scheme()));
+            headers.insert(FORWARDED_FOR, &origin.forwarded_for);
+            headers.insert(FORWARDED_PROTO, origin.scheme());
             if let Some(host) = host {
-                headers.insert(HOST, host.clone());
+                headers.insert(FORWARDED_HOST, host);
             }
         }
         Forwarded::Plain => {
-            append_for(headers, &origin.forwarded_for);
-            keep(headers, PROTO, || {
-                Some(HeaderValue::from_static(origin.scheme()))
-            });
-            keep(headers, HOST, || host.cloned());
+            append_for(headers, origin.forwarded_for.as_bytes());
+            keep(headers, FORWARDED_PROTO, origin.scheme().as_bytes());
+            if let Some(host) = host {
+                keep(headers, FORWARDED_HOST, host);
+            }
         }
         Forwarded::Gateway => gateway(headers, origin, host, uri, id),
     }
 }
 
-fn gateway(
-    headers: &mut HeaderMap,
-    origin: &Origin,
-    host: Option<&HeaderValue>,
-    uri: &Uri,
-    id: ExchangeId,
-) {
-    let text = |text: String| HeaderValue::from_str(&text).ok();
+fn gateway(headers: &mut Fields, origin: &Origin, host: Option<&[u8]>, uri: &Uri, id: ExchangeId) {
     if !is_trusted(origin) {
-        for name in [FOR, PROTO, PORT] {
-            headers.remove(name);
-        }
+        headers.remove_any(Names::of(&[FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_PORT]));
     }
-    if let Some(peer) = text(origin.peer.to_string()) {
-        append_for(headers, &peer);
-    }
-    keep(headers, PROTO, || {
-        Some(HeaderValue::from_static(origin.scheme()))
-    });
-    keep(headers, PORT, || Some(HeaderValue::from(origin.port)));
+    append_for(headers, origin.peer.to_string().as_bytes());
+    keep(headers, FORWARDED_PROTO, origin.scheme().as_bytes());
+    keep(headers, FORWARDED_PORT, origin.port.to_string().as_bytes());
     let url = uri
         .path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str);
+    let trace = trace_id(id);
     let others = [
-        (ORIGINAL_HOST, host.cloned()),
-        (ORIGINAL_URL, text(url.to_owned())),
-        (TRACE_ID, text(trace_id(id))),
+        (ORIGINAL_HOST, host),
+        (ORIGINAL_URL, Some(url.as_bytes())),
+        (APPGW_TRACE_ID, Some(trace.as_bytes())),
     ];
     for (name, value) in others {
-        match value {
-            Some(value) => _ = headers.insert(name, value),
-            None => _ = headers.remove(name),
+        // What a caller says of itself does not stay in any case.
+        if !value.is_some_and(|value| headers.insert(name, value)) {
+            headers.remove(name);
         }
     }
 }
@@ -161,22 +140,14 @@ pub(super) fn trace_id(id: ExchangeId) -> String {
     format!("{:0>32}", id.to_string())
 }
 
-fn append_for(headers: &mut HeaderMap, one: &HeaderValue) {
-    let all: Vec<&[u8]> = headers
-        .get_all(FOR)
-        .iter()
-        .chain([one])
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b", "[..])) {
-        headers.insert(FOR, joined);
-    }
+fn append_for(headers: &mut Fields, one: &[u8]) {
+    let all: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).chain([one]).collect();
+    let joined = all.join(&b", "[..]);
+    headers.insert(FORWARDED_FOR, joined.as_slice());
 }
 
-fn keep(headers: &mut HeaderMap, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
-    if !headers.contains_key(&name)
-        && let Some(value) = value()
-    {
+fn keep(headers: &mut Fields, name: Known, value: &[u8]) {
+    if !headers.contains(name) {
         headers.insert(name, value);
     }
 }
@@ -196,8 +167,8 @@ mod tests {
     fn the_client_is_read_from_the_nearest_proxy_on_as_far_as_each_is_trusted() {
         let mut origin = Origin::new("public".into(), "10.0.0.1:5".parse().unwrap());
         let found = |origin: &Origin, list: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(FOR, HeaderValue::from_str(list).unwrap());
+            let mut headers = Fields::new();
+            assert!(headers.insert(FORWARDED_FOR, list));
             client(origin, &headers).to_string()
         };
         assert_eq!(found(&origin, "192.0.2.1"), "10.0.0.1", "nobody is trusted");

@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::arrival::with_media;
 use super::deliver::Answer;
+use crate::fields::{CONTENT_LENGTH, CONTENT_TYPE, Fields, RETRY_AFTER, WWW_AUTHENTICATE};
 use crate::net::{Deadline, Incoming};
 use crate::soap::{BridgeError, FaultClass, read_fault};
 use crate::upstream::{NoServer, Reply, SendError, Triggers};
@@ -28,10 +28,6 @@ pub(super) struct Bounds {
     /// Whether it matters for the server's health that a fault blames the receiver.
     pub(super) minds_receiver_faults: bool,
 }
-
-/// Marks an answer that is a fault and blames the receiver, for the server's health.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ReceiverFault;
 
 /// The judgement.
 pub(super) type Verdict = Result<Answer, Failure>;
@@ -162,16 +158,8 @@ impl Failure {
         }
     }
 
-    pub(super) fn reply(
-        name: String,
-        why: String,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> Self {
-        let retry_after = headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+    pub(super) fn reply(name: String, why: String, status: StatusCode, headers: &Fields) -> Self {
+        let retry_after = headers.text(RETRY_AFTER).map(str::to_owned);
         Self {
             name,
             why,
@@ -216,12 +204,7 @@ pub(super) async fn judge(
     if !is_soap(headers) {
         let kind = headers.get(CONTENT_TYPE).map_or_else(
             || "no Content-Type".into(),
-            |value| {
-                format!(
-                    "Content-Type `{}`",
-                    String::from_utf8_lossy(value.as_bytes())
-                )
-            },
+            |value| format!("Content-Type `{}`", String::from_utf8_lossy(value)),
         );
         let name = if listed {
             format!("status-{}", status.as_u16())
@@ -240,7 +223,7 @@ pub(super) async fn judge(
 
 /// Reads an answer that may be a fault, to know.
 async fn look_inside(reply: Reply, failover: &Triggers, bounds: Bounds) -> Verdict {
-    let Reply { mut head, body, .. } = reply;
+    let Reply { head, body, .. } = reply;
     let (status, headers) = (head.status, &head.headers);
     let fail = |name: String, why: &str| {
         Err(Failure::reply(
@@ -262,15 +245,21 @@ async fn look_inside(reply: Reply, failover: &Triggers, bounds: Bounds) -> Verdi
             "a Receiver fault, which is listed in `failover`",
         ),
         Some(class) => {
-            if class == FaultClass::Receiver {
-                head.extensions.insert(ReceiverFault);
-            }
-            Ok(Answer::Whole(head, bytes))
+            let blames_receiver = class == FaultClass::Receiver;
+            Ok(Answer::Whole {
+                head,
+                body: bytes,
+                blames_receiver,
+            })
         }
         None if failover.statuses.contains(&status.as_u16()) => {
             fail(format!("status-{}", status.as_u16()), "no SOAP fault in it")
         }
-        None => Ok(Answer::Whole(head, bytes)),
+        None => Ok(Answer::Whole {
+            head,
+            body: bytes,
+            blames_receiver: false,
+        }),
     }
 }
 
@@ -293,15 +282,15 @@ fn is_empty(reply: &Reply) -> bool {
             .head
             .headers
             .get(CONTENT_LENGTH)
-            .is_some_and(|length| length == "0")
+            .is_some_and(|length| length == b"0")
 }
 
 /// A demand for credentials is for the caller, who has them.
-fn is_challenge(status: StatusCode, headers: &HeaderMap) -> bool {
-    status == StatusCode::UNAUTHORIZED && headers.contains_key(WWW_AUTHENTICATE)
+fn is_challenge(status: StatusCode, headers: &Fields) -> bool {
+    status == StatusCode::UNAUTHORIZED && headers.contains(WWW_AUTHENTICATE)
 }
 
-fn is_soap(headers: &HeaderMap) -> bool {
+fn is_soap(headers: &Fields) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|value| with_media(value, Result::is_ok))

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::header::HOST;
-use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use http::Uri;
 
 use super::arrival::Origin;
 use super::forwarded;
 use super::worker::ExchangeId;
+use crate::fields::{Fields, HOST, Request, RequestParts};
 use crate::net::{Body, strip_hop_by_hop};
 use crate::snapshot::override_path;
 use crate::upstream::{Endpoint, HostField};
@@ -16,12 +15,9 @@ use crate::upstream::{Endpoint, HostField};
 /// What every attempt's head is made from.
 #[derive(Debug, Clone)]
 pub(super) struct Outbound {
-    method: Method,
-    headers: HeaderMap,
-    extensions: Extensions,
-    /// As the caller asked.
-    uri: Uri,
-    host: Option<HeaderValue>,
+    /// Line and fields; the address is as the caller asked.
+    head: Box<RequestParts>,
+    host: Option<Box<[u8]>>,
     /// The part of the path that the service or route stands for.
     prefix: String,
     /// Whether an endpoint without a path of its own is asked for the caller's.
@@ -36,25 +32,17 @@ pub(super) struct Outbound {
 impl Outbound {
     /// Takes a caller's head and makes it ours: hop-by-hop fields go, and the endpoint is told
     /// who asked.
-    pub(super) fn new(head: Box<Parts>, origin: &Origin, id: ExchangeId) -> Box<Self> {
-        let Parts {
-            method,
-            uri,
-            mut headers,
-            extensions,
-            ..
-        } = *head;
-        strip_hop_by_hop(&mut headers);
+    pub(super) fn new(mut head: Box<RequestParts>, origin: &Origin, id: ExchangeId) -> Box<Self> {
+        let RequestParts { uri, headers, .. } = &mut *head;
+        strip_hop_by_hop(headers);
         let host = match uri.authority() {
-            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-            None => headers.get(HOST).cloned(),
+            Some(authority) => Some(authority.as_str().as_bytes()),
+            None => headers.get(HOST),
         };
-        forwarded::tell(&mut headers, origin, host.as_ref(), &uri, id);
+        let host: Option<Box<[u8]>> = host.map(Box::from);
+        forwarded::tell(headers, origin, host.as_deref(), uri, id);
         Box::new(Self {
-            method,
-            headers,
-            extensions,
-            uri,
+            head,
             host,
             prefix: String::new(),
             keeps_path: false,
@@ -65,8 +53,8 @@ impl Outbound {
     }
 
     /// The caller's fields, for who looks a cookie up; gone once the last request was made.
-    pub(super) const fn headers(&self) -> &HeaderMap {
-        &self.headers
+    pub(super) const fn headers(&self) -> &Fields {
+        &self.head.headers
     }
 
     /// For a service or route that stands for the beginning of the path.
@@ -83,14 +71,14 @@ impl Outbound {
         self.query = Some(query);
     }
 
-    pub(super) const fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+    pub(super) const fn headers_mut(&mut self) -> &mut Fields {
+        &mut self.head.headers
     }
 
     /// After rewriting: whether `Host` is now another one.
     pub(super) fn settle_host(&mut self) {
-        let now = self.headers.get(HOST);
-        self.host_is_set = now.is_some() && now != self.host.as_ref();
+        let now = self.head.headers.get(HOST);
+        self.host_is_set = now.is_some() && now != self.host.as_deref();
     }
 
     /// The request for one endpoint. `last` says that there will be no other, so nothing has
@@ -102,30 +90,28 @@ impl Outbound {
         body: Body,
         last: bool,
     ) -> Option<Request<Body>> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target(endpoint)?;
-        *request.version_mut() = Version::HTTP_11;
-        let (headers, extensions) = if last {
-            (
-                std::mem::take(&mut self.headers),
-                std::mem::take(&mut self.extensions),
-            )
+        let uri = self.target(endpoint)?;
+        let mut headers = if last {
+            std::mem::take(&mut self.head.headers)
         } else {
-            (self.headers.clone(), self.extensions.clone())
+            self.head.headers.clone()
         };
-        *request.headers_mut() = headers;
-        *request.extensions_mut() = extensions;
         if !self.host_is_set {
-            let host = match &endpoint.host_field {
-                HostField::Endpoint => endpoint.authority.clone(),
-                HostField::Caller => self.host.as_ref().unwrap_or(&endpoint.authority).clone(),
-                HostField::Server => endpoint.host_of(server),
-                HostField::Fixed(host) => host.clone(),
+            match &endpoint.host_field {
+                HostField::Endpoint => headers.insert(HOST, &endpoint.authority),
+                HostField::Caller => match self.host.as_deref() {
+                    Some(host) => headers.insert(HOST, host),
+                    None => headers.insert(HOST, &endpoint.authority),
+                },
+                HostField::Server => headers.insert(HOST, &endpoint.host_of(server)),
+                HostField::Fixed(host) => headers.insert(HOST, host),
             };
-            request.headers_mut().insert(HOST, host);
         }
-        Some(request)
+        let head = Box::new(RequestParts {
+            headers,
+            ..RequestParts::new(self.head.method.clone(), uri)
+        });
+        Some(Request { head, body })
     }
 
     /// The endpoint's own path, or what overrides and rewrites make of the caller's; the caller's
@@ -133,7 +119,7 @@ impl Outbound {
     fn target(&self, endpoint: &Endpoint) -> Option<Uri> {
         let query = match &self.query {
             Some(query) => Some(query.as_str()).filter(|query| !query.is_empty()),
-            None => self.uri.query(),
+            None => self.head.uri.query(),
         };
         let path = self.path_for(endpoint);
         match (&path, endpoint.target.query(), query) {
@@ -146,7 +132,7 @@ impl Outbound {
     }
 
     fn path_for<'a>(&'a self, endpoint: &'a Endpoint) -> Cow<'a, str> {
-        let asked = self.path.as_deref().unwrap_or_else(|| self.uri.path());
+        let asked = self.path.as_deref().unwrap_or_else(|| self.head.uri.path());
         let own = endpoint.target.path();
         match &endpoint.override_path {
             Some(over) => Cow::Owned(override_path(&self.prefix, over, asked)),

@@ -6,8 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -23,7 +22,8 @@ use super::rewrite::Rewriter;
 use super::upgrade;
 use super::values::Values;
 use super::worker::Worker;
-use crate::net::{self, Body, Deadline, Patience};
+use crate::fields::{Response, UPGRADE};
+use crate::net::{self, Body, Deadline, Patience, UPGRADE_PROTOCOL};
 use crate::routing::EndpointId;
 use crate::snapshot::{Active, Endpoint, Limits, Rewrites, Route, Service};
 use crate::telemetry::clock;
@@ -114,7 +114,7 @@ pub(super) async fn pass(
     }
     if upgrades {
         let headers = outbound.headers_mut();
-        headers.insert(UPGRADE, upgrade::field());
+        headers.insert(UPGRADE, UPGRADE_PROTOCOL);
     }
     record.rewriter = rewriter;
     if upgrades && endpoint.spec.http2_streams.is_some() {
@@ -230,7 +230,7 @@ impl Trip<'_> {
             });
         };
         if let Some(cookie) = self.group.cookie().filter(|cookie| cookie.strip) {
-            cookie.strip(request.headers_mut());
+            cookie.strip(&mut request.head.headers);
         }
         let (spec, member) = (&self.endpoint.spec, turn.member());
         self.patience.until = spec.timeout.map(|after| Deadline {

@@ -9,7 +9,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
@@ -23,6 +22,7 @@ use super::rewrite::Rewriter;
 use super::settle::settle;
 use super::worker::{ExchangeId, Place};
 use crate::admission::Pass;
+use crate::fields::RequestParts;
 use crate::net::{BodyError, Deadline, OnEnd};
 use crate::snapshot::Door;
 use crate::soap::{Reason, Version};
@@ -110,7 +110,7 @@ pub(super) struct Story {
 }
 
 /// Who asks, for the log: behind trusted proxies somebody whose port nobody knows.
-fn caller(origin: &Origin, head: &Parts) -> SocketAddr {
+fn caller(origin: &Origin, head: &RequestParts) -> SocketAddr {
     let address = forwarded::client(origin, &head.headers);
     if address == origin.peer.ip() {
         origin.peer
@@ -122,7 +122,7 @@ fn caller(origin: &Origin, head: &Parts) -> SocketAddr {
 impl Record {
     pub(super) fn new(
         id: ExchangeId,
-        head: &Parts,
+        head: &RequestParts,
         origin: &Origin,
         log: AccessLog,
         metrics: Arc<Metrics>,

@@ -1,21 +1,19 @@
 //! Step 4: the answer as the caller gets it.
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER,
-};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::StatusCode;
 
 use super::deliver::{Answer, Cargo};
 use super::error::Error;
 use super::record::{CloseAtEnd, Outcome, Record};
 use super::settle::settle;
+use crate::fields::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, Fields, LOCATION, RETRY_AFTER, ROUTER_FAULT,
+    Response, ResponseParts,
+};
 use crate::net::{Body, Incoming, Patience, Relay, strip_hop_by_hop};
 use crate::soap::{Addressing, Fault, Reason, Version};
 use crate::upstream::Reply;
-
-/// Marks a fault as the router's own, so that nobody searches an endpoint for it.
-const FAULT_MARK: HeaderName = HeaderName::from_static("x-soap-router-fault");
 
 /// What a fault must know of the caller.
 #[derive(Debug, Clone, Default)]
@@ -34,14 +32,17 @@ pub(super) fn answer(
 ) -> Response<Body> {
     match answer {
         Answer::Stream(reply) => relay(reply, patience, cargo, record),
-        Answer::Whole(mut head, body) => {
+        Answer::Whole { mut head, body, .. } => {
             strip_hop_by_hop(&mut head.headers);
             head.headers.remove(CONTENT_LENGTH);
             record.status = head.status.as_u16();
             record.outcome = Outcome::of_reply(head.status);
             rewrite(&mut record, &mut head);
             settle(record, cargo, body.len() as u64);
-            Response::from_parts(*head, Body::Full(body))
+            Response {
+                head,
+                body: Body::Full(body),
+            }
         }
         Answer::Changed {
             mut head,
@@ -55,7 +56,8 @@ pub(super) fn answer(
             rewrite(&mut record, &mut head);
             let on_end = Box::new(CloseAtEnd::new(record, cargo));
             let relay = Relay::changed(first, inner, change, patience, on_end);
-            Response::from_parts(*head, Body::Relay(Box::new(relay)))
+            let body = Body::Relay(Box::new(relay));
+            Response { head, body }
         }
         // An empty answer is 202 for the caller, whatever success it was (BP R1112; H40).
         Answer::Accepted => accepted(cargo, record),
@@ -67,9 +69,7 @@ pub(super) fn accepted(cargo: Option<Cargo>, mut record: Record) -> Response<Bod
     record.status = StatusCode::ACCEPTED.as_u16();
     record.outcome = Outcome::Accepted;
     settle(record, cargo, 0);
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response
+    Response::new(StatusCode::ACCEPTED, Body::Empty)
 }
 
 fn relay(
@@ -92,17 +92,19 @@ fn relay(
     let body = match (body, &first) {
         (Incoming::Whole(bytes), None) => {
             settle(record, cargo, bytes.len() as u64);
-            return Response::from_parts(*head, Body::Full(bytes));
+            let body = Body::Full(bytes);
+            return Response { head, body };
         }
         (body, _) => body,
     };
     let on_end = Box::new(CloseAtEnd::new(record, cargo));
     let relay = Relay::new(first.map(|first| *first), body, patience, on_end);
-    Response::from_parts(*head, Body::Relay(Box::new(relay)))
+    let body = Body::Relay(Box::new(relay));
+    Response { head, body }
 }
 
 /// What rewrites make of an endpoint's answer.
-pub(super) fn rewrite(record: &mut Record, head: &mut http::response::Parts) {
+pub(super) fn rewrite(record: &mut Record, head: &mut ResponseParts) {
     if let Some(mut rewriter) = record.rewriter.take() {
         rewriter.response(head, record.endpoints.first());
     }
@@ -110,19 +112,17 @@ pub(super) fn rewrite(record: &mut Record, head: &mut http::response::Parts) {
 
 /// The caller is sent elsewhere.
 pub(super) fn redirect(status: StatusCode, location: &str, mut record: Record) -> Response<Body> {
-    let Ok(value) = HeaderValue::from_str(location) else {
+    let mut response = Response::new(status, Body::Empty);
+    if !response.head.headers.insert(LOCATION, location) {
         return refuse(
             StatusCode::BAD_REQUEST,
             "This address cannot be used.",
             record,
         );
-    };
+    }
     record.outcome = Outcome::Refused;
     record.status = status.as_u16();
     record.close(0, None);
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = status;
-    response.headers_mut().insert(LOCATION, value);
     response
 }
 
@@ -150,22 +150,21 @@ pub(super) fn fault(error: &Error, dialect: &Dialect, mut record: Record) -> Res
     record.status = status;
     record.soap = record.soap.or(dialect.version);
     record.close(body.len() as u64, None);
-    let mut response = Response::new(Body::Full(body));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = Response::new(status, Body::Full(body));
+    let headers = &mut response.head.headers;
+    headers.insert(CONTENT_TYPE, content_type);
     fault_headers(headers, reason, error.retry_after());
     response
 }
 
-fn fault_headers(headers: &mut HeaderMap, reason: Reason, retry_after: Option<&str>) {
-    headers.insert(FAULT_MARK, HeaderValue::from_static(reason.name()));
-    if let Some(value) = retry_after.and_then(|value| HeaderValue::from_str(value).ok()) {
-        headers.insert(RETRY_AFTER, value);
+fn fault_headers(headers: &mut Fields, reason: Reason, retry_after: Option<&str>) {
+    headers.insert(ROUTER_FAULT, reason.name());
+    if let Some(after) = retry_after {
+        headers.insert(RETRY_AFTER, after);
     }
     if reason == Reason::ShuttingDown {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(CONNECTION, "close");
     }
 }
 
@@ -182,12 +181,11 @@ pub(super) fn refuse(status: StatusCode, text: &str, mut record: Record) -> Resp
         ),
     };
     record.close(body.len() as u64, None);
-    let mut response = Response::new(Body::Full(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    let mut response = Response::new(status, Body::Full(body));
+    let headers = &mut response.head.headers;
+    headers.insert(CONTENT_TYPE, media);
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        headers.insert(ALLOW, "POST");
     }
     response
 }

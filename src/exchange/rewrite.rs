@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, COOKIE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, response};
+use http::{Method, Uri};
 use regex::Regex;
 
 use super::arrival::{self, Origin};
 use super::forwarded;
 use super::outbound::Outbound;
 use super::record::Record;
+use crate::fields::{
+    AUTHORIZATION, COOKIE, FORWARDED_FOR, Fields, Name, RequestParts, ResponseParts, as_text,
+};
 use crate::snapshot::{Edits, Part, Replacement, Rewrite, Rewrites, Template, Variable};
 
 /// The rewrites of one exchange, and what they look at.
@@ -31,7 +32,7 @@ struct Asked {
     method: Method,
     uri: Uri,
     host: String,
-    headers: HeaderMap,
+    headers: Fields,
     origin: Origin,
     place: Arc<str>,
     soap: Option<&'static str>,
@@ -51,7 +52,7 @@ impl Rewriter {
     /// For a request, if there is anything to rewrite.
     pub(super) fn begin(
         rules: &Rewrites,
-        head: &Parts,
+        head: &RequestParts,
         origin: &Origin,
         record: &Record,
     ) -> Option<Box<Self>> {
@@ -111,7 +112,7 @@ impl Rewriter {
     }
 
     /// Changes the answer of an endpoint.
-    pub(super) fn response(&mut self, head: &mut response::Parts, from: Option<&Arc<str>>) {
+    pub(super) fn response(&mut self, head: &mut ResponseParts, from: Option<&Arc<str>>) {
         self.asked.target = from.cloned();
         for rule in self.rules.iter() {
             if rule.response.is_empty() {
@@ -126,7 +127,7 @@ impl Rewriter {
         }
     }
 
-    fn holds(&self, rule: &Rewrite, answer: Option<&response::Parts>) -> Option<Captures> {
+    fn holds(&self, rule: &Rewrite, answer: Option<&ResponseParts>) -> Option<Captures> {
         let mut all = Captures::with_capacity(rule.when.len());
         for condition in &rule.when {
             let value = self.value(&condition.variable, answer);
@@ -139,8 +140,8 @@ impl Rewriter {
         &self,
         edits: &Edits,
         captures: &Captures,
-        answer: Option<&response::Parts>,
-        headers: &mut HeaderMap,
+        answer: Option<&ResponseParts>,
+        headers: &mut Fields,
     ) {
         for name in &edits.remove {
             headers.remove(name);
@@ -148,20 +149,16 @@ impl Rewriter {
         for replacement in &edits.replace {
             self.replace(replacement, captures, answer, headers);
         }
-        let value = |template: &Template| {
-            let text = self.text(template, captures, answer);
-            let value = HeaderValue::from_bytes(text.as_bytes());
-            value.ok().filter(|value| !value.is_empty())
-        };
         for (name, template) in &edits.set {
-            match value(template) {
-                Some(value) => _ = headers.insert(name, value),
-                None => _ = headers.remove(name),
+            let text = self.text(template, captures, answer);
+            if text.is_empty() || !headers.insert(name, text.as_bytes()) {
+                headers.remove(name);
             }
         }
         for (name, template) in &edits.add {
-            if let Some(value) = value(template) {
-                headers.append(name, value);
+            let text = self.text(template, captures, answer);
+            if !text.is_empty() {
+                headers.append(name, text.as_bytes());
             }
         }
     }
@@ -170,25 +167,24 @@ impl Rewriter {
         &self,
         replacement: &Replacement,
         captures: &Captures,
-        answer: Option<&response::Parts>,
-        headers: &mut HeaderMap,
+        answer: Option<&ResponseParts>,
+        headers: &mut Fields,
     ) {
         let name = &replacement.name;
-        let before: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
+        let before: Vec<Vec<u8>> = headers.get_all(name).map(<[u8]>::to_vec).collect();
         headers.remove(name);
         for value in before {
-            let text = String::from_utf8_lossy(value.as_bytes());
+            let text = String::from_utf8_lossy(&value);
             let Some(found) = found(&replacement.matches, replacement.negate, &text) else {
-                headers.append(name, value);
+                headers.append(name, value.as_slice());
                 continue;
             };
             let mut captures = captures.clone();
             captures.push(found);
             let text = self.text(&replacement.value, &captures, answer);
-            if !text.is_empty() {
-                // What could not be a value leaves the field as it was.
-                let new = HeaderValue::from_bytes(text.as_bytes());
-                headers.append(name, new.unwrap_or(value));
+            // What could not be a value leaves the field as it was.
+            if !text.is_empty() && !headers.append(name, text.as_bytes()) {
+                headers.append(name, value.as_slice());
             }
         }
     }
@@ -197,7 +193,7 @@ impl Rewriter {
         &self,
         template: &Template,
         captures: &Captures,
-        answer: Option<&response::Parts>,
+        answer: Option<&ResponseParts>,
     ) -> String {
         let mut text = String::new();
         for part in &template.0 {
@@ -216,7 +212,7 @@ impl Rewriter {
     }
 
     /// What a variable says; nothing where there is nothing.
-    fn value(&self, variable: &Variable, answer: Option<&response::Parts>) -> Cow<'_, str> {
+    fn value(&self, variable: &Variable, answer: Option<&ResponseParts>) -> Cow<'_, str> {
         let asked = &self.asked;
         let origin = &asked.origin;
         let owned = |text: String| Cow::Owned::<str>(text);
@@ -233,8 +229,7 @@ impl Rewriter {
             Variable::ClientIp => owned(forwarded::client(origin, &asked.headers).to_string()),
             Variable::ClientPort => owned(origin.peer.port().to_string()),
             Variable::ForwardedFor => {
-                let name = HeaderName::from_static("x-forwarded-for");
-                let list = joined(&asked.headers, &name);
+                let list = joined(&asked.headers, FORWARDED_FOR);
                 let gap = if list.is_empty() { "" } else { ", " };
                 owned(format!("{list}{gap}{}", origin.peer.ip()))
             }
@@ -312,8 +307,8 @@ fn found(matches: &Regex, negate: bool, text: &str) -> Option<Vec<String>> {
 }
 
 /// Who the caller says it is, by HTTP Basic (RFC 7617 §2).
-fn user(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+fn user(headers: &Fields) -> Option<String> {
+    let value = headers.text(AUTHORIZATION)?;
     let (scheme, credentials) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("Basic") {
         return None;
@@ -323,18 +318,16 @@ fn user(headers: &HeaderMap) -> Option<String> {
     Some(String::from_utf8_lossy(user).into_owned())
 }
 
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
-    let values = headers.get_all(name).iter();
-    let texts: Vec<Cow<'_, str>> = values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
+fn joined<'n>(headers: &Fields, name: impl Name<'n>) -> String {
+    let values = headers.get_all(name);
+    let texts: Vec<Cow<'_, str>> = values.map(String::from_utf8_lossy).collect();
     texts.join(", ")
 }
 
-fn cookie(headers: &HeaderMap, name: &str) -> String {
-    let lists = headers.get_all(COOKIE).iter();
+fn cookie(headers: &Fields, name: &str) -> String {
+    let lists = headers.get_all(COOKIE);
     let mut pairs = lists
-        .filter_map(|list| list.to_str().ok())
+        .filter_map(as_text)
         .flat_map(|list| list.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
     pairs

@@ -10,8 +10,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Response;
-use http::request::Parts;
 use smallvec::{SmallVec, smallvec};
 use tokio::time::{Instant, timeout_at};
 
@@ -34,6 +32,7 @@ use super::values::{self, Values};
 use super::verify::Verifier;
 use super::way;
 use super::worker::Worker;
+use crate::fields::{RequestParts, Response};
 use crate::filter::{self, Around, Probe};
 use crate::net::{self, Body};
 use crate::routing::{self, Decision, EndpointId, Pattern};
@@ -158,7 +157,7 @@ impl Journey<'_> {
     /// Steps 2 and 3.
     async fn route(
         &mut self,
-        head: &Parts,
+        head: &RequestParts,
         origin: &Origin,
         parcel: &mut Parcel,
     ) -> Result<Routed, Error> {
@@ -265,7 +264,7 @@ impl Journey<'_> {
     }
 
     /// The request's head, rewritten where that is asked for.
-    fn outbound(&mut self, head: Box<Parts>, origin: &Origin) -> Box<Outbound> {
+    fn outbound(&mut self, head: Box<RequestParts>, origin: &Origin) -> Box<Outbound> {
         let service = self.service;
         let rewriter = Rewriter::begin(&service.rewrites, &head, origin, &self.record);
         let mut outbound = Outbound::new(head, origin, self.record.id);

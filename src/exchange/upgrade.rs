@@ -5,13 +5,12 @@
 
 use std::time::Duration;
 
-use http::header::{CONNECTION, UPGRADE};
-use http::request::Parts;
-use http::{HeaderValue, Method, Response, Version, response};
+use http::{Method, Version};
 
 use super::deliver::{Answer, Cargo};
 use super::record::Record;
 use super::reply;
+use crate::fields::{CONNECTION, Known, RequestParts, Response, ResponseParts, UPGRADE};
 use crate::net::{
     Body, Incoming, OnClose, Patience, Tunnel, UPGRADE_PROTOCOL, Upgraded, has_word,
     strip_hop_by_hop,
@@ -20,20 +19,15 @@ use crate::upstream::Reply;
 
 /// Whether the caller asks for WebSocket. Other protocols are not asked for in its name: a request
 /// that offers them is answered as if it had not, as RFC 9110 §7.8 wants it.
-pub(super) fn is_asked_for(head: &Parts) -> bool {
-    let says = |name, word| {
-        let mut values = head.headers.get_all(name).iter();
+pub(super) fn is_asked_for(head: &RequestParts) -> bool {
+    let says = |name: Known, word| {
+        let mut values = head.headers.get_all(name);
         values.any(|value| has_word(value, word))
     };
     head.method == Method::GET
         && head.version == Version::HTTP_11
         && says(UPGRADE, UPGRADE_PROTOCOL)
         && says(CONNECTION, "upgrade")
-}
-
-/// The field by which an endpoint is asked, and the caller answered.
-pub(super) const fn field() -> HeaderValue {
-    HeaderValue::from_static(UPGRADE_PROTOCOL)
 }
 
 /// An endpoint's answer as the caller gets it: 101 has the tunnel behind it, which may last as long as
@@ -46,7 +40,7 @@ pub(super) fn answer(
 ) -> Response<Body> {
     let Reply { head, body, first } = reply;
     match body {
-        Incoming::Upgraded(endpoint) => tunnel(*head, *endpoint, patience.idle, record),
+        Incoming::Upgraded(endpoint) => tunnel(head, *endpoint, patience.idle, record),
         body => {
             let answer = Answer::Stream(Reply { head, body, first });
             reply::answer(answer, patience, cargo, record)
@@ -55,7 +49,7 @@ pub(super) fn answer(
 }
 
 fn tunnel(
-    mut head: response::Parts,
+    mut head: Box<ResponseParts>,
     endpoint: Upgraded,
     idle: Duration,
     mut record: Record,
@@ -66,10 +60,11 @@ fn tunnel(
         turn.succeeded();
     }
     reply::rewrite(&mut record, &mut head);
-    head.headers.insert(UPGRADE, field());
+    head.headers.insert(UPGRADE, UPGRADE_PROTOCOL);
     let on_close = Box::new(CloseRecord(record));
     let tunnel = Tunnel::new(endpoint, idle, on_close);
-    Response::from_parts(head, Body::Tunnel(Box::new(tunnel)))
+    let body = Body::Tunnel(Box::new(tunnel));
+    Response { head, body }
 }
 
 /// Closes the record with the tunnel.

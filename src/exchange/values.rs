@@ -4,11 +4,11 @@
 //! anywhere, so the envelope is then read whole, within `buffered_body`.
 
 use bytes::Bytes;
-use http::HeaderMap;
 use smallvec::SmallVec;
 
 use super::error::Error;
 use super::receive::Parcel;
+use crate::fields::Fields;
 use crate::filter::Around;
 use crate::routing::{Decision, EndpointId};
 use crate::snapshot::{Active, Endpoint, OperationIs, ValueOf};
@@ -38,7 +38,7 @@ impl Values {
     pub(super) async fn read(
         active: &Active,
         decision: &Decision,
-        headers: &HeaderMap,
+        headers: &Fields,
         facts: &Facts,
         parcel: &mut Parcel,
         media: &MediaType,
@@ -72,7 +72,7 @@ impl Values {
     }
 
     /// The same for a request that is no SOAP: an XPath has no value there.
-    pub(super) fn of_head(active: &Active, id: EndpointId, headers: &HeaderMap) -> Self {
+    pub(super) fn of_head(active: &Active, id: EndpointId, headers: &Fields) -> Self {
         let mut values = Self::default();
         if let Some(endpoint) = active.snapshot.endpoint(id) {
             let of = |value: &Option<ValueOf>| {
@@ -131,7 +131,7 @@ fn endpoints(decision: &Decision) -> impl Iterator<Item = EndpointId> {
 
 fn hashed(
     value: Option<&ValueOf>,
-    headers: &HeaderMap,
+    headers: &Fields,
     envelope: &[u8],
     around: &Around<'_>,
 ) -> Result<Option<u64>, Error> {
@@ -145,9 +145,9 @@ fn hashed(
     })
 }
 
-fn in_head<'a>(value: &ValueOf, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+fn in_head<'a>(value: &ValueOf, headers: &'a Fields) -> Option<&'a [u8]> {
     match value {
-        ValueOf::Header(name) => headers.get(name).map(http::HeaderValue::as_bytes),
+        ValueOf::Header(name) => headers.get(name),
         ValueOf::Cookie(name) => upstream::cookie(headers, name),
         ValueOf::XPath(_) => None,
     }

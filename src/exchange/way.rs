@@ -1,6 +1,6 @@
 //! Where a request belongs, and routes: what is handed on without being SOAP, or sent elsewhere.
 
-use http::{Response, StatusCode, Uri};
+use http::{StatusCode, Uri};
 
 use super::admit;
 use super::arrival::{self, Arrival};
@@ -10,6 +10,7 @@ use super::record::Record;
 use super::reply;
 use super::rewrite::Rewriter;
 use super::worker::Worker;
+use crate::fields::Response;
 use crate::net::Body;
 use crate::snapshot::{Active, Place, Rewrites, RouteId, RouteTo, host_name};
 

@@ -9,7 +9,7 @@
 
 use super::known::{Known, Names};
 use super::name::{Key, Name, has_capitals, write_name};
-use super::value::{Value, is_text};
+use super::value::{Value, as_text};
 
 /// Room for what is added on the way, so that this takes no memory anew: bytes and fields.
 const ROOM: (usize, usize) = (224, 6);
@@ -121,7 +121,7 @@ impl Fields {
     /// The same, if it is plain text: visible ASCII.
     #[must_use]
     pub fn text<'n>(&self, name: impl Name<'n>) -> Option<&str> {
-        text(self.get(name)?)
+        as_text(self.get(name)?)
     }
 
     /// The values of all fields of this name.
@@ -339,11 +339,6 @@ fn line(head: &[u8], name: &[u8], value: &[u8], number: u8) -> Option<Line> {
 
 fn span(from: u32, to: u32) -> std::ops::Range<usize> {
     from as usize..to as usize
-}
-
-/// A value as text, if it is plain: visible ASCII.
-pub(super) fn text(value: &[u8]) -> Option<&str> {
-    std::str::from_utf8(value).ok().filter(|_| is_text(value))
 }
 
 impl std::fmt::Debug for Fields {

@@ -34,4 +34,4 @@ pub use held::{Fields, Place};
 pub use known::*;
 pub use message::{Request, RequestParts, Response, ResponseParts};
 pub use name::{Key, Name, write_name};
-pub use value::Value;
+pub use value::{Value, as_text};

@@ -35,8 +35,13 @@ fn is_value(bytes: &[u8]) -> bool {
     })
 }
 
-/// Visible ASCII, blanks and tabs.
-pub(super) fn is_text(bytes: &[u8]) -> bool {
+/// A value as text, if it is plain: visible ASCII, blanks and tabs.
+#[must_use]
+pub fn as_text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|_| is_text(value))
+}
+
+fn is_text(bytes: &[u8]) -> bool {
     bytes.is_ascii() && is_value(bytes)
 }
 

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
-
+use crate::fields::Fields;
 use crate::soap::Facts;
 
 /// A predicate of your own, named in YAML as `custom: { type: NAME, data: ... }`.
@@ -21,7 +20,7 @@ pub trait MessageFilter: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct MessageView<'a> {
     /// HTTP request headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Fields,
     /// What the envelope's header says.
     pub facts: &'a Facts,
     /// The URL that the caller used.

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-
 use super::address::{Address, AddressPattern};
 use super::custom::{MessageFilter, MessageView};
 use super::probe::Arrival;
 use super::spec::{Certificate, CertificateTest, HeaderTest, Sticky, TextTest};
+use crate::fields::Fields;
 use crate::soap::{Facts, QName, Stage, Version};
 use crate::xpath::AtomId;
 
@@ -149,7 +148,7 @@ impl Leaf {
             }
             Self::Header(test) => {
                 let value = known.arrival.headers.get(&test.name);
-                let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()));
+                let text = value.map(String::from_utf8_lossy);
                 format!("header {} is {}", test.name, quoted(text.as_deref()))
             }
             Self::Certificate(_) => known.arrival.certificate.map_or_else(
@@ -188,15 +187,14 @@ impl CertificateTest {
 }
 
 impl HeaderTest {
-    fn holds(&self, headers: &HeaderMap) -> bool {
+    fn holds(&self, headers: &Fields) -> bool {
         let any = |test: &dyn Fn(&str) -> bool| {
             headers
                 .get_all(&self.name)
-                .iter()
-                .any(|value| test(&String::from_utf8_lossy(value.as_bytes())))
+                .any(|value| test(&String::from_utf8_lossy(value)))
         };
         match &self.test {
-            TextTest::Present(wanted) => headers.contains_key(&self.name) == *wanted,
+            TextTest::Present(wanted) => headers.contains(&self.name) == *wanted,
             TextTest::Equals(text) => any(&|value| value == text),
             TextTest::Prefix(text) => any(&|value| value.starts_with(text)),
             TextTest::Matches(regex) => any(&|value| regex.is_match(value)),
@@ -208,7 +206,7 @@ impl HeaderTest {
 /// serves all filters of a message, so growing a share keeps whom it had.
 fn draw(known: &Known<'_>, sticky: Option<&Sticky>) -> f64 {
     let key = match sticky {
-        Some(Sticky::Header(name)) => known.arrival.headers.get(name).map(|v| v.as_bytes()),
+        Some(Sticky::Header(name)) => known.arrival.headers.get(name),
         Some(Sticky::XPath(_)) | None => None,
     };
     percent(key.map_or(known.arrival.draw, hash))

@@ -7,7 +7,6 @@
 //!
 //! **Invariant:** the decision is the same however the message was cut into chunks.
 
-use http::HeaderMap;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use super::leaf::{Known, Leaf, hash, percent};
 use super::set::{Class, Node, Set};
 use super::spec::{Certificate, Sticky};
 use super::value::Around;
+use crate::fields::Fields;
 use crate::routing::EntryId;
 use crate::soap::{Facts, Head, Stage};
 use crate::xml;
@@ -27,7 +27,7 @@ use crate::xpath::{self, Progress, Run};
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
     /// HTTP request headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Fields,
     /// The action stated by HTTP.
     pub action: Option<&'a str>,
     /// The URL that the caller used.

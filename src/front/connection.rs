@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::StatusCode;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{Arrival, Origin, Worker, handle};
+use crate::fields::{CONTENT_TYPE, Response};
 use crate::http1::{
     CallerConnection, Error, Limits, Malformed, RequestBody, RequestHead, Stream, Waits,
 };
@@ -132,7 +132,7 @@ async fn serve_all(
         let Some(answer) = answer.await else {
             return Err(Error::Closed);
         };
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
             return switch(connection, answer, worker, stop).await;
         }
         stopping = stopping || stop.is_cancelled();
@@ -150,11 +150,11 @@ async fn switch(
     worker: &Worker,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let (head, body) = answer.into_parts();
+    let Response { head, body } = answer;
     let Body::Tunnel(tunnel) = body else {
         return Err(Error::Closed);
     };
-    let caller = connection.switch(head).await?;
+    let caller = connection.switch(&head).await?;
     let leave = async {
         stop.cancelled().await;
         // Whoever has the last word may have it sooner.
@@ -200,9 +200,7 @@ fn refuse(status: StatusCode, text: String, door: &Door) -> Response<Body> {
         Some(page) => (page.body.clone(), page.media),
         None => (text.into(), "text/plain; charset=utf-8"),
     };
-    let mut response = Response::new(Body::Full(body));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static(kind);
-    response.headers_mut().insert(CONTENT_TYPE, kind);
+    let mut response = Response::new(status, Body::Full(body));
+    response.head.headers.insert(CONTENT_TYPE, kind);
     response
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{COOKIE, HeaderName};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::{Serving, refusal};
 use crate::exchange::{Arrival, Origin, Worker, handle};
+use crate::fields::Response;
 use crate::http1::{Malformed, Stream};
 use crate::net::{Body, BodyError};
 use crate::snapshot::Listener;
@@ -61,7 +62,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
             let refused = refuse(&head, &listener);
             let begun = Begun::new(&traffic);
             let arrival = Arrival {
-                head: Box::new(as_http1(head)),
+                head: Box::new(as_http1(head).into()),
                 body: body.into(),
                 origin: Arc::clone(&origin),
             };
@@ -71,6 +72,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
                     Some(response) => response,
                     None => answer(&worker, arrival).await,
                 };
+                let response = http::Response::from(response);
                 Ok::<_, Infallible>(response.map(|body| begun.answer(body)))
             }
         })
@@ -171,9 +173,7 @@ fn refuse(head: &Parts, listener: &Listener) -> Option<Response<Body>> {
         return Some(refusal(Malformed::HeadFields(fields_max), &listener.door));
     }
     if head.method == Method::CONNECT {
-        let mut response = Response::new(Body::Empty);
-        *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
-        return Some(response);
+        return Some(Response::new(StatusCode::NOT_IMPLEMENTED, Body::Empty));
     }
     None
 }

@@ -14,8 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, DATE};
-use http::{Method, Response, Version, response};
+use http::{Method, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -26,9 +25,9 @@ use super::encode::{self, Coder, Told};
 use super::error::{BoxError, Error};
 use super::framing::{self, Framing};
 use super::head::{Limits, RequestHead, read_request};
-use super::maps;
 use super::timer::Timer;
 use super::upgrade::Upgraded;
+use crate::fields::{CONNECTION, Response, ResponseParts};
 use crate::telemetry::clock;
 
 /// Connections up to which each may read as much at a time as it likes.
@@ -305,15 +304,12 @@ impl CallerConnection {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
-        let (mut parts, body) = response.into_parts();
+        let Response { head, body } = response;
         let mut closes = last || !self.asked.keep_alive || self.cannot_go_on();
-        let said = parts.headers.get_all(CONNECTION).iter();
-        closes |= said
-            .into_iter()
+        closes |= head
+            .headers
+            .get_all(CONNECTION)
             .any(|value| framing::has_word(value, "close"));
-        if !parts.headers.contains_key(DATE) {
-            parts.headers.insert(DATE, super::date::now());
-        }
         let told = match (closes, self.asked.version) {
             (true, _) => Told::Close,
             (false, Version::HTTP_10) => Told::KeepAlive,
@@ -321,8 +317,8 @@ impl CallerConnection {
         };
         let asked = (self.asked.version, self.asked.head_only);
         let hint = body.size_hint();
-        let mut coder = encode::response(&parts, &hint, asked, told, self.outbox.text());
-        maps::give_back(parts.headers);
+        let mut coder = encode::response(&head, &hint, asked, told, self.outbox.text());
+        drop(head);
         closes |= coder == Coder::UntilClose;
         let mut body = (coder != Coder::Nothing).then_some(body);
         std::future::poll_fn(|cx| self.poll_answer(cx, &mut body, &mut coder)).await?;
@@ -334,12 +330,9 @@ impl CallerConnection {
     ///
     /// # Errors
     /// When the caller does not take it.
-    pub async fn switch(&mut self, mut head: response::Parts) -> Result<Upgraded, Error> {
-        if !head.headers.contains_key(DATE) {
-            head.headers.insert(DATE, super::date::now());
-        }
+    pub async fn switch(&mut self, head: &ResponseParts) -> Result<Upgraded, Error> {
         let (hint, asked) = (SizeHint::with_exact(0), (Version::HTTP_11, false));
-        encode::response(&head, &hint, asked, Told::Upgrade, self.outbox.text());
+        encode::response(head, &hint, asked, Told::Upgrade, self.outbox.text());
         std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
         let ahead = std::mem::take(&mut lock(&self.shared).inbox.bytes).freeze();
         let io = Box::new(Handed(Arc::clone(&self.shared)));

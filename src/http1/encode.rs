@@ -4,14 +4,35 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, Version, request, response};
+use http::{HeaderMap, Method, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::buffers::Outbox;
+use super::date;
 use super::error::{BoxError, Error};
 use super::framing::has_no_body;
-use super::names::{self, Spelled};
+use crate::fields::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, Known,
+    Names, RequestParts, ResponseParts, SET_COOKIE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    write_name,
+};
+
+/// Fields that frame the message or manage the connection: these are written anew.
+const OURS: Names = Names::of(&[TRANSFER_ENCODING, CONNECTION, CONTENT_LENGTH]);
+/// The same for answers without a body, which may say how long it would be.
+const OURS_BUT_LENGTH: Names = Names::of(&[TRANSFER_ENCODING, CONNECTION]);
+/// Fields that would change how the message is read must not come behind it (RFC 9110 §6.5.1).
+const NO_TRAILERS: Names = Names::of(&[
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    HOST,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONNECTION,
+    TRAILER,
+    AUTHORIZATION,
+    SET_COOKIE,
+]);
 
 /// How a body is framed on its way out, and how much of it is still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +55,7 @@ pub(super) enum Told {
 }
 
 /// Writes a request's head; `target` is what stands in the request line.
-pub(super) fn request(parts: &request::Parts, hint: &SizeHint, out: &mut Vec<u8>) -> Coder {
+pub(super) fn request(parts: &RequestParts, hint: &SizeHint, out: &mut Vec<u8>) -> Coder {
     let coder = match hint.exact() {
         Some(0) if has_no_body_by_itself(&parts.method) => Coder::Nothing,
         Some(length) => Coder::Length(length),
@@ -45,7 +66,7 @@ pub(super) fn request(parts: &request::Parts, hint: &SizeHint, out: &mut Vec<u8>
     let target = parts.uri.path_and_query();
     out.extend_from_slice(target.map_or("/", |target| target.as_str()).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    fields(&parts.headers, &parts.extensions, false, out);
+    parts.headers.write(OURS, out);
     framing(coder, out);
     if upgrades(parts) {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
@@ -56,14 +77,14 @@ pub(super) fn request(parts: &request::Parts, hint: &SizeHint, out: &mut Vec<u8>
 
 /// Whether the request asks to change the protocol. What a caller asked for its own connection was
 /// taken out before; the method keeps messages from being looked at for it.
-pub(super) fn upgrades(parts: &request::Parts) -> bool {
-    parts.method == Method::GET && parts.headers.contains_key(UPGRADE)
+pub(super) fn upgrades(parts: &RequestParts) -> bool {
+    parts.method == Method::GET && parts.headers.contains(UPGRADE)
 }
 
 /// Writes an answer's head, for a caller that speaks `version` and asked with `HEAD` or not;
 /// says how its body is framed and whether the connection must end behind it.
 pub(super) fn response(
-    parts: &response::Parts,
+    parts: &ResponseParts,
     hint: &SizeHint,
     (version, head_only): (Version, bool),
     told: Told,
@@ -84,9 +105,14 @@ pub(super) fn response(
     out.extend_from_slice(b"\r\n");
     // An answer without a body may say how long that would be (RFC 9110 §8.6).
     let announces = head_only || parts.status == StatusCode::NOT_MODIFIED;
-    fields(&parts.headers, &parts.extensions, announces, out);
+    parts
+        .headers
+        .write(if announces { OURS_BUT_LENGTH } else { OURS }, out);
+    if !parts.headers.contains(DATE) {
+        date::line(out);
+    }
     if head_only
-        && !parts.headers.contains_key(CONTENT_LENGTH)
+        && !parts.headers.contains(CONTENT_LENGTH)
         && let Some(length) = hint.exact().filter(|length| *length > 0)
     {
         framing(Coder::Length(length), out);
@@ -139,20 +165,6 @@ where
 /// Methods that are not expected to have a body, so that none need not be announced.
 fn has_no_body_by_itself(method: &Method) -> bool {
     *method != Method::POST && *method != Method::PUT && *method != Method::PATCH
-}
-
-/// The fields but for those that frame the message or manage the connection: these are ours.
-fn fields(headers: &HeaderMap, extensions: &Extensions, announces: bool, out: &mut Vec<u8>) {
-    let spelled = extensions.get::<Spelled>();
-    for (name, value) in headers {
-        let framing = name == TRANSFER_ENCODING
-            || name == CONNECTION
-            || (name == CONTENT_LENGTH && !announces);
-        if !framing {
-            names::write(name, spelled, out);
-            line(value.as_bytes(), out);
-        }
-    }
 }
 
 fn line(value: &[u8], out: &mut Vec<u8>) {
@@ -248,28 +260,13 @@ impl Coder {
         let text = out.text();
         text.extend_from_slice(b"0\r\n");
         for (name, value) in trailers.into_iter().flatten() {
-            if may_trail(name) {
-                names::write(name, None, text);
+            let name = name.as_str().as_bytes();
+            if !Known::of(name).is_some_and(|known| NO_TRAILERS.has(known)) {
+                write_name(name, text);
                 line(value.as_bytes(), text);
             }
         }
         text.extend_from_slice(b"\r\n");
         *self = Self::Nothing;
     }
-}
-
-/// Fields that would change how the message is read must not come behind it (RFC 9110 §6.5.1).
-fn may_trail(name: &HeaderName) -> bool {
-    ![
-        CONTENT_LENGTH,
-        TRANSFER_ENCODING,
-        header::HOST,
-        header::CONTENT_TYPE,
-        header::CONTENT_ENCODING,
-        CONNECTION,
-        header::TRAILER,
-        header::AUTHORIZATION,
-        header::SET_COOKIE,
-    ]
-    .contains(name)
 }

@@ -11,8 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 use http_body::{Body, Frame};
 use tokio::time::Instant;
 
@@ -22,9 +21,9 @@ use super::encode::{self, Coder};
 use super::error::{BoxError, Error, Malformed};
 use super::framing::{self, Framing};
 use super::head::{Limits, ResponseHead, read_response};
-use super::maps;
 use super::timer::Timer;
 use super::upgrade::{PROTOCOL, Upgraded};
+use crate::fields::{Request, UPGRADE};
 
 /// Longest time that an endpoint which has answered may take nothing of what is there for it;
 /// then its connection is closed, and the request's rest is for nobody.
@@ -136,11 +135,10 @@ where
         limits: Limits,
         terms: Terms,
     ) -> Self {
-        let (parts, body) = request.into_parts();
+        let Request { head, body } = request;
         let mut outbox = Outbox::default();
-        let coder = encode::request(&parts, &body.size_hint(), outbox.text());
-        let upgrades = encode::upgrades(&parts);
-        maps::give_back(parts.headers);
+        let coder = encode::request(&head, &body.size_hint(), outbox.text());
+        let upgrades = encode::upgrades(&head);
         Self {
             connection,
             outbox,
@@ -148,7 +146,7 @@ where
             coder,
             failed: None,
             spoilt: false,
-            asked: parts.method,
+            asked: head.method,
             limits,
             interim: 0,
             upgrades,
@@ -217,7 +215,7 @@ where
 
     /// Whether the answer's protocol is the one that was asked for, by a request that is over.
     fn may_switch(&self, head: &ResponseHead) -> bool {
-        let mut named = head.parts.headers.get_all(UPGRADE).iter();
+        let mut named = head.parts.headers.get_all(UPGRADE);
         self.upgrades && self.is_sent() && named.any(|value| framing::has_word(value, PROTOCOL))
     }
 

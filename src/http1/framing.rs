@@ -1,9 +1,9 @@
 //! Where a body ends (RFC 9112 §6.3), and whether the connection goes on behind it (§9.3).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 
 use super::error::Malformed;
+use crate::fields::{CONNECTION, CONTENT_LENGTH, Fields, TRANSFER_ENCODING};
 
 /// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub enum Framing {
 ///
 /// # Errors
 /// Where two readers might not agree.
-pub(super) fn of_request(headers: &HeaderMap, version: Version) -> Result<Framing, Malformed> {
+pub(super) fn of_request(headers: &Fields, version: Version) -> Result<Framing, Malformed> {
     let length = content_length(headers)?;
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = headers.get_all(TRANSFER_ENCODING);
     let Some(coding) = codings.next() else {
         return Ok(Framing::Length(length.unwrap_or(0)));
     };
@@ -40,7 +40,7 @@ pub(super) fn of_request(headers: &HeaderMap, version: Version) -> Result<Framin
 /// # Errors
 /// Where two readers might not agree.
 pub(super) fn of_response(
-    headers: &HeaderMap,
+    headers: &Fields,
     version: Version,
     status: StatusCode,
     asked: &Method,
@@ -48,7 +48,7 @@ pub(super) fn of_response(
     if has_no_body(status) || *asked == Method::HEAD {
         return Ok((Framing::Length(0), false));
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = headers.get_all(TRANSFER_ENCODING);
     let Some(coding) = codings.next() else {
         return Ok(match content_length(headers)? {
             Some(length) => (Framing::Length(length), false),
@@ -60,7 +60,7 @@ pub(super) fn of_response(
     }
     // Both framings, or chunks where there are none: chunks count, and the connection is not
     // trusted any further.
-    let faulty = headers.contains_key(CONTENT_LENGTH) || version != Version::HTTP_11;
+    let faulty = headers.contains(CONTENT_LENGTH) || version != Version::HTTP_11;
     Ok((Framing::Chunked, faulty))
 }
 
@@ -72,7 +72,7 @@ pub(super) fn has_no_body(status: StatusCode) -> bool {
 }
 
 /// Whether the sender of this head keeps the connection (RFC 9112 §9.3).
-pub(super) fn keeps_alive(headers: &HeaderMap, version: Version) -> bool {
+pub(super) fn keeps_alive(headers: &Fields, version: Version) -> bool {
     let mut keeps = version == Version::HTTP_11;
     for value in headers.get_all(CONNECTION) {
         if has_word(value, "close") {
@@ -84,15 +84,14 @@ pub(super) fn keeps_alive(headers: &HeaderMap, version: Version) -> bool {
 }
 
 /// `Content-Length`: one field, one number.
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(value) = values.next() else {
+fn content_length(headers: &Fields) -> Result<Option<u64>, Malformed> {
+    let mut values = headers.get_all(CONTENT_LENGTH);
+    let Some(digits) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
         return Err(Malformed::ContentLength);
     }
-    let digits = value.as_bytes();
     if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed::ContentLength);
     }
@@ -102,19 +101,15 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     Ok(Some(number))
 }
 
-fn is_chunked(value: &HeaderValue) -> bool {
-    value
-        .as_bytes()
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"chunked")
+fn is_chunked(value: &[u8]) -> bool {
+    value.trim_ascii().eq_ignore_ascii_case(b"chunked")
 }
 
 /// Whether a list has this word.
 #[must_use]
-pub fn has_word(value: &HeaderValue, word: &str) -> bool {
-    let bytes = value.as_bytes();
-    bytes.eq_ignore_ascii_case(word.as_bytes())
-        || bytes
+pub fn has_word(value: &[u8], word: &str) -> bool {
+    value.eq_ignore_ascii_case(word.as_bytes())
+        || value
             .split(|byte| *byte == b',')
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }

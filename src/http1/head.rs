@@ -6,16 +6,17 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use http::header::HOST;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 use super::error::Malformed;
 use super::framing::{self, Framing};
-use super::maps;
-use super::names::{self, Spelled};
+use crate::fields::{EXPECT, Fields, HOST, RequestParts, ResponseParts};
 
 /// Fields up to which no memory is taken to parse them.
 const FEW_FIELDS: usize = 64;
+
+/// Longest name of a field, which is what `http` takes.
+const NAME_MAX: usize = 65_535;
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,7 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct RequestHead {
     /// Line and fields; they go from hand to hand.
-    pub parts: Box<request::Parts>,
+    pub parts: Box<RequestParts>,
     /// How its body is framed.
     pub framing: Framing,
     /// Whether the caller will send another one on the connection.
@@ -43,7 +44,7 @@ pub struct RequestHead {
 #[derive(Debug)]
 pub struct ResponseHead {
     /// Line and fields; they go from hand to hand.
-    pub parts: Box<response::Parts>,
+    pub parts: Box<ResponseParts>,
     /// How its body is framed.
     pub framing: Framing,
     /// Whether the endpoint will take another request on the connection.
@@ -79,45 +80,40 @@ pub fn read_request(
     else {
         return Err(Malformed::Part);
     };
-    let mut parts = Box::new(http::Request::new(()).into_parts().0);
-    parts.method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Part)?;
-    parts.uri =
-        Uri::from_maybe_shared(head.slice_ref(target.as_bytes())).map_err(|_| Malformed::Part)?;
-    parts.version = version(minor);
-    let (headers, unusual) = fields(&head, parsed.headers)?;
-    parts.headers = headers;
-    let spelled = parsed
+    // Who writes this one letter by letter goes by the letter.
+    let keeps_spelling = parsed
         .headers
         .iter()
         .any(|field| field.name == "SOAPAction");
-    if let (Some(unusual), true) = (unusual, spelled) {
-        parts.extensions.insert(unusual);
-    }
-    let hosts = parsed
-        .headers
-        .iter()
-        .filter(|field| field.name.eq_ignore_ascii_case("host"))
-        .count();
-    if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
-        return Err(Malformed::Host);
-    }
-    if parts
-        .headers
-        .get(HOST)
-        .is_some_and(|host| host.as_bytes().contains(&b','))
-    {
-        return Err(Malformed::Host);
-    }
+    let parts = Box::new(RequestParts {
+        method: Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Part)?,
+        uri: Uri::from_maybe_shared(head.slice_ref(target.as_bytes()))
+            .map_err(|_| Malformed::Part)?,
+        version: version(minor),
+        headers: fields(&head, parsed.headers, keeps_spelling)?,
+    });
+    check_host(&parts)?;
     Ok(Some(RequestHead {
         framing: framing::of_request(&parts.headers, parts.version)?,
         keep_alive: framing::keeps_alive(&parts.headers, parts.version),
         expects: parts.version == Version::HTTP_11
             && parts
                 .headers
-                .get(http::header::EXPECT)
+                .get(EXPECT)
                 .is_some_and(|value| framing::has_word(value, "100-continue")),
         parts,
     }))
+}
+
+/// There is one `Host`, of one name; old callers may do without.
+fn check_host(head: &RequestParts) -> Result<(), Malformed> {
+    let mut hosts = head.headers.get_all(HOST);
+    let fits = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => !host.contains(&b','),
+        (None, _) => head.version == Version::HTTP_10,
+        (Some(_), Some(_)) => false,
+    };
+    fits.then_some(()).ok_or(Malformed::Host)
 }
 
 /// Takes an answer's head off the input, as [`read_request`] does; `asked` is the request's
@@ -149,19 +145,15 @@ pub fn read_response(
     let (Some(code), Some(minor)) = (parsed.code, parsed.version) else {
         return Err(Malformed::Part);
     };
-    let mut parts = Box::new(http::Response::new(()).into_parts().0);
-    parts.status = StatusCode::from_u16(code).map_err(|_| Malformed::Part)?;
-    parts.version = version(minor);
-    let (headers, unusual) = fields(&head, parsed.headers)?;
-    parts.headers = headers;
-    if let Some(unusual) = unusual {
-        parts.extensions.insert(unusual);
-    }
-    let (framing, faulty) =
-        framing::of_response(&parts.headers, parts.version, parts.status, asked)?;
+    let parts = Box::new(ResponseParts {
+        status: StatusCode::from_u16(code).map_err(|_| Malformed::Part)?,
+        headers: fields(&head, parsed.headers, true)?,
+    });
+    let version = version(minor);
+    let (framing, faulty) = framing::of_response(&parts.headers, version, parts.status, asked)?;
     Ok(Some(ResponseHead {
         framing,
-        keep_alive: !faulty && framing::keeps_alive(&parts.headers, parts.version),
+        keep_alive: !faulty && framing::keeps_alive(&parts.headers, version),
         parts,
     }))
 }
@@ -184,7 +176,7 @@ pub(super) fn read_trailers(
     let mut space = [httparse::EMPTY_HEADER; FEW_FIELDS];
     match httparse::parse_headers(&head, &mut space) {
         Ok(httparse::Status::Complete((end, parsed))) if end == head.len() => {
-            Ok(Some(fields(&head, parsed)?.0))
+            Ok(Some(trailers(parsed)?))
         }
         Ok(_) => Err(Malformed::Part),
         Err(error) => Err(syntax(error, limits)),
@@ -284,25 +276,28 @@ fn version(minor: u8) -> Version {
     }
 }
 
-/// The fields as a map, and their own spelling if it is not the usual one.
+/// The fields of a head, which `httparse` has seen to: what it lets pass is what may be written.
 fn fields(
-    head: &Bytes,
+    head: &[u8],
     parsed: &[httparse::Header<'_>],
-) -> Result<(HeaderMap, Option<Spelled>), Malformed> {
-    let mut map = maps::take(parsed.len());
-    let mut usual = true;
+    keeps_spelling: bool,
+) -> Result<Fields, Malformed> {
+    if parsed.iter().any(|field| field.name.len() > NAME_MAX) {
+        return Err(Malformed::Part);
+    }
+    let places = parsed
+        .iter()
+        .map(|field| (field.name.as_bytes(), field.value));
+    Ok(Fields::read(head, places, keeps_spelling))
+}
+
+/// Fields behind a body, as those that hand bodies on have them.
+fn trailers(parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
+    let mut map = HeaderMap::with_capacity(parsed.len());
     for field in parsed {
-        let (name, is_usual) = names::parse(field.name.as_bytes()).ok_or(Malformed::Part)?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
-            .map_err(|_| Malformed::Part)?;
-        usual &= is_usual;
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed::Part)?;
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| Malformed::Part)?;
         map.append(name, value);
     }
-    let spelled = (!usual).then(|| {
-        let names = parsed
-            .iter()
-            .map(|field| head.slice_ref(field.name.as_bytes()));
-        Spelled(names.collect())
-    });
-    Ok((map, spelled))
+    Ok(map)
 }

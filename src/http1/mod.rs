@@ -1,9 +1,9 @@
 //! HTTP/1.1 on one connection: what a message costs beyond its bytes is decided here.
 //!
-//! `head`, `framing`, `decode`, `encode` and `names` are functions of bytes; `buffers`, `timer`,
-//! `caller` and `endpoint` wait on a connection, in the task of whoever asks: there is no task,
-//! no channel and no second map of fields for a connection. A message whose head and body come
-//! in one piece takes one read and one write on either side.
+//! `head`, `framing`, `decode` and `encode` are functions of bytes; `buffers`, `timer`,
+//! `caller` and `endpoint` wait on a connection, in the task of whoever asks: there is no task
+//! and no channel for a connection, and fields stay as they were read (`fields`). A message whose
+//! head and body come in one piece takes one read and one write on either side.
 //!
 //! Why it exists beside hyper, which speaks HTTP/2 here and is this room's oracle in tests, is
 //! measured in `docs/performance.md`. What is ambiguous is refused, not guessed at: a message
@@ -21,8 +21,6 @@ mod endpoint;
 mod error;
 mod framing;
 mod head;
-mod maps;
-mod names;
 mod timer;
 mod upgrade;
 

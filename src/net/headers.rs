@@ -1,52 +1,43 @@
 //! Header fields that belong to one hop only.
 
-use http::HeaderMap;
-use http::header::{self, HeaderName};
 use smallvec::SmallVec;
+
+use crate::fields::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, Fields, HOST, HTTP2_SETTINGS, KEEP_ALIVE,
+    Known, Names, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE,
+};
 
 /// Fields that an intermediary must not hand on (RFC 9110 §7.6.1), whether or not `Connection`
 /// names them. `Transfer-Encoding` and `Trailer` are written anew by the next hop's framing;
 /// `Expect` is answered here.
-static HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::EXPECT,
-    HeaderName::from_static("http2-settings"),
-];
+const HOP_BY_HOP: Names = Names::of(&[
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    EXPECT,
+    HTTP2_SETTINGS,
+]);
+
+/// These frame the message: a caller must not be able to have them dropped.
+const KEPT: Names = Names::of(&[CONTENT_LENGTH, CONTENT_TYPE, HOST]);
 
 /// Removes the fields of this hop, also those that `Connection` names.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // Looked for among the fields that are there: a message has few, and mostly none of these.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+pub fn strip_hop_by_hop(headers: &mut Fields) {
+    if !headers.contains_any(HOP_BY_HOP) {
         return;
     }
-    let mut found: SmallVec<[HeaderName; 8]> = headers
-        .keys()
-        .filter(|name| HOP_BY_HOP.contains(name))
-        .cloned()
-        .collect();
-    if found.contains(&header::CONNECTION) {
-        let named = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
-            .filter(|name| !name.eq_ignore_ascii_case("keep-alive"))
-            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            // These frame the message: a caller must not be able to have them dropped.
-            .filter(|name| {
-                *name != header::CONTENT_LENGTH
-                    && *name != header::CONTENT_TYPE
-                    && *name != header::HOST
-            });
-        found.extend(named);
+    if headers.contains(CONNECTION) {
+        let named: SmallVec<[Box<[u8]>; 4]> = headers
+            .get_all(CONNECTION)
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|name| !Known::of(name).is_some_and(|known| KEPT.has(known)))
+            .map(Box::from)
+            .collect();
+        headers.remove_where(|own| named.iter().any(|name| own.eq_ignore_ascii_case(name)));
     }
-    for name in &found {
-        headers.remove(name);
-    }
+    headers.remove_any(HOP_BY_HOP);
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use super::model::{Operation, OperationIs, Resend, ValueOf};
 use super::specs::xpath_mistake;
 use crate::config::{self, Config, FailoverOn, Loaded, Spanned};
 use crate::diag::{Diagnostic, Report};
+use crate::fields::{CONTENT_TYPE, Fields, SOAP_ACTION};
 use crate::filter::{self, MessageValue, XPathTrial};
 use crate::soap::QName;
 use crate::upstream::{
@@ -224,8 +225,8 @@ impl Pools<'_> {
         })
     }
 
-    fn probe_headers(&mut self, probe: &config::Probe, body: &Bytes) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    fn probe_headers(&mut self, probe: &config::Probe, body: &Bytes) -> Fields {
+        let mut headers = Fields::new();
         if body.is_empty() {
             return headers;
         }
@@ -239,14 +240,14 @@ impl Pools<'_> {
             false => "text/xml; charset=utf-8".to_owned(),
         };
         let kind = self.field(probe.content_type.as_ref(), &kind);
-        headers.insert(CONTENT_TYPE, kind);
+        headers.insert(CONTENT_TYPE, &kind);
         if !soap12 {
             let action = probe.action.as_ref().map(|action| {
                 let quoted = format!("\"{}\"", action.value);
                 Spanned::new(quoted, action.span)
             });
             let action = self.field(action.as_ref(), "\"\"");
-            headers.insert(HeaderName::from_static("soapaction"), action);
+            headers.insert(SOAP_ACTION, &action);
         }
         headers
     }

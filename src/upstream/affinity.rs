@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::header::{COOKIE, SET_COOKIE};
-use http::{HeaderMap, HeaderValue};
 use sha2::Sha256;
+
+use crate::fields::{COOKIE, Fields, SET_COOKIE};
 
 /// Behind the cookie's name for browsers that load the service from another site.
 const CORS: &str = "CORS";
@@ -98,10 +98,10 @@ impl CookieSpec {
     }
 
     /// The values that a caller shows, as they stand in its `Cookie` fields.
-    pub(super) fn shown(&self, headers: &HeaderMap) -> Vec<Token> {
+    pub(super) fn shown(&self, headers: &Fields) -> Vec<Token> {
         let mut tokens = Vec::new();
         for field in headers.get_all(COOKIE) {
-            for (name, value) in field.as_bytes().split(|b| *b == b';').filter_map(pair) {
+            for (name, value) in field.split(|b| *b == b';').filter_map(pair) {
                 if let (true, Ok(token)) = (self.is_own(name), value.try_into()) {
                     tokens.push(Token(token));
                 }
@@ -111,36 +111,31 @@ impl CookieSpec {
     }
 
     /// Takes the router's own cookies out; whatever else stands there stays as it was.
-    pub fn strip(&self, headers: &mut HeaderMap) {
+    pub fn strip(&self, headers: &mut Fields) {
         let is_own = |part: &&[u8]| pair(part).is_some_and(|(name, _)| self.is_own(name));
         let found = headers
             .get_all(COOKIE)
-            .iter()
-            .any(|field| field.as_bytes().split(|b| *b == b';').any(|p| is_own(&p)));
+            .any(|field| field.split(|b| *b == b';').any(|p| is_own(&p)));
         if !found {
             return;
         }
-        let kept: Vec<HeaderValue> = headers
+        let kept: Vec<Vec<u8>> = headers
             .get_all(COOKIE)
-            .iter()
-            .filter_map(|field| {
-                let parts = field.as_bytes().split(|b| *b == b';');
+            .map(|field| {
+                let parts = field.split(|b| *b == b';');
                 let rest: Vec<&[u8]> = parts.filter(|part| !is_own(part)).collect();
-                let joined = rest.join(&b';');
-                let text = joined.trim_ascii_start();
-                HeaderValue::from_bytes(text)
-                    .ok()
-                    .filter(|_| !text.is_empty())
+                rest.join(&b';').trim_ascii_start().to_vec()
             })
+            .filter(|field| !field.is_empty())
             .collect();
         headers.remove(COOKIE);
-        for field in kept {
-            headers.append(COOKIE, field);
+        for field in &kept {
+            headers.append(COOKIE, field.as_slice());
         }
     }
 
     /// Binds the caller: one more `Set-Cookie` beside the endpoint's own.
-    pub(super) fn set(&self, token: &Token, headers: &mut HeaderMap) {
+    pub(super) fn set(&self, token: &Token, headers: &mut Fields) {
         let own = format!("{}={}{}", self.name, token.as_str(), self.attributes);
         let twin = self.cors.then(|| {
             let name = self.cors_name();
@@ -148,9 +143,7 @@ impl CookieSpec {
         });
         for text in [Some(own), twin].into_iter().flatten() {
             // Names and attributes were checked when they were read.
-            if let Ok(value) = HeaderValue::from_str(&text) {
-                headers.append(SET_COOKIE, value);
-            }
+            headers.append(SET_COOKIE, text.as_str());
         }
     }
 }
@@ -165,11 +158,10 @@ fn pair(part: &[u8]) -> Option<(&str, &[u8])> {
 
 /// The value of a cookie, whoever set it.
 #[must_use]
-pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub fn cookie<'a>(headers: &'a Fields, name: &str) -> Option<&'a [u8]> {
     headers
         .get_all(COOKIE)
-        .iter()
-        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
+        .flat_map(|field| field.split(|byte| *byte == b';'))
         .filter_map(pair)
         .find_map(|(own, value)| (own == name).then_some(value))
 }
@@ -177,6 +169,7 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Known;
 
     fn spec(cors: bool) -> CookieSpec {
         CookieSpec {
@@ -192,17 +185,19 @@ mod tests {
         Token::of(&Secret::default(), "orders", ([10, 0, 0, 1], 80).into())
     }
 
-    fn headers(fields: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    fn headers(fields: &[&str]) -> Fields {
+        let mut headers = Fields::new();
         for field in fields {
-            headers.append(COOKIE, HeaderValue::from_str(field).unwrap());
+            assert!(headers.append(COOKIE, *field));
         }
         headers
     }
 
-    fn fields(headers: &HeaderMap, name: http::HeaderName) -> Vec<String> {
-        let texts = headers.get_all(name).iter();
-        texts.map(|v| v.to_str().unwrap().to_owned()).collect()
+    fn fields(headers: &Fields, name: Known) -> Vec<String> {
+        let texts = headers.get_all(name);
+        texts
+            .map(|v| String::from_utf8(v.to_vec()).unwrap())
+            .collect()
     }
 
     #[test]
@@ -217,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_was_set_is_shown_again() {
-        let mut answer = HeaderMap::new();
+        let mut answer = Fields::new();
         spec(true).set(&token(), &mut answer);
         let set = fields(&answer, SET_COOKIE);
         assert_eq!(set.len(), 2);

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,6 +21,7 @@ use super::lines::Lines;
 use super::member::Member;
 use super::multiplexed::connect_limit;
 use super::pool::Pool;
+use crate::fields::{Fields, KEEP_ALIVE, Request, ResponseParts};
 use crate::http1::{self, EndpointConnection, Sending, Terms};
 use crate::net::tls::HandshakeError;
 use crate::net::{Body, Incoming, Replay, SourceError};
@@ -45,7 +45,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Reply {
     /// Its head.
-    pub head: Box<response::Parts>,
+    pub head: Box<ResponseParts>,
     /// Its body. With the body's end its connection is kept for the next request.
     pub body: Incoming,
     /// What was read of the body already ([`Reply::begun`]).
@@ -374,8 +374,8 @@ impl<'a> Attempt<'a> {
 
 /// How long the endpoint keeps the connection, if it says so: a little less, because its clock
 /// started earlier than ours.
-fn keep_idle(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("keep-alive")?.to_str().ok()?;
+fn keep_idle(headers: &Fields) -> Option<Duration> {
+    let value = headers.text(KEEP_ALIVE)?;
     let seconds = value
         .split(',')
         .find_map(|part| part.trim().strip_prefix("timeout=")?.parse().ok())?;

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use http::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,6 +21,7 @@ use super::endpoint::{Balance, Endpoint};
 use super::member::Member;
 use super::shared::Shared;
 use super::turn::{Turn, Waiting};
+use crate::fields::Fields;
 
 /// What a message says about who should get it.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub struct Wants<'a> {
     /// Hash of the value that `affinity` names.
     pub bound: Option<u64>,
     /// The caller's fields, for its cookie.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Fields,
 }
 
 /// Why there is no server for a message.

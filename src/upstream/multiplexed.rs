@@ -24,6 +24,7 @@ use super::error::{Phase, SendError};
 use super::lines::Place;
 use super::member::Member;
 use super::pool::Key;
+use crate::fields;
 use crate::net::{Body, Incoming, WireError};
 
 /// Times that a request is sent which the endpoint refuses.
@@ -65,7 +66,7 @@ impl Client {
         endpoint: &Endpoint,
         streams_max: u32,
         member: &Arc<Member>,
-        request: Request<Body>,
+        request: fields::Request<Body>,
         progress: &Progress,
     ) -> Result<Reply, SendError> {
         let deadline = self.deadline(endpoint);
@@ -112,7 +113,7 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         stream: super::connect::Wire,
-        request: Request<Body>,
+        request: fields::Request<Body>,
     ) -> Result<Reply, SendError> {
         let request = as_http2(request, endpoint)?;
         let place = Place::open(stream, endpoint, 1, self.metrics()).await;
@@ -174,11 +175,10 @@ pub(super) fn connect_limit(endpoint: &Endpoint, deadline: Deadline) -> (Instant
 }
 
 fn reply(response: Response<hyper::body::Incoming>, place: Place) -> Reply {
-    let (mut head, body) = response.into_parts();
-    head.version = Version::HTTP_11;
+    let (head, body) = response.into_parts();
     let body = Incoming::shared(body, Box::new(place));
     Reply {
-        head: Box::new(head),
+        head: Box::new(head.into()),
         body,
         first: None,
     }
@@ -230,8 +230,11 @@ fn judge(error: hyper::Error, progress: &Progress) -> Failed {
 }
 
 /// The request as HTTP/2 has it: the host beside the path, and lengths told by whoever frames.
-fn as_http2(request: Request<Body>, endpoint: &Endpoint) -> Result<Request<Body>, SendError> {
-    let (mut head, body) = request.into_parts();
+fn as_http2(
+    request: fields::Request<Body>,
+    endpoint: &Endpoint,
+) -> Result<Request<Body>, SendError> {
+    let (mut head, body) = Request::from(request).into_parts();
     head.headers.remove(CONTENT_LENGTH);
     let host = head.headers.remove(HOST);
     let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::HOST;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
 use memchr::memmem;
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 use super::client::Client;
 use super::endpoint::Endpoint;
 use super::member::Member;
+use crate::fields::{Fields, HOST, Request, RequestParts};
 use crate::net::Body;
 
 /// Most bytes of an answer that are searched.
@@ -37,7 +37,7 @@ pub struct Probe {
     /// Another port than the server's own.
     pub port: Option<u16>,
     /// More fields.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// What is sent.
     pub body: Bytes,
     /// From the start of one to the start of the next.
@@ -121,7 +121,7 @@ impl Probe {
             ..endpoint.clone()
         };
         let reply = client
-            .once(&endpoint, address, name, self.request(host))
+            .once(&endpoint, address, name, self.request(&host))
             .await
             .map_err(|error| error.to_string())?;
         let status = reply.head.status;
@@ -133,18 +133,16 @@ impl Probe {
         Ok(format!("the probe was answered with {}", status.as_u16()))
     }
 
-    fn request(&self, host: HeaderValue) -> Request<Body> {
+    fn request(&self, host: &HeaderValue) -> Request<Body> {
         let body = if self.body.is_empty() {
             Body::Empty
         } else {
             Body::Full(self.body.clone())
         };
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target.clone();
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(HOST, host);
-        request
+        let mut head = Box::new(RequestParts::new(self.method.clone(), self.target.clone()));
+        head.headers.clone_from(&self.headers);
+        head.headers.insert(HOST, host);
+        Request { head, body }
     }
 }
 

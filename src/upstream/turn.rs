@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::HeaderMap;
-
 use super::affinity::Token;
 use super::group::{Group, GroupPlace, Seat, Wants};
 use super::member::{Entered, Member};
+use crate::fields::Fields;
 
 /// A place at a server. Dropped, the place is free again.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ impl Turn {
     }
 
     /// Binds the caller to the server that answered, unless it is already.
-    pub fn bind(&self, answer: &mut HeaderMap) {
+    pub fn bind(&self, answer: &mut Fields) {
         if let (Some(token), Some(cookie)) = (&self.to_set, self.group.cookie()) {
             cookie.set(token, answer);
         }

@@ -1,9 +1,9 @@
 //! Our own HTTP/1: tables of what is no message, any cut says the same, and what hyper says.
 
 use bytes::BytesMut;
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
-use soap_router::http1::{Framing, Malformed, read_response};
+use soap_router::http1::{Framing, Malformed, read_request, read_response};
 
 use crate::support::reading::{LIMITS, Message, as_hyper_reads, complete, read_all};
 
@@ -313,6 +313,37 @@ fn traffic() -> impl Strategy<Value = String> {
         1..4,
     )
     .prop_map(|all| all.concat())
+}
+
+/// What is let pass as a name or a value is one for `http`, too, byte for byte: it is written out as
+/// it came, and hyper's doors must lose none of it.
+#[test]
+fn names_and_values_are_what_http_takes_for_them() {
+    for byte in 0..=u8::MAX {
+        let name = [b"A", &[byte][..], b"B"].concat();
+        let value = [b"a", &[byte][..], b"b"].concat();
+        let fields = [
+            (
+                [&name[..], b": x"].concat(),
+                HeaderName::from_bytes(&name).is_ok(),
+            ),
+            (
+                [b"X: ", &value[..]].concat(),
+                HeaderValue::from_bytes(&value).is_ok(),
+            ),
+        ];
+        for (field, is_one) in fields {
+            let text = [b"GET / HTTP/1.1\r\nHost: x\r\n", &field[..], b"\r\n\r\n"].concat();
+            let mut input = BytesMut::from(&text[..]);
+            let Ok(Some(head)) = read_request(&mut input, &mut 0, LIMITS) else {
+                // A colon ends a name, a line end ends a line: these are other fields.
+                assert!(!is_one, "{}", field.escape_ascii());
+                continue;
+            };
+            assert!(is_one || byte == b':', "{}", field.escape_ascii());
+            assert_eq!(head.parts.headers.to_map().len(), 2);
+        }
+    }
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use http::HeaderName;
 use soap_router::filter::{MessageFilter, MessageView, Registry};
 use soap_router::{app, config, snapshot};
 
@@ -328,10 +329,7 @@ struct Tenant(String);
 
 impl MessageFilter for Tenant {
     fn matches(&self, message: &MessageView<'_>) -> bool {
-        let tenant = message
-            .headers
-            .get("x-tenant")
-            .and_then(|value| value.to_str().ok());
+        let tenant = message.headers.text(&HeaderName::from_static("x-tenant"));
         message.service == "orders"
             && message.facts.action() == Some("urn:example:orders/Place")
             && tenant.is_some_and(|tenant| tenant.starts_with(&self.0))

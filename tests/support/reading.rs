@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,7 @@ pub const LIMITS: Limits = Limits {
     fields_max: 20,
 };
 
-/// A message as it was understood: its first line, its body, the fields behind it.
+/// A message as it was understood: its first line and fields, its body, the fields behind it.
 pub type Message = (String, Vec<u8>, Vec<String>);
 
 /// All messages of a connection on which these pieces come, and whether it stays usable.
@@ -36,7 +36,9 @@ pub fn read_all<'a>(
                     None => read_request(&mut input, &mut scanned, LIMITS).map(|head| {
                         head.map(|head| {
                             let line = format!("{} {}", head.parts.method, head.parts.uri);
-                            (line, head.framing)
+                            let map = head.parts.headers.to_map();
+                            assert_eq!(map.len(), head.parts.headers.len(), "none is lost");
+                            (line + &shown(&map), head.framing)
                         })
                     }),
                     Some(asked) => read_response(&mut input, &mut scanned, LIMITS, asked)
@@ -72,6 +74,21 @@ pub fn read_all<'a>(
     (messages, Ok(body.is_none() && input.is_empty()))
 }
 
+/// Fields by their names, each as it came.
+fn shown(map: &HeaderMap) -> String {
+    let mut all: Vec<String> = map
+        .keys()
+        .map(|name| {
+            format!(
+                "\n{name}: {:?}",
+                map.get_all(name).iter().collect::<Vec<_>>()
+            )
+        })
+        .collect();
+    all.sort_unstable();
+    all.concat()
+}
+
 /// Those that are certainly there to their end.
 pub fn complete(messages: &[Message], ended: Result<bool, Malformed>) -> &[Message] {
     match messages.split_last() {
@@ -95,6 +112,7 @@ pub fn as_hyper_reads(bytes: &[u8]) -> Vec<Message> {
             let keep = Arc::clone(&keep);
             async move {
                 let line = format!("{} {}", request.method(), request.uri());
+                let line = line + &shown(request.headers());
                 if let Ok(whole) = request.into_body().collect().await {
                     let trailers = whole
                         .trailers()
