@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::exchange::{self, Closing, Places};
-use crate::front::{self, Accepting, BindError, Opened, Room, Socket, Trace};
+use crate::front::{self, Accepting, BindError, Opened, Room, Socket, Stop, Trace};
 use crate::net::Budget;
 use crate::snapshot::{self, Bind, Listener, Live, Snapshot};
 use crate::telemetry::{AccessLog, AccessLogFormat, Metrics, Writer, names};
@@ -83,7 +82,7 @@ struct Door {
     /// Its settings as its connections find them.
     settings: watch::Sender<Arc<Listener>>,
     address: Bind,
-    stop: CancellationToken,
+    stop: Stop,
     /// Of a Unix socket: gone with the door.
     _trace: Option<Trace>,
 }
@@ -207,7 +206,7 @@ impl Router {
         let drain = self.snapshot().drain;
         let doors: Vec<Door> = self.doors().drain().map(|(_, door)| door).collect();
         for door in &doors {
-            door.stop.cancel();
+            door.stop.say();
         }
         self.live.load().close_gates();
         self.connections.close();
@@ -284,7 +283,7 @@ impl Router {
                 sockets,
                 trace,
             } = opened;
-            let stop = CancellationToken::new();
+            let stop = Stop::default();
             let open = Arc::new(AtomicUsize::new(0));
             let (settings, follow) = watch::channel(Arc::new(listener.clone()));
             for (worker, socket) in self.workers.iter().zip(sockets) {
@@ -333,7 +332,7 @@ impl Router {
                     });
                 }
                 None => {
-                    door.stop.cancel();
+                    door.stop.say();
                     tracing::info!(listener = %name, "no longer listening");
                 }
             }

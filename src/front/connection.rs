@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
+use super::stop::Stop;
 use crate::exchange::{Arrival, Origin, Worker, handle};
 use crate::fields::{CONTENT_TYPE, Response};
 use crate::http1::{
@@ -28,7 +28,7 @@ pub(super) struct Serving {
     pub(super) open: Arc<AtomicUsize>,
     pub(super) worker: Arc<Worker>,
     /// Told to stop.
-    pub(super) stop: CancellationToken,
+    pub(super) stop: Stop,
 }
 
 /// What serving takes is let go of when a caller has said nothing for so long: ten thousand idle
@@ -71,7 +71,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
         let woken = tokio::select! {
             biased;
             woken = connection.wakes(rest) => woken,
-            () = stop.cancelled() => false,
+            () = stop.said() => false,
         };
         if !woken {
             break Ok(());
@@ -88,20 +88,21 @@ async fn serve_all(
     connection: &mut CallerConnection,
     origin: &Arc<Origin>,
     worker: &Worker,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) -> Result<(), Error> {
-    let mut stopped = pin!(stop.cancelled());
+    let mut stopped = pin!(stop.said());
     let mut stopping = false;
-    // Asked once, so that this task is woken for the last word; the road looks at it by itself.
+    // Both are asked once, so that this task is woken; what they say is looked at where it matters.
     let mut last_word = pin!(worker.closing().cancelled());
     let mut asked = false;
     loop {
         let next = poll_fn(|cx| {
-            stopping = stopping || stopped.as_mut().poll(cx).is_ready();
             if !asked {
                 asked = true;
+                let _ = stopped.as_mut().poll(cx);
                 let _ = last_word.as_mut().poll(cx);
             }
+            stopping = stopping || stop.is_said();
             poll_next(cx, connection, stopping)
         });
         let (head, body) = match next.await {
@@ -135,7 +136,7 @@ async fn serve_all(
         if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
             return switch(connection, answer, worker, stop).await;
         }
-        stopping = stopping || stop.is_cancelled();
+        stopping = stopping || stop.is_said();
         if !connection.answer(answer, stopping).await? {
             return Ok(());
         }
@@ -148,7 +149,7 @@ async fn switch(
     connection: &mut CallerConnection,
     answer: Response<Body>,
     worker: &Worker,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) -> Result<(), Error> {
     let Response { head, body } = answer;
     let Body::Tunnel(tunnel) = body else {
@@ -156,7 +157,7 @@ async fn switch(
     };
     let caller = connection.switch(&head).await?;
     let leave = async {
-        stop.cancelled().await;
+        stop.said().await;
         // Whoever has the last word may have it sooner.
         let _ = timeout(worker.drain(), worker.closing().cancelled()).await;
         "its listener closed"

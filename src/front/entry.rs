@@ -37,7 +37,7 @@ pub(super) async fn enter(stream: impl Stream + 'static, mut origin: Origin, ser
     let stop = serving.stop.clone();
     let entered = tokio::select! {
         entered = open(Ahead::new(stream), &mut origin, &serving) => entered,
-        () = stop.cancelled() => None,
+        () = stop.said() => None,
     };
     match entered {
         Some((stream, true)) => {

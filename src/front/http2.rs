@@ -99,7 +99,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
                 }
                 return drop(counted);
             }
-            () = stop.cancelled() => break Why::Stop,
+            () = stop.said() => break Why::Stop,
             () = traffic.resets.notified() => break Why::Resets,
             () = sleep_until(look_again) => {}
         }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Serving};
 use super::entry;
 use super::room::Room;
 use super::socket::{Accepted, Acceptor, Socket};
+use super::stop::Stop;
 use crate::exchange::{Origin, Worker};
 use crate::http1::Stream;
 use crate::snapshot::{Forwarded, Listener};
@@ -32,7 +32,7 @@ pub struct Accepting {
     /// Room for connections, all listeners together.
     pub room: Arc<Room>,
     /// Told to stop.
-    pub stop: CancellationToken,
+    pub stop: Stop,
     /// Counts connections, so that a stopping router can wait for them.
     pub tasks: TaskTracker,
 }
@@ -49,7 +49,7 @@ pub async fn serve(socket: Socket, accepting: Accepting, worker: Arc<Worker>) {
     loop {
         let accepted = tokio::select! {
             accepted = accept(&socket, &accepting.room) => accepted,
-            () = accepting.stop.cancelled() => break,
+            () = accepting.stop.said() => break,
         };
         match accepted {
             Ok(accepted) => take_in(accepted, &accepting, &worker),

@@ -10,7 +10,9 @@ mod listener;
 mod proxy_protocol;
 mod room;
 mod socket;
+mod stop;
 
 pub use listener::{Accepting, serve};
 pub use room::Room;
 pub use socket::{BindError, Opened, Socket, Trace, open};
+pub use stop::Stop;
