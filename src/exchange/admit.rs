@@ -1,11 +1,12 @@
 //! At the gate of a service or route, and what is said to those who are not let in.
 
+use std::net::IpAddr;
+
 use http::StatusCode;
 
 use super::arrival::{self, Arrival};
 use super::drain::drain;
 use super::error::Error;
-use super::forwarded;
 use super::pass;
 use super::record::Record;
 use super::reply::{self, Dialect};
@@ -13,24 +14,17 @@ use crate::admission::{Gate, Refusal};
 use crate::fields::{RETRY_AFTER, Response};
 use crate::net::Body;
 
-/// Lets the exchange in, or gives the answer to it.
-pub(super) async fn admit(
-    gate: &Gate,
-    arrival: Arrival,
-    mut record: Record,
-) -> Result<(Arrival, Record), Box<Response<Body>>> {
-    let client = forwarded::client(&arrival.origin, &arrival.head.headers);
+/// Lets the exchange of this client in.
+///
+/// # Errors
+/// When it has to stay out.
+pub(super) async fn admit(gate: &Gate, client: IpAddr, record: &mut Record) -> Result<(), Error> {
     let entered = match gate.knock(client) {
         Ok(()) => gate.enter().await,
         Err(refusal) => Err(refusal),
     };
-    match entered {
-        Ok(pass) => {
-            record.pass = Some(pass);
-            Ok((arrival, record))
-        }
-        Err(refusal) => Err(Box::new(refuse(&error(refusal), arrival, record))),
-    }
+    record.pass = Some(entered.map_err(error)?);
+    Ok(())
 }
 
 /// Why somebody is not let in, as it is told.
@@ -53,8 +47,9 @@ pub(super) fn error(refusal: Refusal) -> Error {
 }
 
 /// A fault before anything of the message was read; for what is no SOAP, a plain status.
-pub(super) fn refuse(error: &Error, arrival: Arrival, record: Record) -> Response<Body> {
-    if pass::is_not_soap(&arrival.head.method) || record.is_route {
+#[cold]
+pub(super) fn refuse(error: &Error, arrival: Arrival<'_>, record: Record) -> Response<Body> {
+    if pass::is_not_soap(&arrival.head.method) || record.is_of_route() {
         return plainly(error, record);
     }
     let version = Some(arrival::likely_version(&arrival.head.headers));

@@ -1,13 +1,14 @@
 //! A request as it enters the road, and what its head says.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::error::Error;
+use super::forwarded;
 use crate::fields::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, Fields, HOST, Known, RequestParts, SOAP_ACTION,
 };
@@ -19,13 +20,13 @@ use crate::soap::{ActionError, MediaError, MediaType, Version, soap_action};
 
 /// One request with where it came in.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct Arrival<'a> {
     /// Request line and headers.
     pub head: Box<RequestParts>,
     /// Its body, unread.
     pub body: Incoming,
     /// The connection it came on.
-    pub origin: Arc<Origin>,
+    pub origin: &'a Arc<Origin>,
 }
 
 /// Where a connection comes from and which door it took.
@@ -104,6 +105,13 @@ impl Slip {
                  (wsa:InvalidAddressingHeader, wsa:ActionMismatch)"
             }
         }
+    }
+}
+
+impl Arrival<'_> {
+    /// Who asks.
+    pub(super) fn client(&self) -> IpAddr {
+        forwarded::client(self.origin, &self.head.headers)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Step 3: get the message to an endpoint, and to the next one when that fails.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use super::bridging::{Back, Caller};
@@ -18,7 +17,7 @@ use super::values::Values;
 use super::worker::Worker;
 use crate::fields::ResponseParts;
 use crate::net::{Body, Change, Deadline, Incoming, OnOverflow, Patience, Replay};
-use crate::routing::{Decision, Delivery, EndpointId, Pattern};
+use crate::routing::{Delivery, EndpointId, Pattern};
 use crate::snapshot::{Active, Endpoint, Resend, Service};
 use crate::soap::{Dialect, Outcome};
 use crate::telemetry::clock;
@@ -31,15 +30,6 @@ pub(super) enum Cargo {
     Whole(Bytes),
     /// Still arriving.
     Stream(Replay),
-}
-
-/// What came of one delivery.
-pub(super) struct Delivered {
-    pub(super) attempts: Vec<Attempt>,
-    /// A backup was due but the message could not be sent again.
-    pub(super) committed: bool,
-    /// The endpoint that answered, and its answer.
-    pub(super) result: Result<Answered, Error>,
 }
 
 /// The endpoint that answered, its answer, and the place at the server that it comes from.
@@ -82,90 +72,100 @@ pub(super) enum Answer {
     Accepted,
 }
 
-/// One delivery on its way through its candidates.
-struct Trip<'a> {
-    worker: &'a Worker,
-    active: &'a Active,
-    outbound: Box<Outbound>,
-    cargo: &'a Cargo,
-    values: &'a Values,
-    service: &'a Service,
-    /// For endpoints that speak versions of their own.
-    caller: Option<&'a Caller>,
-    /// When all attempts together must be over, and how long that was from the start.
-    time: Option<(Instant, Duration)>,
-    lane: usize,
-    attempts: Vec<Attempt>,
-    /// No other attempt was possible, because the message's beginning was not held any more.
-    committed: bool,
-    /// How long the answer of the last attempt may take.
-    patience: Patience,
-}
-
-/// An endpoint that a message may go to.
-struct Destination {
-    id: EndpointId,
-    endpoint: Arc<Endpoint>,
-    group: Arc<Group>,
-    /// Whether other endpoints stand behind it.
-    has_backups: bool,
-}
-
-/// What holds for all attempts.
-#[derive(Debug, Clone, Copy)]
+/// What holds for all deliveries of a message.
 pub(super) struct Common<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) active: &'a Active,
+    pub(super) service: &'a Service,
+    pub(super) cargo: &'a Cargo,
     /// What says which server of an endpoint gets the message.
     pub(super) values: &'a Values,
     /// Whom answers are for, where they have to be bridged.
     pub(super) caller: Option<&'a Caller>,
     /// When all attempts must be over, and how long that was from the start.
     pub(super) time: Option<(Instant, Duration)>,
+    /// Whether somebody reads of attempts that went well.
+    pub(super) is_logged: bool,
 }
 
-/// Sends every copy of the message, all at the same time; one that fails stops no other.
-pub(super) async fn all(
-    worker: &Worker,
-    active: &Active,
-    decision: &Decision,
+/// All deliveries of a message on their way.
+pub(super) struct Trips<'a> {
+    first: Trip<'a>,
+    others: Vec<Trip<'a>>,
+}
+
+/// One delivery on its way through its candidates.
+struct Trip<'a> {
+    common: &'a Common<'a>,
     outbound: Box<Outbound>,
-    service: &Service,
-    cargo: &Cargo,
-    common: Common<'_>,
-) -> SmallVec<[Delivered; 1]> {
-    let Common {
-        values,
-        caller,
-        time,
-    } = common;
-    let trip = |outbound, lane| {
-        let (attempts, committed) = (Vec::with_capacity(1), false);
-        Trip {
-            worker,
-            active,
-            outbound,
-            cargo,
-            values,
-            service,
-            caller,
-            time,
-            lane,
-            attempts,
-            committed,
-            patience: Patience {
-                idle: service.limits.body_idle_timeout,
-                until: None,
-            },
+    lane: usize,
+    attempts: Vec<Attempt>,
+    /// Attempts, also those that are not kept.
+    tried: usize,
+    /// A backup was due but the message could not be sent again: its beginning was not held any
+    /// more.
+    committed: bool,
+    /// How long the answer of the last attempt may take.
+    patience: Patience,
+    /// What came of it.
+    result: Result<Answered, Error>,
+}
+
+/// An endpoint that a message may go to.
+#[derive(Clone, Copy)]
+struct Destination<'a> {
+    id: EndpointId,
+    endpoint: &'a Endpoint,
+    group: &'a Arc<Group>,
+    /// Whether other endpoints stand behind it.
+    has_backups: bool,
+}
+
+impl<'a> Trips<'a> {
+    /// One for each delivery, its copy of the request's head with it.
+    pub(super) fn new(
+        common: &'a Common<'a>,
+        deliveries: &[Delivery],
+        outbound: Box<Outbound>,
+    ) -> Self {
+        let others = (1..deliveries.len()).map(|lane| Trip::new(common, outbound.clone(), lane));
+        let others = others.collect();
+        Self {
+            first: Trip::new(common, outbound, 0),
+            others,
         }
-    };
-    let deliveries = decision.deliveries.as_slice();
-    if let [only] = deliveries {
-        return smallvec![trip(outbound, 0).run(only).await];
     }
-    let mut trips = Vec::with_capacity(deliveries.len());
-    for (lane, delivery) in deliveries.iter().enumerate() {
-        trips.push(trip(outbound.clone(), lane).run(delivery));
+
+    /// Sends every copy of the message, all at the same time; one that fails stops no other.
+    pub(super) async fn run(&mut self, deliveries: &[Delivery]) {
+        let Self { first, others } = self;
+        match deliveries {
+            [] => {}
+            [only] => first.run(only).await,
+            several => {
+                let trips = std::iter::once(first).chain(others);
+                let running = trips.zip(several).map(|(trip, to)| trip.run(to));
+                join_all(running).await;
+            }
+        }
     }
-    join_all(trips).await.into()
+
+    /// The first answer there is; the record is told of all attempts.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    pub(super) fn choose(self, record: &mut Record) -> Result<Answered, Error> {
+        let Self { first, others } = self;
+        let mut chosen = first.end(record);
+        for other in others {
+            match (other.end(record), &chosen) {
+                (Ok(answered), Err(_)) => chosen = Ok(answered),
+                (Ok(surplus), Ok(_)) => surplus.let_go(),
+                (Err(_), _) => {}
+            }
+        }
+        chosen
+    }
 }
 
 impl Cargo {
@@ -232,58 +232,86 @@ impl Cargo {
     }
 }
 
-impl Trip<'_> {
+impl<'a> Trip<'a> {
+    fn new(common: &'a Common<'a>, outbound: Box<Outbound>, lane: usize) -> Self {
+        Self {
+            common,
+            outbound,
+            lane,
+            attempts: Vec::new(),
+            tried: 0,
+            committed: false,
+            patience: Patience {
+                idle: common.service.limits.body_idle_timeout,
+                until: None,
+            },
+            result: Err(Error::RouterInternal("nothing was sent")),
+        }
+    }
+
     /// The endpoint, then its backups, until one answers or none may be asked any more.
-    async fn run(mut self, delivery: &Delivery) -> Delivered {
-        let candidates: SmallVec<[EndpointId; 4]> = [delivery.endpoint]
-            .into_iter()
-            .chain(delivery.backups.iter().copied())
-            .collect();
-        let mut last: Option<Failure> = None;
-        for (at, &id) in candidates.iter().enumerate() {
-            let Some(destination) = self.destination(id, at + 1 < candidates.len()) else {
+    async fn run(&mut self, delivery: &Delivery) {
+        let backups = delivery.backups.as_slice();
+        let mut last: Option<Box<Failure>> = None;
+        let mut next = Some(delivery.endpoint);
+        let mut at = 0;
+        while let Some(id) = next {
+            next = backups.get(at).copied();
+            at += 1;
+            let Some(destination) = self.destination(id, next.is_some()) else {
                 continue;
             };
-            match self.ask(&destination).await {
+            match self.ask(destination).await {
                 Ok((answer, turn)) => {
-                    self.cargo.close(self.lane);
-                    let patience = self.patience;
-                    return self.done(Ok(Answered {
+                    self.common.cargo.close(self.lane);
+                    self.result = Ok(Answered {
                         endpoint: id,
                         answer,
                         turn,
-                        patience,
-                    }));
+                        patience: self.patience,
+                    });
+                    return;
                 }
                 Err(failure) => {
                     last = failure.or(last);
                     let goes_on = last
                         .as_ref()
-                        .is_some_and(|f| self.may_go_on(&destination, f));
+                        .is_some_and(|f| self.may_go_on(destination, f));
                     if self.committed || !goes_on {
                         break;
                     }
                 }
             }
         }
-        self.cargo.close(self.lane);
-        let error = self.error(last);
-        self.done(Err(error))
+        self.common.cargo.close(self.lane);
+        self.result = Err(self.error(last));
     }
 
-    fn destination(&self, id: EndpointId, has_backups: bool) -> Option<Destination> {
+    /// What came of it; the record is told of the attempts.
+    fn end(self, record: &mut Record) -> Result<Answered, Error> {
+        if record.attempts.is_empty() {
+            record.attempts = self.attempts;
+        } else {
+            record.attempts.extend(self.attempts);
+        }
+        record.committed |= self.committed;
+        self.result
+    }
+
+    fn destination(&self, id: EndpointId, has_backups: bool) -> Option<Destination<'a>> {
+        let active = self.common.active;
         Some(Destination {
             id,
-            endpoint: self.active.snapshot.endpoint(id).cloned()?,
-            group: self.active.group(id).cloned()?,
+            endpoint: active.snapshot.endpoint(id)?,
+            group: active.group(id)?,
             has_backups,
         })
     }
 
     /// One server of the endpoint after the other, as far as the message may be sent again.
-    async fn ask(&mut self, to: &Destination) -> Result<(Answer, Turn), Option<Failure>> {
+    async fn ask(&mut self, to: Destination<'a>) -> Result<(Answer, Turn), Option<Box<Failure>>> {
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
-        let mut last: Option<Failure> = None;
+        let mut last: Option<Box<Failure>> = None;
         to.group.pay_in();
         loop {
             let turn = match self.turn(to, &tried).await {
@@ -291,11 +319,11 @@ impl Trip<'_> {
                 // What failed says more than that nobody else is there.
                 Err(_) if last.is_some() => return Err(last),
                 Err(failure) => {
-                    self.note(to, None, Err(&failure), Duration::ZERO);
+                    self.note_failure(to, None, &failure, Duration::ZERO);
                     return Err(Some(failure));
                 }
             };
-            let Some(body) = self.cargo.body(self.lane) else {
+            let Some(body) = self.common.cargo.body(self.lane) else {
                 self.committed = true;
                 return Err(last);
             };
@@ -315,31 +343,31 @@ impl Trip<'_> {
     }
 
     /// A place at a server, within the service's own time.
-    async fn turn(&self, to: &Destination, tried: &[u64]) -> Result<Turn, Failure> {
-        let (hash, bound) = self.values.of(to.id);
+    async fn turn(&mut self, to: Destination<'a>, tried: &[u64]) -> Result<Turn, Box<Failure>> {
+        let (hash, bound) = self.common.values.of(to.id);
         let wants = Wants {
-            draw: self.worker.draw(),
+            draw: self.common.worker.draw(),
             hash,
             bound,
             headers: self.outbound.headers(),
         };
         let turn = to.group.turn(&wants, tried);
-        let turn = match self.time {
+        let turn = match self.common.time {
             None => turn.await,
             Some((until, after)) => timeout_at(until, turn)
                 .await
-                .map_err(|_elapsed| Failure::out_of_time(after))?,
+                .map_err(|_elapsed| Box::new(Failure::out_of_time(after)))?,
         };
-        turn.map_err(Failure::no_server)
+        turn.map_err(|why| Box::new(Failure::no_server(why)))
     }
 
     async fn attempt(
         &mut self,
-        to: &Destination,
+        to: Destination<'a>,
         turn: &Turn,
         body: Body,
         has_servers: bool,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, Box<Failure>> {
         let start = clock::now();
         self.patience = self.patience(to, start);
         let until = self.patience.until;
@@ -348,30 +376,35 @@ impl Trip<'_> {
             None => sent.await,
             Some(deadline) => timeout_at(deadline.at, sent)
                 .await
-                .unwrap_or_else(|_elapsed| Err(Failure::late(deadline))),
+                .unwrap_or_else(|_elapsed| Err(Box::new(Failure::late(deadline)))),
         };
+        let took = clock::now() - start;
         match &mut verdict {
-            Ok(answer) => answer.credit(turn),
-            // Neither a caller that broke off nor the service's own time is the server's fault.
-            Err(failure) if failure.is_the_servers() => {
-                turn.failed(&failure.name, &failure.why, failure.status);
+            Ok(answer) => {
+                answer.credit(turn);
+                self.note_answer(to, turn, answer, took);
             }
-            Err(_) => {}
+            Err(failure) => {
+                // Neither a caller that broke off nor the service's own time is the server's fault.
+                if failure.is_the_servers() {
+                    turn.failed(&failure.name, &failure.why, failure.status);
+                }
+                self.note_failure(to, Some(turn), failure, took);
+            }
         }
-        self.note(to, Some(turn), verdict.as_ref(), clock::now() - start);
         verdict
     }
 
     /// How long an attempt that starts now may take: as long as the endpoint has for the
     /// operation, within the service's own time.
-    fn patience(&self, to: &Destination, start: Instant) -> Patience {
-        let spec = to.endpoint.spec_for(self.values.operation(to.id));
+    fn patience(&self, to: Destination<'a>, start: Instant) -> Patience {
+        let spec = to.endpoint.spec_for(self.common.values.operation(to.id));
         let own = spec.timeout.map(|after| Deadline {
             at: start + after,
             after,
             is_the_endpoints: true,
         });
-        let services = self.time.map(|(at, after)| Deadline {
+        let services = self.common.time.map(|(at, after)| Deadline {
             at,
             after,
             is_the_endpoints: false,
@@ -383,43 +416,48 @@ impl Trip<'_> {
         }
     }
 
-    /// Counts an attempt and keeps it for the log.
-    fn note(
+    /// Counts an attempt that went well and, where there is one, keeps it for the log.
+    fn note_answer(&mut self, to: Destination<'a>, turn: &Turn, answer: &Answer, took: Duration) {
+        self.tried += 1;
+        if let Some(meter) = self.common.active.endpoint_meter(to.id) {
+            meter.attempt("ok");
+            meter.seconds.observe(took.as_secs_f64());
+        }
+        if self.common.is_logged {
+            let attempt = Attempt {
+                outcome: "ok".into(),
+                why: None,
+                status: answer.status(),
+                ..attempt(to, Some(turn), took)
+            };
+            self.attempts.push(attempt);
+        }
+    }
+
+    /// The same for one that brought no answer.
+    #[cold]
+    fn note_failure(
         &mut self,
-        to: &Destination,
+        to: Destination<'a>,
         turn: Option<&Turn>,
-        verdict: Result<&Answer, &Failure>,
+        failure: &Failure,
         took: Duration,
     ) {
-        let (outcome, why, status): (Cow<'_, str>, _, _) = match verdict {
-            Ok(answer) => ("ok".into(), None, answer.status()),
-            Err(failure) => (
-                failure.name.clone().into(),
-                Some(failure.why.clone()),
-                failure.status,
-            ),
-        };
-        if let Some(meter) = self.active.endpoint_meter(to.id) {
-            meter.attempt(&outcome);
-            if verdict.is_ok() {
-                meter.seconds.observe(took.as_secs_f64());
-            }
+        self.tried += 1;
+        if let Some(meter) = self.common.active.endpoint_meter(to.id) {
+            meter.attempt(&failure.name);
         }
-        let several = to.group.may_be_several();
-        let server = turn.filter(|_| several);
         self.attempts.push(Attempt {
-            endpoint: Arc::clone(&to.endpoint.spec.name),
-            server: server.map(|turn| turn.member().address()),
-            outcome,
-            why,
-            status,
-            took,
+            outcome: failure.name.clone().into(),
+            why: Some(failure.why.clone()),
+            status: failure.status,
+            ..attempt(to, turn, took)
         });
     }
 
     async fn send(
         &mut self,
-        to: &Destination,
+        to: Destination<'a>,
         turn: &Turn,
         body: Body,
         has_servers: bool,
@@ -427,9 +465,9 @@ impl Trip<'_> {
         let Destination {
             endpoint, group, ..
         } = to;
-        let (body, bridged) = match (&endpoint.bridge, self.caller) {
+        let (body, bridged) = match (&endpoint.bridge, self.common.caller) {
             (Some(plan), Some(caller)) => {
-                let losing = self.active.endpoint_meter(to.id);
+                let losing = self.common.active.endpoint_meter(to.id);
                 // Large and seldom: messages that are not bridged do not carry room for it.
                 let mut prepared = Box::pin(caller.prepare(plan, body, losing.cloned())).await?;
                 let body = std::mem::take(&mut prepared.body);
@@ -438,15 +476,15 @@ impl Trip<'_> {
             }
             _ => (body, None),
         };
-        let spec = endpoint.spec_for(self.values.operation(to.id));
+        let spec = endpoint.spec_for(self.common.values.operation(to.id));
         let is_last = !has_servers && !to.has_backups;
         let Some(mut request) = self
             .outbound
             .request(spec, turn.member().server(), body, is_last)
         else {
-            return Err(Failure::router(
+            return Err(Box::new(Failure::router(
                 "the endpoint's address cannot be used with this query",
-            ));
+            )));
         };
         if let Some((_, prepared)) = &bridged {
             prepared.dress(&mut request.head.headers);
@@ -454,23 +492,16 @@ impl Trip<'_> {
         if let Some(cookie) = group.cookie().filter(|cookie| cookie.strip) {
             cookie.strip(&mut request.head.headers);
         }
-        let sent = self
-            .worker
-            .client
-            .send(
-                spec,
-                turn.member(),
-                request,
-                &self.cargo.progress(self.lane),
-            )
-            .await;
-        let reply = sent.map_err(Failure::send)?;
+        let progress = self.common.cargo.progress(self.lane);
+        let client = &self.common.worker.client;
+        let sent = client.send(spec, turn.member(), request, &progress).await;
+        let reply = sent.map_err(|error| Box::new(Failure::send(error)))?;
         let bounds = Bounds {
-            bytes_max: self.service.limits.fault_bytes,
+            bytes_max: self.common.service.limits.fault_bytes,
             idle: spec.idle_timeout,
             minds_receiver_faults: turn.minds_receiver_faults(),
         };
-        let one_way = self.service.table.pattern == Pattern::OneWay;
+        let one_way = self.common.service.table.pattern == Pattern::OneWay;
         // Once the caller has the head, nobody else can answer any more.
         let may_resend = (has_servers && endpoint.resend_within == Resend::Always)
             || (to.has_backups && endpoint.resend == Resend::Always);
@@ -479,8 +510,8 @@ impl Trip<'_> {
             Some((plan, prepared)) => {
                 let settings = Back {
                     idle: spec.idle_timeout,
-                    sender_fault: self.service.sender_fault_status,
-                    losing: self.active.endpoint_meter(to.id).cloned(),
+                    sender_fault: self.common.service.sender_fault_status,
+                    losing: self.common.active.endpoint_meter(to.id).cloned(),
                 };
                 let back = Box::pin(prepared.trip.back(plan, answer, settings));
                 let (answer, outcome) = back.await?;
@@ -492,7 +523,9 @@ impl Trip<'_> {
         match answer {
             Answer::Stream(reply) if may_resend => {
                 let begun = reply.begun(spec.response_timeout).await;
-                begun.map(Answer::Stream).map_err(Failure::send)
+                begun
+                    .map(Answer::Stream)
+                    .map_err(|error| Box::new(Failure::send(error)))
             }
             answer => Ok(answer),
         }
@@ -500,7 +533,7 @@ impl Trip<'_> {
 
     /// Counts a message that was bridged, and what it lost.
     fn count(&self, id: EndpointId, direction: &'static str, outcome: Option<&Outcome>) {
-        let (Some(outcome), Some(meter)) = (outcome, self.active.endpoint_meter(id)) else {
+        let (Some(outcome), Some(meter)) = (outcome, self.common.active.endpoint_meter(id)) else {
             return;
         };
         if !outcome.changed {
@@ -517,14 +550,14 @@ impl Trip<'_> {
     }
 
     /// Whether another server of the same endpoint may be asked after this failure.
-    fn may_try_another(&self, to: &Destination, failure: &Failure) -> bool {
+    fn may_try_another(&self, to: Destination<'a>, failure: &Failure) -> bool {
         allows(to.endpoint.resend_within, failure)
             && failure.triggers(&to.endpoint.failover)
             && self.has_budget(to, failure)
     }
 
     /// Whether the next backup may be asked after this failure.
-    fn may_go_on(&self, to: &Destination, failure: &Failure) -> bool {
+    fn may_go_on(&self, to: Destination<'a>, failure: &Failure) -> bool {
         to.has_backups
             && allows(to.endpoint.resend, failure)
             && failure.triggers(&to.endpoint.failover)
@@ -532,20 +565,21 @@ impl Trip<'_> {
     }
 
     /// What was surely not delivered costs servers nothing and is always sent again.
-    fn has_budget(&self, to: &Destination, failure: &Failure) -> bool {
+    fn has_budget(&self, to: Destination<'a>, failure: &Failure) -> bool {
         let allowed = failure.undelivered || to.group.may_resend();
-        if let Some(meter) = self.active.endpoint_meter(to.id) {
+        if let Some(meter) = self.common.active.endpoint_meter(to.id) {
             meter.resend(allowed);
         }
         allowed
     }
 
-    fn error(&self, last: Option<Failure>) -> Error {
+    #[cold]
+    fn error(&self, last: Option<Box<Failure>>) -> Error {
         let Some(last) = last else {
             return Error::RouterInternal("no endpoint to send to");
         };
         if let Some(SendError::Caller(source)) = &last.error {
-            return Error::from_source(source, self.cargo.bytes());
+            return Error::from_source(source, self.common.cargo.bytes());
         }
         if let Some(error) = last.bridge {
             return Error::SenderBridge(*error);
@@ -554,7 +588,7 @@ impl Trip<'_> {
             return Error::EndpointTimeout;
         }
         // With several endpoints asked, no single one's trouble describes what happened.
-        match (self.attempts.len(), last.name.as_str()) {
+        match (self.tried, last.name.as_str()) {
             (1, "busy") => Error::EndpointBusy,
             (1, "lost") => Error::EndpointLost,
             (1, "timeout") => Error::EndpointTimeout,
@@ -565,13 +599,18 @@ impl Trip<'_> {
             },
         }
     }
+}
 
-    fn done(self, result: Result<Answered, Error>) -> Delivered {
-        Delivered {
-            attempts: self.attempts,
-            committed: self.committed,
-            result,
-        }
+/// An attempt, for the log.
+fn attempt(to: Destination<'_>, turn: Option<&Turn>, took: Duration) -> Attempt {
+    let several = to.group.may_be_several();
+    Attempt {
+        endpoint: Arc::clone(&to.endpoint.spec.name),
+        server: turn.filter(|_| several).map(|turn| turn.member().address()),
+        outcome: "".into(),
+        why: None,
+        status: None,
+        took,
     }
 }
 

@@ -62,7 +62,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// Takes fields out whose names servers may take for others, where the listener says so.
-pub(super) fn drop_odd_names(arrival: &mut Arrival) {
+pub(super) fn drop_odd_names(arrival: &mut Arrival<'_>) {
     if !arrival.origin.door.drops_odd_names {
         return;
     }

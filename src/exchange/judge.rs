@@ -30,7 +30,7 @@ pub(super) struct Bounds {
 }
 
 /// The judgement.
-pub(super) type Verdict = Result<Answer, Failure>;
+pub(super) type Verdict = Result<Answer, Box<Failure>>;
 
 /// An attempt that brought no answer.
 #[derive(Debug)]
@@ -212,7 +212,7 @@ pub(super) async fn judge(
             "not-soap".into()
         };
         let why = format!("status {} with {kind} is no SOAP answer", status.as_u16());
-        return Err(Failure::reply(name, why, status, headers));
+        return Err(Box::new(Failure::reply(name, why, status, headers)));
     }
     let minds = failover.receiver_fault || bounds.minds_receiver_faults;
     if listed || (minds && !status.is_success()) {
@@ -226,12 +226,8 @@ async fn look_inside(reply: Reply, failover: &Triggers, bounds: Bounds) -> Verdi
     let Reply { head, body, .. } = reply;
     let (status, headers) = (head.status, &head.headers);
     let fail = |name: String, why: &str| {
-        Err(Failure::reply(
-            name,
-            format!("status {}: {why}", status.as_u16()),
-            status,
-            headers,
-        ))
+        let why = format!("status {}: {why}", status.as_u16());
+        Err(Box::new(Failure::reply(name, why, status, headers)))
     };
     let Some(bytes) = read_whole(body, bounds).await else {
         return fail(

@@ -37,7 +37,7 @@ pub(super) fn is_not_soap(method: &Method) -> bool {
 /// Where a request goes that is not SOAP, and what is done to it on the way.
 pub(super) struct To<'a> {
     endpoint: Option<EndpointId>,
-    limits: Limits,
+    limits: &'a Limits,
     rewrites: &'a Rewrites,
     prefix: &'a str,
     /// Whether the caller's path goes along.
@@ -49,7 +49,7 @@ impl<'a> To<'a> {
     pub(super) fn of_service(service: &'a Service) -> Self {
         Self {
             endpoint: service.default_endpoint,
-            limits: service.limits,
+            limits: &service.limits,
             rewrites: &service.rewrites,
             prefix: service.path.prefix(),
             keeps_path: false,
@@ -57,7 +57,7 @@ impl<'a> To<'a> {
     }
 
     /// To a route's endpoint.
-    pub(super) fn of_route(route: &'a Route, endpoint: EndpointId, limits: Limits) -> Self {
+    pub(super) fn of_route(route: &'a Route, endpoint: EndpointId, limits: &'a Limits) -> Self {
         Self {
             endpoint: Some(endpoint),
             limits,
@@ -82,7 +82,7 @@ pub(super) async fn pass(
     worker: &Worker,
     active: &Active,
     to: To<'_>,
-    arrival: Arrival,
+    arrival: Arrival<'_>,
     mut record: Record,
 ) -> Response<Body> {
     let endpoint = to
@@ -105,9 +105,9 @@ pub(super) async fn pass(
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let values = Values::of_head(active, id, &arrival.head.headers);
     record.endpoints.push(Arc::clone(&endpoint.spec.name));
-    let rewriter = Rewriter::begin(to.rewrites, &arrival.head, &arrival.origin, &record);
+    let rewriter = Rewriter::begin(to.rewrites, &arrival.head, arrival.origin, &record);
     let upgrades = !has_body && upgrade::is_asked_for(&arrival.head);
-    let mut outbound = Outbound::new(arrival.head, &arrival.origin, record.id);
+    let mut outbound = Outbound::new(arrival.head, arrival.origin, record.id);
     outbound.below(to.prefix, to.keeps_path);
     if let Some(rewriter) = &rewriter {
         rewriter.request(&mut outbound);
@@ -123,8 +123,8 @@ pub(super) async fn pass(
         return reply::refuse(StatusCode::NOT_IMPLEMENTED, text, record);
     }
     let cargo = has_body.then(|| {
-        let parcel = Parcel::new(arrival.body, length, to.limits);
-        parcel.into_replay(&[false], net::OnOverflow::Commit, worker.budget.clone())
+        let mut parcel = Parcel::new(arrival.body, length, to.limits);
+        parcel.take_replay(&[false], net::OnOverflow::Commit, worker.budget.clone())
     });
     let body = || match &cargo {
         Some(replay) => replay.reader(0).map_or(Body::Empty, Body::Replay),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::timeout;
 
 use super::error::Error;
@@ -23,21 +24,21 @@ const FED_BYTES: usize = 2 * 1024;
 
 /// A message of which enough was read.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct Parcel<'a> {
     /// What was read, in order.
-    held: Vec<Bytes>,
+    held: SmallVec<[Bytes; 1]>,
     held_bytes: u64,
     /// What is still to come.
     rest: Option<Incoming>,
     trailers: Option<HeaderMap>,
     length: Option<u64>,
-    limits: Limits,
+    limits: &'a Limits,
 }
 
-impl Parcel {
-    pub(super) const fn new(body: Incoming, length: Option<u64>, limits: Limits) -> Self {
+impl<'a> Parcel<'a> {
+    pub(super) const fn new(body: Incoming, length: Option<u64>, limits: &'a Limits) -> Self {
         Self {
-            held: Vec::new(),
+            held: SmallVec::new_const(),
             held_bytes: 0,
             rest: Some(body),
             trailers: None,
@@ -55,11 +56,6 @@ impl Parcel {
     pub(super) fn is_small(&self) -> bool {
         let max = self.limits.replay_buffer.min(SMALL_BYTES);
         self.is_complete() && self.trailers.is_none() && self.held_bytes <= max
-    }
-
-    /// All of it, if it is complete.
-    pub(super) fn into_whole(mut self) -> Bytes {
-        self.whole()
     }
 
     /// Whether the message was read to its end.
@@ -133,6 +129,22 @@ impl Parcel {
 
     /// The next bytes, also kept; `None` at the end.
     pub(super) async fn read(&mut self) -> Result<Option<Bytes>, Error> {
+        match &mut self.rest {
+            None => Ok(None),
+            // Most messages came with their head: no timer is needed for what is here.
+            Some(Incoming::Whole(bytes)) => {
+                let bytes = std::mem::take(bytes);
+                self.rest = None;
+                if bytes.is_empty() {
+                    return Ok(None);
+                }
+                self.keep(bytes).map(Some)
+            }
+            Some(_) => self.read_on().await,
+        }
+    }
+
+    async fn read_on(&mut self) -> Result<Option<Bytes>, Error> {
         let Some(rest) = &mut self.rest else {
             return Ok(None);
         };
@@ -194,15 +206,15 @@ impl Parcel {
     /// All bytes read so far.
     pub(super) fn whole(&mut self) -> Bytes {
         if self.held.len() > 1 {
-            self.held = vec![self.held.concat().into()];
+            self.held = smallvec![self.held.concat().into()];
         }
         self.held.first().cloned().unwrap_or_default()
     }
 
-    /// The message as a body with a lane for each delivery; `replayable` says which of them
+    /// Takes the message out, as a body with a lane for each delivery; `replayable` says which of them
     /// may have to be sent again.
-    pub(super) fn into_replay(
-        self,
+    pub(super) fn take_replay(
+        &mut self,
         replayable: &[bool],
         on_overflow: net::OnOverflow,
         budget: Budget,
@@ -215,9 +227,9 @@ impl Parcel {
             idle: self.limits.body_idle_timeout,
         };
         Replay::new(
-            self.held,
-            self.rest,
-            self.trailers,
+            std::mem::take(&mut self.held).into_vec(),
+            self.rest.take(),
+            self.trailers.take(),
             self.length,
             replayable,
             bounds,
@@ -230,8 +242,8 @@ impl Parcel {
     }
 
     /// What is left unread, for draining after a refusal.
-    pub(super) fn into_rest(self) -> Option<Incoming> {
-        self.rest
+    pub(super) fn take_rest(&mut self) -> Option<Incoming> {
+        self.rest.take()
     }
 }
 

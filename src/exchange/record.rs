@@ -20,13 +20,13 @@ use super::drain::drain;
 use super::forwarded;
 use super::rewrite::Rewriter;
 use super::settle::settle;
-use super::worker::{ExchangeId, Place};
+use super::worker::{ExchangeId, Worker};
 use crate::admission::Pass;
 use crate::fields::RequestParts;
 use crate::net::{BodyError, Deadline, OnEnd};
-use crate::snapshot::Door;
+use crate::snapshot::{Active, Place};
 use crate::soap::{Reason, Version};
-use crate::telemetry::{AccessLog, Line, Metrics, ServiceMeter, clock};
+use crate::telemetry::{Line, ServiceMeter, clock};
 use crate::upstream::Turn;
 
 /// How an exchange ended, as metrics name it.
@@ -68,19 +68,25 @@ pub(super) struct Record(Box<Story>);
 pub(super) struct Story {
     pub(super) id: ExchangeId,
     start: Instant,
-    pub(super) service: Option<Arc<str>>,
-    pub(super) meter: Option<Arc<ServiceMeter>>,
-    pub(super) peer: SocketAddr,
-    pub(super) method: Method,
-    pub(super) uri: Uri,
+    worker: Arc<Worker>,
+    active: Arc<Active>,
+    /// Where it came in.
+    pub(super) origin: Arc<Origin>,
+    /// The service or route that it came to.
+    at: Option<Place>,
+    /// Who asked for what, where it is logged.
+    asked: Option<(SocketAddr, Method, Uri)>,
     pub(super) soap: Option<Version>,
     pub(super) action: Option<String>,
     pub(super) operation: Option<String>,
     pub(super) message_id: Option<String>,
     /// `wsa:To`, where rewrites may ask for it.
     pub(super) to: Option<String>,
+    /// The entries that won, where somebody asks ([`Story::tells_choice`]).
     pub(super) entries: SmallVec<[Arc<str>; 1]>,
+    /// The endpoints that were chosen, then the one that answered, where somebody asks.
     pub(super) endpoints: SmallVec<[Arc<str>; 1]>,
+    /// Those that failed; those that did not where it is logged.
     pub(super) attempts: Vec<Attempt>,
     pub(super) decided_after: Option<u64>,
     pub(super) request_bytes: u64,
@@ -92,20 +98,14 @@ pub(super) struct Story {
     pub(super) outcome: Outcome,
     pub(super) reason: Option<Reason>,
     pub(super) error: Option<String>,
-    /// Given back when the record is closed.
-    pub(super) place: Option<Place>,
+    /// Whether it holds one of the places for exchanges, given back when the record is closed.
+    holds_place: bool,
     /// The place at the server that answers, given back with it.
     pub(super) turn: Option<Turn>,
     /// A turn at the gate, given back with the place.
     pub(super) pass: Option<Pass>,
     /// Changes the endpoint's answer.
     pub(super) rewriter: Option<Box<Rewriter>>,
-    /// Pages for what is no SOAP.
-    pub(super) door: Arc<Door>,
-    /// Whether it came to a route, where nobody expects SOAP.
-    pub(super) is_route: bool,
-    log: AccessLog,
-    metrics: Arc<Metrics>,
     closed: bool,
 }
 
@@ -121,20 +121,21 @@ fn caller(origin: &Origin, head: &RequestParts) -> SocketAddr {
 
 impl Record {
     pub(super) fn new(
-        id: ExchangeId,
+        worker: &Arc<Worker>,
+        active: &Arc<Active>,
+        origin: &Arc<Origin>,
         head: &RequestParts,
-        origin: &Origin,
-        log: AccessLog,
-        metrics: Arc<Metrics>,
     ) -> Self {
+        let is_logged = worker.access.is_on();
+        let asked = || (caller(origin, head), head.method.clone(), head.uri.clone());
         Self(Box::new(Story {
-            id,
+            id: worker.next_id(),
             start: clock::now(),
-            service: None,
-            meter: None,
-            peer: caller(origin, head),
-            method: head.method.clone(),
-            uri: head.uri.clone(),
+            worker: Arc::clone(worker),
+            active: Arc::clone(active),
+            origin: Arc::clone(origin),
+            at: None,
+            asked: is_logged.then(asked),
             soap: None,
             action: None,
             operation: None,
@@ -152,30 +153,24 @@ impl Record {
             outcome: Outcome::Refused,
             reason: None,
             error: None,
-            place: None,
+            holds_place: false,
             turn: None,
             pass: None,
             rewriter: None,
-            door: Arc::clone(&origin.door),
-            is_route: false,
-            log,
-            metrics,
             closed: false,
         }))
     }
 
-    /// Whether anybody will read it.
-    pub(super) const fn is_logged(&self) -> bool {
-        self.0.log.is_on()
-    }
-
-    /// The service is known: it is in flight from here on.
-    pub(super) fn enter(&mut self, service: &Arc<str>, meter: Option<&Arc<ServiceMeter>>) {
-        self.service = Some(Arc::clone(service));
-        if let Some(meter) = meter {
+    /// The service or route is known: it is in flight from here on. Says whether there was a place
+    /// for one more.
+    pub(super) fn enter(&mut self, at: Place) -> bool {
+        self.at = Some(at);
+        if let Some(meter) = self.meter() {
             meter.in_flight.inc();
-            self.meter = Some(Arc::clone(meter));
         }
+        self.holds_place = true;
+        let max = self.active.snapshot.exchanges_max;
+        self.worker.take_place(max)
     }
 
     /// Closes the record with what went back to the caller.
@@ -183,13 +178,15 @@ impl Record {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.place = None;
+        if self.holds_place {
+            self.worker.give_place_back();
+        }
         if let Some(turn) = self.turn.take().filter(|_| broken.is_none()) {
             turn.succeeded();
         }
         self.pass = None;
         let took = clock::now() - self.start;
-        if let Some(meter) = &self.meter {
+        if let Some(meter) = self.meter() {
             meter.in_flight.dec();
             meter.seconds.observe(took.as_secs_f64());
             meter.request_bytes.inc_by(self.request_bytes);
@@ -211,11 +208,22 @@ impl Record {
                 meter.fault(reason.name());
             }
         }
-        if let Some(mut line) = self.log.line() {
-            self.fill(&mut line, took, response_bytes, broken);
-            if self.log.write(line).is_err() {
-                self.metrics.access_dropped.inc();
-            }
+        if self.is_logged() {
+            self.write_line(took, response_bytes, broken);
+        }
+    }
+
+    #[inline(never)]
+    fn write_line(&self, took: Duration, response_bytes: u64, broken: Option<&str>) {
+        let Worker {
+            access, metrics, ..
+        } = &*self.worker;
+        let Some(mut line) = access.line() else {
+            return;
+        };
+        self.fill(&mut line, took, response_bytes, broken);
+        if access.write(line).is_err() {
+            metrics.access_dropped.inc();
         }
     }
 
@@ -224,14 +232,18 @@ impl Record {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         line.field("time", milliseconds(time))
-            .field("exchange", self.id.to_string())
-            .field("client", self.peer.to_string())
-            .field("method", self.method.as_str())
-            .field("path", self.uri.path())
-            .field(
-                if self.is_route { "route" } else { "service" },
-                self.service.as_deref(),
-            )
+            .field("exchange", self.id.to_string());
+        if let Some((peer, method, uri)) = &self.asked {
+            line.field("client", peer.to_string())
+                .field("method", method.as_str())
+                .field("path", uri.path());
+        }
+        let kind = if self.is_of_route() {
+            "route"
+        } else {
+            "service"
+        };
+        line.field(kind, self.name().map(|name| &**name))
             .field("soap", self.soap.map(Version::as_str))
             .field("action", self.action.as_deref())
             .field("operation", self.operation.as_deref())
@@ -277,6 +289,35 @@ impl Record {
             .field("request_bytes", self.request_bytes)
             .field("response_bytes", response_bytes)
             .field("duration_ms", milliseconds(took));
+    }
+}
+
+impl Story {
+    /// Whether anybody will read it.
+    pub(super) fn is_logged(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Whether it came to a route, where nobody expects SOAP.
+    pub(super) const fn is_of_route(&self) -> bool {
+        matches!(self.at, Some(Place::Route(_)))
+    }
+
+    /// The name of the service or route.
+    pub(super) fn name(&self) -> Option<&Arc<str>> {
+        let snapshot = &self.active.snapshot;
+        Some(match self.at? {
+            Place::Service(id) => &snapshot.service(id)?.name,
+            Place::Route(id) => &snapshot.route(id)?.name,
+        })
+    }
+
+    /// Its series.
+    pub(super) fn meter(&self) -> Option<&Arc<ServiceMeter>> {
+        match self.at? {
+            Place::Service(id) => self.active.service_meter(id),
+            Place::Route(id) => self.active.route_meter(id),
+        }
     }
 }
 

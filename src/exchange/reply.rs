@@ -172,7 +172,7 @@ fn fault_headers(headers: &mut Fields, reason: Reason, retry_after: Option<&str>
 pub(super) fn refuse(status: StatusCode, text: &str, mut record: Record) -> Response<Body> {
     record.outcome = Outcome::Refused;
     record.status = status.as_u16();
-    let page = record.door.pages.get(&status.as_u16());
+    let page = record.origin.door.pages.get(&status.as_u16());
     let (body, media) = match page {
         Some(page) => (page.body.clone(), page.media),
         None => (

@@ -65,7 +65,7 @@ impl Rewriter {
             host: arrival::host(head).to_owned(),
             headers: head.headers.clone(),
             origin: origin.clone(),
-            place: record.service.clone().unwrap_or_else(|| "".into()),
+            place: record.name().cloned().unwrap_or_else(|| "".into()),
             soap: record.soap.map(crate::soap::Version::as_str),
             action: record.action.clone(),
             operation: record.operation.clone(),

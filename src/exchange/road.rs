@@ -17,7 +17,7 @@ use super::admit;
 use super::arrival::{self, Arrival, HeadFacts, Origin, Slip};
 use super::bridging::Caller;
 use super::closing;
-use super::deliver::{self, Answered, Cargo, Delivered};
+use super::deliver::{Answered, Cargo, Common, Trips};
 use super::drain::drain;
 use super::error::Error;
 use super::forwarded;
@@ -40,18 +40,15 @@ use crate::snapshot::{Active, OnOverflow, Place, Service, ServiceId};
 use crate::soap::{MediaKind, MediaType, Stage};
 
 /// Takes one request and gives its answer; never fails, since every failure is an answer.
-pub async fn handle(worker: &Worker, mut arrival: Arrival) -> Response<Body> {
+pub async fn handle(worker: &Arc<Worker>, mut arrival: Arrival<'_>) -> Response<Body> {
     forwarded::drop_odd_names(&mut arrival);
     let active = worker.live.load();
-    let record = begin(worker, &arrival);
-    match way::find(&active, arrival, record) {
-        Err(answer) => *answer,
-        Ok((Place::Route(id), arrival, record)) => {
-            way::follow(worker, &active, id, arrival, record).await
-        }
-        Ok((Place::Service(id), arrival, record)) => {
-            serve(worker, &active, id, arrival, record).await
-        }
+    let record = Record::new(worker, &active, arrival.origin, &arrival.head);
+    match way::find(&active, &mut arrival, &record) {
+        Ok(Place::Service(id)) => serve(worker, &active, id, arrival, record).await,
+        // Large and seldom: messages do not carry room for it.
+        Ok(Place::Route(id)) => Box::pin(way::follow(worker, &active, id, arrival, record)).await,
+        Err(lost) => way::refuse(&lost, arrival, record),
     }
 }
 
@@ -60,27 +57,23 @@ async fn serve(
     worker: &Worker,
     active: &Active,
     id: ServiceId,
-    arrival: Arrival,
+    arrival: Arrival<'_>,
     mut record: Record,
 ) -> Response<Body> {
     let Some(service) = active.snapshot.service(id) else {
         return admit::refuse(&Error::SenderUnknownService, arrival, record);
     };
-    record.enter(&service.name, active.service_meter(id));
-    record.place = worker.take_place(active.snapshot.exchanges_max);
-    if record.place.is_none() {
+    if !record.enter(Place::Service(id)) {
         return admit::refuse(&Error::RouterOverloaded, arrival, record);
     }
-    let (arrival, record) = match active.gate(Place::Service(id)) {
-        None => (arrival, record),
-        Some(gate) => match admit::admit(gate, arrival, record).await {
-            Ok(admitted) => admitted,
-            Err(answer) => return *answer,
-        },
-    };
+    if let Some(gate) = active.gate(Place::Service(id))
+        && let Err(error) = admit::admit(gate, arrival.client(), &mut record).await
+    {
+        return admit::refuse(&error, arrival, record);
+    }
     if pass::is_not_soap(&arrival.head.method) {
         let to = pass::To::of_service(service);
-        return pass::pass(worker, active, to, arrival, record).await;
+        return Box::pin(pass::pass(worker, active, to, arrival, record)).await;
     }
     let version = Some(arrival::likely_version(&arrival.head.headers));
     let dialect = Dialect {
@@ -122,15 +115,15 @@ struct Journey<'a> {
 }
 
 impl Journey<'_> {
-    async fn run(mut self, arrival: Arrival) -> Response<Body> {
+    async fn run(mut self, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { head, body, origin } = arrival;
         let length = arrival::content_length(&head.headers);
-        let mut parcel = Parcel::new(body, length, self.service.limits);
+        let mut parcel = Parcel::new(body, length, &self.service.limits);
         let time = self
             .service
             .timeout
             .map(|after| (Instant::now() + after, after));
-        let route = self.route(&head, &origin, &mut parcel);
+        let route = self.route(&head, origin, &mut parcel);
         let routed = match time {
             None => route.await,
             Some((until, after)) => {
@@ -142,13 +135,13 @@ impl Journey<'_> {
         match routed {
             Ok(routed) => {
                 self.note_choice(&routed.decision);
-                let outbound = self.outbound(head, &origin);
+                let outbound = self.outbound(head, origin);
                 // Pinned here: awaited as it is, its kilobytes would be moved first.
-                pin!(self.send(routed, parcel, outbound, time)).await
+                pin!(self.send(routed, &mut parcel, outbound, time)).await
             }
             Err(error) => {
                 self.record.request_bytes = parcel.bytes();
-                drain(parcel.into_rest());
+                drain(parcel.take_rest());
                 reply::fault(&error, &self.dialect, self.record)
             }
         }
@@ -159,7 +152,7 @@ impl Journey<'_> {
         &mut self,
         head: &RequestParts,
         origin: &Origin,
-        parcel: &mut Parcel,
+        parcel: &mut Parcel<'_>,
     ) -> Result<Routed, Error> {
         let facts = HeadFacts::read(&head.headers)?;
         let media = facts.media.clone()?;
@@ -280,7 +273,7 @@ impl Journey<'_> {
     async fn send(
         mut self,
         routed: Routed,
-        parcel: Parcel,
+        parcel: &mut Parcel<'_>,
         outbound: Box<Outbound>,
         time: Option<(Instant, Duration)>,
     ) -> Response<Body> {
@@ -290,68 +283,51 @@ impl Journey<'_> {
             values,
         } = routed;
         let one_way = self.service.table.pattern == Pattern::OneWay;
-        if let Some(meter) = &self.record.meter {
+        if let Some(meter) = self.record.meter() {
             meter.mode(self.service.mode.kind.name());
             meter.held_bytes.inc_by(parcel.bytes());
         }
         let cargo = self.load(&decision, verify, parcel);
-        let delivered = {
-            let delivering = pin!(deliver::all(
-                self.worker,
-                self.active,
-                &decision,
-                outbound,
-                self.service,
-                &cargo,
-                deliver::Common {
-                    values: &values,
-                    caller: self.caller.as_deref(),
-                    time,
-                },
-            ));
+        let common = Common {
+            worker: self.worker,
+            active: self.active,
+            service: self.service,
+            cargo: &cargo,
+            values: &values,
+            caller: self.caller.as_deref(),
+            time,
+            is_logged: self.record.is_logged(),
+        };
+        let mut trips = Trips::new(&common, &decision.deliveries, outbound);
+        let said = {
+            let delivering = pin!(trips.run(&decision.deliveries));
             closing::unless_said(&self.worker.closing, delivering).await
         };
         cargo.note(&mut self.record);
-        let Some(delivered) = delivered else {
+        if said.is_none() {
             return reply::fault(&Error::RouterShuttingDown, &self.dialect, self.record);
-        };
-        let mut chosen = None;
-        let mut error = None;
-        for Delivered {
-            attempts,
-            committed,
-            result,
-        } in delivered
-        {
-            if self.record.attempts.is_empty() {
-                self.record.attempts = attempts;
-            } else {
-                self.record.attempts.extend(attempts);
-            }
-            self.record.committed |= committed;
-            match result {
-                Ok(answer) if chosen.is_none() => chosen = Some(answer),
-                Ok(surplus) => surplus.let_go(),
-                Err(failed) => error = error.or(Some(failed)),
-            }
         }
-        let Some(Answered {
+        let chosen = trips.choose(&mut self.record);
+        let Answered {
             endpoint,
             answer,
             turn,
             patience,
-        }) = chosen
-        else {
-            let error = error.unwrap_or(Error::RouterInternal("nothing was sent"));
-            drain(cargo.take_rest());
-            return reply::fault(&error, &self.dialect, self.record);
+        } = match chosen {
+            Ok(answered) => answered,
+            Err(error) => {
+                drain(cargo.take_rest());
+                return reply::fault(&error, &self.dialect, self.record);
+            }
         };
         if one_way {
             turn.succeeded();
             answer.let_go();
             return reply::accepted(Some(cargo), self.record);
         }
-        if let Some(endpoint) = self.active.snapshot.endpoint(endpoint) {
+        if self.tells_facts()
+            && let Some(endpoint) = self.active.snapshot.endpoint(endpoint)
+        {
             self.record.endpoints = smallvec![Arc::clone(&endpoint.spec.name)];
         }
         self.record.turn = Some(turn);
@@ -364,7 +340,7 @@ impl Journey<'_> {
             if self.service.strict {
                 return Err(Error::SenderStrict(slip.text().to_owned()));
             }
-            if let Some(meter) = &self.record.meter {
+            if let Some(meter) = self.record.meter() {
                 meter.tolerated(slip.name());
             }
         }
@@ -403,9 +379,14 @@ impl Journey<'_> {
     }
 
     /// The message made ready for sending: whole, or with a lane for each delivery.
-    fn load(&self, decision: &Decision, verify: Option<Box<Verifier>>, parcel: Parcel) -> Cargo {
+    fn load(
+        &self,
+        decision: &Decision,
+        verify: Option<Box<Verifier>>,
+        parcel: &mut Parcel<'_>,
+    ) -> Cargo {
         if let (true, None) = (parcel.is_small(), &verify) {
-            return Cargo::Whole(parcel.into_whole());
+            return Cargo::Whole(parcel.whole());
         }
         let lanes: SmallVec<[bool; 4]> = decision
             .deliveries
@@ -419,7 +400,7 @@ impl Journey<'_> {
             OnOverflow::Spool => net::OnOverflow::Spool,
             OnOverflow::Commit | OnOverflow::Refuse => net::OnOverflow::Commit,
         };
-        let replay = parcel.into_replay(&lanes, on_overflow, self.worker.budget.clone());
+        let replay = parcel.take_replay(&lanes, on_overflow, self.worker.budget.clone());
         if let Some(verify) = verify {
             replay.inspect(verify);
         }
@@ -461,8 +442,10 @@ impl Journey<'_> {
             if let Some(meter) = self.active.service_meter(self.id) {
                 meter.entry(&entry.name, &endpoint.spec.name);
             }
-            self.record.entries.push(entry.name.clone());
-            self.record.endpoints.push(Arc::clone(&endpoint.spec.name));
+            if self.tells_facts() {
+                self.record.entries.push(entry.name.clone());
+                self.record.endpoints.push(Arc::clone(&endpoint.spec.name));
+            }
         }
     }
 }
@@ -470,15 +453,4 @@ impl Journey<'_> {
 /// Whether some of the message's bytes may have to be sent twice.
 pub(super) fn is_wanted_again(decision: &Decision) -> bool {
     decision.deliveries.len() > 1 || decision.deliveries.iter().any(|d| !d.backups.is_empty())
-}
-
-fn begin(worker: &Worker, arrival: &Arrival) -> Record {
-    let (access, metrics) = (worker.access.clone(), Arc::clone(&worker.metrics));
-    Record::new(
-        worker.next_id(),
-        &arrival.head,
-        &arrival.origin,
-        access,
-        metrics,
-    )
 }

@@ -40,7 +40,7 @@ impl Values {
         decision: &Decision,
         headers: &Fields,
         facts: &Facts,
-        parcel: &mut Parcel,
+        parcel: &mut Parcel<'_>,
         media: &MediaType,
         around: &Around<'_>,
     ) -> Result<Self, Error> {
@@ -154,7 +154,7 @@ fn in_head<'a>(value: &ValueOf, headers: &'a Fields) -> Option<&'a [u8]> {
 }
 
 /// The envelope whole: the message, or its root part.
-async fn read_envelope(parcel: &mut Parcel, media: &MediaType) -> Result<Bytes, Error> {
+async fn read_envelope(parcel: &mut Parcel<'_>, media: &MediaType) -> Result<Bytes, Error> {
     if matches!(media.kind, MediaKind::Envelope(_)) {
         while parcel.read().await?.is_some() {}
         return Ok(parcel.whole());

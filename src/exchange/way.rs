@@ -17,30 +17,48 @@ use crate::snapshot::{Active, Place, Rewrites, RouteId, RouteTo, host_name};
 /// How often a rewritten path may be looked for again: more is a circle.
 const REROUTES_MAX: usize = 8;
 
-/// The service or route of a request, or the answer that there is none.
+/// Why a request belongs nowhere.
+pub(super) enum Lost {
+    /// Nobody answers here.
+    Unknown,
+    /// Rewrites lead in a circle.
+    Circle,
+}
+
+/// The service or route of a request.
+///
+/// # Errors
+/// When there is none.
 pub(super) fn find(
     active: &Active,
-    mut arrival: Arrival,
-    record: Record,
-) -> Result<(Place, Arrival, Record), Box<Response<Body>>> {
+    arrival: &mut Arrival<'_>,
+    record: &Record,
+) -> Result<Place, Lost> {
     for _ in 0..=REROUTES_MAX {
         let place = active.snapshot.place(
             &arrival.origin.listener,
             arrival::host(&arrival.head),
             arrival.head.uri.path(),
         );
-        let Some(place) = place else {
-            let refused = admit::refuse(&Error::SenderUnknownService, arrival, record);
-            return Err(Box::new(refused));
-        };
-        let Some(uri) = rerouted(active, place, &arrival, &record) else {
-            return Ok((place, arrival, record));
+        let place = place.ok_or(Lost::Unknown)?;
+        let Some(uri) = rerouted(active, place, arrival, record) else {
+            return Ok(place);
         };
         arrival.head.uri = uri;
     }
-    let text = "The rewrites of this address lead in a circle.";
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    Err(Box::new(reply::refuse(status, text, record)))
+    Err(Lost::Circle)
+}
+
+/// What is said to a request that belongs nowhere.
+#[cold]
+pub(super) fn refuse(why: &Lost, arrival: Arrival<'_>, record: Record) -> Response<Body> {
+    match why {
+        Lost::Unknown => admit::refuse(&Error::SenderUnknownService, arrival, record),
+        Lost::Circle => {
+            let text = "The rewrites of this address lead in a circle.";
+            reply::refuse(StatusCode::INTERNAL_SERVER_ERROR, text, record)
+        }
+    }
 }
 
 fn rewrites(active: &Active, place: Place) -> Option<&Rewrites> {
@@ -51,13 +69,13 @@ fn rewrites(active: &Active, place: Place) -> Option<&Rewrites> {
 }
 
 /// The address by which the place is to be looked for again.
-fn rerouted(active: &Active, place: Place, arrival: &Arrival, record: &Record) -> Option<Uri> {
+fn rerouted(active: &Active, place: Place, arrival: &Arrival<'_>, record: &Record) -> Option<Uri> {
     let rewrites = rewrites(active, place)?;
     if !rewrites.iter().any(|rewrite| rewrite.reroute) {
         return None;
     }
     let head = &arrival.head;
-    let rewriter = Rewriter::begin(rewrites, head, &arrival.origin, record)?;
+    let rewriter = Rewriter::begin(rewrites, head, arrival.origin, record)?;
     let path = rewriter.rerouted()?;
     if path == head.uri.path() {
         return None;
@@ -76,25 +94,20 @@ pub(super) async fn follow(
     worker: &Worker,
     active: &Active,
     id: RouteId,
-    arrival: Arrival,
+    arrival: Arrival<'_>,
     mut record: Record,
 ) -> Response<Body> {
-    record.is_route = true;
     let Some(route) = active.snapshot.route(id) else {
         return admit::refuse(&Error::SenderUnknownService, arrival, record);
     };
-    record.enter(&route.name, active.route_meter(id));
-    record.place = worker.take_place(active.snapshot.exchanges_max);
-    if record.place.is_none() {
+    if !record.enter(Place::Route(id)) {
         return admit::refuse(&Error::RouterOverloaded, arrival, record);
     }
-    let (arrival, record) = match active.gate(Place::Route(id)) {
-        None => (arrival, record),
-        Some(gate) => match admit::admit(gate, arrival, record).await {
-            Ok(admitted) => admitted,
-            Err(answer) => return *answer,
-        },
-    };
+    if let Some(gate) = active.gate(Place::Route(id))
+        && let Err(error) = admit::admit(gate, arrival.client(), &mut record).await
+    {
+        return admit::refuse(&error, arrival, record);
+    }
     match &route.to {
         RouteTo::Redirect(redirect) => {
             let uri = &arrival.head.uri;
@@ -103,7 +116,7 @@ pub(super) async fn follow(
             reply::redirect(redirect.status, &location, record)
         }
         RouteTo::Endpoint(endpoint) => {
-            let to = pass::To::of_route(route, *endpoint, active.snapshot.limits);
+            let to = pass::To::of_route(route, *endpoint, &active.snapshot.limits);
             pass::pass(worker, active, to, arrival, record).await
         }
     }

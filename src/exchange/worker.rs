@@ -76,10 +76,6 @@ impl std::fmt::Display for ExchangeId {
 #[derive(Debug, Clone, Default)]
 pub struct Places(Arc<AtomicUsize>);
 
-/// An exchange's place, given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Place(Places);
-
 /// Exchange ids: unlikely to repeat across workers and restarts, cheap to make.
 #[derive(Debug)]
 struct Ids {
@@ -143,11 +139,14 @@ impl Worker {
         self.metrics.tls.handshake(listener, result);
     }
 
-    /// A place for one more exchange, if fewer than `max` are in flight.
-    pub(super) fn take_place(&self, max: usize) -> Option<Place> {
-        // Made first, so that a place too much is given back on every way out.
-        let place = Place(self.places.clone());
-        (place.0.0.fetch_add(1, Ordering::Relaxed) < max).then_some(place)
+    /// Takes a place for one more exchange; says whether fewer than `max` were in flight. In either
+    /// case it is to be given back.
+    pub(super) fn take_place(&self, max: usize) -> bool {
+        self.places.0.fetch_add(1, Ordering::Relaxed) < max
+    }
+
+    pub(super) fn give_place_back(&self) {
+        self.places.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A random number of a message's own.
@@ -169,12 +168,6 @@ impl Worker {
 
     pub(super) fn next_id(&self) -> ExchangeId {
         self.ids.next()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
 async fn serve_all(
     connection: &mut CallerConnection,
     origin: &Arc<Origin>,
-    worker: &Worker,
+    worker: &Arc<Worker>,
     stop: &Stop,
 ) -> Result<(), Error> {
     let mut stopped = pin!(stop.said());
@@ -123,7 +123,7 @@ async fn serve_all(
         let arrival = Arrival {
             head: head.parts,
             body: body.into(),
-            origin: Arc::clone(origin),
+            origin,
         };
         let mut exchange = pin!(handle(worker, arrival));
         let answer = poll_fn(|cx| match exchange.as_mut().poll(cx) {

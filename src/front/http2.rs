@@ -61,13 +61,14 @@ pub(super) async fn serve(stream: impl Stream + 'static, origin: Origin, serving
             let (head, body) = request.into_parts();
             let refused = refuse(&head, &listener);
             let begun = Begun::new(&traffic);
-            let arrival = Arrival {
-                head: Box::new(as_http1(head).into()),
-                body: body.into(),
-                origin: Arc::clone(&origin),
-            };
-            let worker = Arc::clone(&worker);
+            let head = Box::new(as_http1(head).into());
+            let (worker, origin) = (Arc::clone(&worker), Arc::clone(&origin));
             async move {
+                let arrival = Arrival {
+                    head,
+                    body: body.into(),
+                    origin: &origin,
+                };
                 let response = match refused {
                     Some(response) => response,
                     None => answer(&worker, arrival).await,
@@ -149,7 +150,7 @@ fn origin_peer(listener: &str, why: Why) -> String {
 
 /// The answer to a request. Each has a task of its own here, which must be woken for the last word
 /// of a stopping router; the road looks at that by itself.
-async fn answer(worker: &Worker, arrival: Arrival) -> Response<Body> {
+async fn answer(worker: &Arc<Worker>, arrival: Arrival<'_>) -> Response<Body> {
     let mut answer = pin!(handle(worker, arrival));
     let mut last_word = pin!(worker.closing().cancelled());
     let mut asked = false;
