@@ -189,11 +189,14 @@ pub(super) fn request_url(head: &RequestParts, origin: &Origin) -> String {
 
 /// The version that the caller seems to speak, for faults before its envelope was read.
 pub(super) fn likely_version(headers: &Fields) -> Version {
-    let media = headers.text(CONTENT_TYPE).unwrap_or("");
+    let media = headers.get(CONTENT_TYPE).unwrap_or_default();
+    let begins = |with: &[u8]| {
+        let beginning = media.get(..with.len());
+        beginning.is_some_and(|part| part.eq_ignore_ascii_case(with))
+    };
     // In a multipart type the version stands in `start-info` or `type`.
-    let soap12 = !media.eq_ignore_ascii_case("text/xml")
+    let soap12 = !begins(b"text/xml")
         && media
-            .as_bytes()
             .windows(SOAP12_TYPE.len())
             .any(|part| part.eq_ignore_ascii_case(SOAP12_TYPE));
     if soap12 {

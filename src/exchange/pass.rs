@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::arrival::{self, Arrival};
+use super::arrival::Arrival;
 use super::closing;
 use super::deliver::Cargo;
 use super::judge::Failure;
@@ -101,7 +101,6 @@ pub(super) async fn pass(
         return reply::refuse(StatusCode::BAD_REQUEST, text, record);
     }
     record.outcome = Outcome::Passed;
-    let length = arrival::content_length(&arrival.head.headers);
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let values = Values::of_head(active, id, &arrival.head.headers);
     record.endpoints.push(Arc::clone(&endpoint.spec.name));
@@ -123,7 +122,7 @@ pub(super) async fn pass(
         return reply::refuse(StatusCode::NOT_IMPLEMENTED, text, record);
     }
     let cargo = has_body.then(|| {
-        let mut parcel = Parcel::new(arrival.body, length, to.limits);
+        let mut parcel = Parcel::new(arrival.body, to.limits);
         parcel.take_replay(&[false], net::OnOverflow::Commit, worker.budget.clone())
     });
     let body = || match &cargo {

@@ -36,13 +36,13 @@ pub(super) struct Parcel<'a> {
 }
 
 impl<'a> Parcel<'a> {
-    pub(super) const fn new(body: Incoming, length: Option<u64>, limits: &'a Limits) -> Self {
+    pub(super) fn new(body: Incoming, limits: &'a Limits) -> Self {
         Self {
+            length: body.size_hint().exact(),
             held: SmallVec::new_const(),
             held_bytes: 0,
             rest: Some(body),
             trailers: None,
-            length,
             limits,
         }
     }

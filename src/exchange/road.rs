@@ -117,8 +117,7 @@ struct Journey<'a> {
 impl Journey<'_> {
     async fn run(mut self, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { head, body, origin } = arrival;
-        let length = arrival::content_length(&head.headers);
-        let mut parcel = Parcel::new(body, length, &self.service.limits);
+        let mut parcel = Parcel::new(body, &self.service.limits);
         let time = self
             .service
             .timeout

@@ -159,7 +159,7 @@ impl Fields {
     /// Puts the value where the first field of this name stands, or behind all others; there is no
     /// other of the name then. What can be no value changes nothing, and is told by `false`.
     pub fn insert<'n>(&mut self, name: impl Name<'n>, value: impl Value) -> bool {
-        let Some(value) = value.bytes() else {
+        let Some(value) = value.as_value() else {
             return false;
         };
         let key = name.key();
@@ -184,7 +184,7 @@ impl Fields {
 
     /// Adds a field behind all others. What can be no value is not added, and told by `false`.
     pub fn append<'n>(&mut self, name: impl Name<'n>, value: impl Value) -> bool {
-        match value.bytes() {
+        match value.as_value() {
             Some(value) => self.push(name.key(), value),
             None => false,
         }
@@ -331,10 +331,11 @@ fn line(head: &[u8], name: &[u8], value: &[u8], number: u8) -> Option<Line> {
     let start = name.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
     let colon = start + name.len();
     let end = colon + COLON.len() + value.len();
-    let around = (head.get(colon..)?, head.get(end..)?);
-    let fits = around.0.starts_with(COLON) && around.1.starts_with(END);
-    let placed = value.as_ptr().addr() == around.0.as_ptr().addr() + COLON.len();
-    (fits && placed).then(|| Line::new(start, name.len(), end, number))?
+    let ([b':', b' ', ..], [b'\r', b'\n', ..]) = (head.get(colon..)?, head.get(end..)?) else {
+        return None;
+    };
+    let placed = value.as_ptr().addr() == head.as_ptr().addr() + colon + COLON.len();
+    placed.then(|| Line::new(start, name.len(), end, number))?
 }
 
 fn span(from: u32, to: u32) -> std::ops::Range<usize> {

@@ -92,12 +92,16 @@ fn content_length(headers: &Fields) -> Result<Option<u64>, Malformed> {
     if values.next().is_some() {
         return Err(Malformed::ContentLength);
     }
-    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > 19 {
         return Err(Malformed::ContentLength);
     }
-    let number = digits
-        .iter()
-        .fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let mut number = 0_u64;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(Malformed::ContentLength);
+        }
+        number = number * 10 + u64::from(digit - b'0');
+    }
     Ok(Some(number))
 }
 

@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 use super::error::Malformed;
@@ -14,6 +14,10 @@ use crate::fields::{EXPECT, Fields, HOST, RequestParts, ResponseParts};
 
 /// Fields up to which no memory is taken to parse them.
 const FEW_FIELDS: usize = 64;
+
+/// Room for them.
+const FEW: [MaybeUninit<httparse::Header<'_>>; FEW_FIELDS] =
+    [const { MaybeUninit::uninit() }; FEW_FIELDS];
 
 /// Longest name of a field, which is what `http` takes.
 const NAME_MAX: usize = 65_535;
@@ -62,19 +66,24 @@ pub fn read_request(
     limits: Limits,
 ) -> Result<Option<RequestHead>, Malformed> {
     skip_empty_lines(input, scanned);
-    let Some(head) = take_head(input, scanned, limits, is_request_so_far)? else {
+    let Some(end) = end_so_far(input, scanned, limits, is_request_so_far)? else {
         return Ok(None);
     };
-    let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
-    let mut many = Vec::new();
+    let head = request(input.get(..end).unwrap_or_default(), limits)?;
+    input.advance(end);
+    Ok(Some(head))
+}
+
+/// A request's head that is there whole.
+fn request(head: &[u8], limits: Limits) -> Result<RequestHead, Malformed> {
+    let (mut few, mut many) = (FEW, Vec::new());
     let mut parsed = httparse::Request::new(&mut []);
-    let read = if limits.fields_max <= FEW_FIELDS {
-        let fields = few.get_mut(..limits.fields_max).unwrap_or_default();
-        parsed.parse_with_uninit_headers(&head, fields)
-    } else {
+    let mut read = parsed.parse_with_uninit_headers(head, within(&mut few, limits));
+    if has_more(read, limits) {
         many.resize(limits.fields_max, MaybeUninit::uninit());
-        parsed.parse_with_uninit_headers(&head, &mut many)
-    };
+        parsed = httparse::Request::new(&mut []);
+        read = parsed.parse_with_uninit_headers(head, &mut many);
+    }
     complete(read, head.len(), limits)?;
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
@@ -87,13 +96,12 @@ pub fn read_request(
         .any(|field| field.name == "SOAPAction");
     let parts = Box::new(RequestParts {
         method: Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Part)?,
-        uri: Uri::from_maybe_shared(head.slice_ref(target.as_bytes()))
-            .map_err(|_| Malformed::Part)?,
+        uri: Uri::try_from(target).map_err(|_| Malformed::Part)?,
         version: version(minor),
-        headers: fields(&head, parsed.headers, keeps_spelling)?,
+        headers: fields(head, parsed.headers, keeps_spelling)?,
     });
     check_host(&parts)?;
-    Ok(Some(RequestHead {
+    Ok(RequestHead {
         framing: framing::of_request(&parts.headers, parts.version)?,
         keep_alive: framing::keeps_alive(&parts.headers, parts.version),
         expects: parts.version == Version::HTTP_11
@@ -102,7 +110,7 @@ pub fn read_request(
                 .get(EXPECT)
                 .is_some_and(|value| framing::has_word(value, "100-continue")),
         parts,
-    }))
+    })
 }
 
 /// There is one `Host`, of one name; old callers may do without.
@@ -128,18 +136,25 @@ pub fn read_response(
     asked: &Method,
 ) -> Result<Option<ResponseHead>, Malformed> {
     skip_empty_lines(input, scanned);
-    let Some(head) = take_head(input, scanned, limits, is_response_so_far)? else {
+    let Some(end) = end_so_far(input, scanned, limits, is_response_so_far)? else {
         return Ok(None);
     };
-    let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
-    let mut many = Vec::new();
-    let mut parsed = httparse::Response::new(&mut []);
+    let head = response(input.get(..end).unwrap_or_default(), limits, asked)?;
+    input.advance(end);
+    Ok(Some(head))
+}
+
+/// An answer's head that is there whole.
+fn response(head: &[u8], limits: Limits, asked: &Method) -> Result<ResponseHead, Malformed> {
+    let (mut few, mut many) = (FEW, Vec::new());
     let config = httparse::ParserConfig::default();
-    let mut read = config.parse_response_with_uninit_headers(&mut parsed, &head, &mut few);
-    if matches!(read, Err(httparse::Error::TooManyHeaders)) && limits.fields_max > FEW_FIELDS {
+    let mut parsed = httparse::Response::new(&mut []);
+    let space = within(&mut few, limits);
+    let mut read = config.parse_response_with_uninit_headers(&mut parsed, head, space);
+    if has_more(read, limits) {
         many.resize(limits.fields_max, MaybeUninit::uninit());
         parsed = httparse::Response::new(&mut []);
-        read = config.parse_response_with_uninit_headers(&mut parsed, &head, &mut many);
+        read = config.parse_response_with_uninit_headers(&mut parsed, head, &mut many);
     }
     complete(read, head.len(), limits)?;
     let (Some(code), Some(minor)) = (parsed.code, parsed.version) else {
@@ -147,15 +162,15 @@ pub fn read_response(
     };
     let parts = Box::new(ResponseParts {
         status: StatusCode::from_u16(code).map_err(|_| Malformed::Part)?,
-        headers: fields(&head, parsed.headers, true)?,
+        headers: fields(head, parsed.headers, true)?,
     });
     let version = version(minor);
     let (framing, faulty) = framing::of_response(&parts.headers, version, parts.status, asked)?;
-    Ok(Some(ResponseHead {
+    Ok(ResponseHead {
         framing,
         keep_alive: !faulty && framing::keeps_alive(&parts.headers, version),
         parts,
-    }))
+    })
 }
 
 /// Takes the fields behind the last chunk off the input; `None` as long as they are not all
@@ -170,52 +185,45 @@ pub(super) fn read_trailers(
         let _ = input.split_to(2);
         return Ok(Some(HeaderMap::new()));
     }
-    let Some(head) = take_head(input, scanned, limits, |_| Ok(()))? else {
+    let Some(end) = end_so_far(input, scanned, limits, |_| Ok(()))? else {
         return Ok(None);
     };
     let mut space = [httparse::EMPTY_HEADER; FEW_FIELDS];
-    match httparse::parse_headers(&head, &mut space) {
-        Ok(httparse::Status::Complete((end, parsed))) if end == head.len() => {
-            Ok(Some(trailers(parsed)?))
-        }
-        Ok(_) => Err(Malformed::Part),
-        Err(error) => Err(syntax(error, limits)),
-    }
+    let parsed = httparse::parse_headers(input.get(..end).unwrap_or_default(), &mut space);
+    let fields = match parsed {
+        Ok(httparse::Status::Complete((at, parsed))) if at == end => trailers(parsed)?,
+        Ok(_) => return Err(Malformed::Part),
+        Err(error) => return Err(syntax(error, limits)),
+    };
+    input.advance(end);
+    Ok(Some(fields))
 }
 
 /// Empty lines before a head are left over from old clients (RFC 9112 §2.2).
 fn skip_empty_lines(input: &mut BytesMut, scanned: &mut usize) {
-    while input.starts_with(b"\r\n") {
-        let _ = input.split_to(2);
+    while let [b'\r', b'\n', ..] = **input {
+        input.advance(2);
         *scanned = scanned.saturating_sub(2);
     }
 }
 
-/// The bytes up to the empty line, once they are there.
-fn take_head(
-    input: &mut BytesMut,
+/// Where the head ends, once all of it is there.
+fn end_so_far(
+    input: &[u8],
     scanned: &mut usize,
     limits: Limits,
     so_far: fn(&[u8]) -> Result<(), httparse::Error>,
-) -> Result<Option<Bytes>, Malformed> {
+) -> Result<Option<usize>, Malformed> {
     let end = end_of_head(input, *scanned)?;
     if end.unwrap_or(input.len()) > limits.bytes_max {
         return Err(Malformed::HeadBytes(limits.bytes_max));
     }
-    match end {
-        Some(end) => {
-            *scanned = 0;
-            Ok(Some(input.split_to(end).freeze()))
-        }
-        None => {
-            // What is no head from its beginning on is not waited for.
-            if *scanned == 0 && !input.is_empty() {
-                so_far(input).map_err(Malformed::Syntax)?;
-            }
-            *scanned = input.len();
-            Ok(None)
-        }
+    // What is no head from its beginning on is not waited for.
+    if end.is_none() && *scanned == 0 && !input.is_empty() {
+        so_far(input).map_err(Malformed::Syntax)?;
     }
+    *scanned = if end.is_some() { 0 } else { input.len() };
+    Ok(end)
 }
 
 /// Where the empty line ends, looking at what comes behind `from`; every line must end in CRLF.
@@ -223,15 +231,27 @@ fn end_of_head(input: &[u8], from: usize) -> Result<Option<usize>, Malformed> {
     let fresh = input.get(from..).unwrap_or_default();
     for found in memchr::memchr_iter(b'\n', fresh) {
         let at = from + found;
-        let before = input.get(..at).unwrap_or_default();
-        if !before.ends_with(b"\r") {
-            return Err(Malformed::BareLineFeed);
-        }
-        if before.ends_with(b"\n\r") {
-            return Ok(Some(at + 1));
+        match input.get(..at) {
+            Some([.., b'\n', b'\r']) => return Ok(Some(at + 1)),
+            Some([.., b'\r']) => {}
+            _ => return Err(Malformed::BareLineFeed),
         }
     }
     Ok(None)
+}
+
+/// Room for few fields, as many as there may be.
+fn within<'s, 'h>(
+    few: &'s mut [MaybeUninit<httparse::Header<'h>>; FEW_FIELDS],
+    limits: Limits,
+) -> &'s mut [MaybeUninit<httparse::Header<'h>>] {
+    few.get_mut(..limits.fields_max.min(FEW_FIELDS))
+        .unwrap_or_default()
+}
+
+/// Whether there are more fields than few, as there may be.
+fn has_more(read: httparse::Result<usize>, limits: Limits) -> bool {
+    matches!(read, Err(httparse::Error::TooManyHeaders)) && limits.fields_max > FEW_FIELDS
 }
 
 fn is_request_so_far(input: &[u8]) -> Result<(), httparse::Error> {
