@@ -80,6 +80,9 @@ fn resend(snapshot: &Snapshot, service: &Service) -> Option<String> {
     (!told.is_empty()).then(|| told.join("; "))
 }
 
+/// Filters that are listed as needing a tree.
+const TREES_SHOWN: usize = 10;
+
 /// What is held of a message beyond the decision, and why.
 fn held(service: &Service) -> Option<String> {
     let why = match (service.may_multicast(), service.may_fail_over()) {
@@ -113,6 +116,15 @@ fn service_text(snapshot: &Snapshot, service: &Service) -> String {
         service.path,
         if entries == 1 { "entry" } else { "entries" },
     );
+    // The mode names the first one.
+    let trees = trees(service);
+    for (filter, why) in trees.iter().take(TREES_SHOWN).skip(1) {
+        text.push_str(&format!("\n  filter `{filter}` needs a tree, too: {why}"));
+    }
+    if trees.len() > TREES_SHOWN {
+        let more = trees.len() - TREES_SHOWN;
+        text.push_str(&format!("\n  and {more} more (`--format json` has all)"));
+    }
     if let Some(held) = held(service) {
         text.push_str("\n  held: ");
         text.push_str(&held);
@@ -124,6 +136,17 @@ fn service_text(snapshot: &Snapshot, service: &Service) -> String {
     text
 }
 
+/// The filters that need the whole message, and why.
+fn trees(service: &Service) -> Vec<(&str, String)> {
+    let entries = (0_u32..).zip(&service.table.entries);
+    let reasons = entries.filter_map(|(number, entry)| {
+        let why = service.filters.tree_reason(EntryId(number))?;
+        Some((&*entry.name, why))
+    });
+    let mut seen = std::collections::HashSet::new();
+    reasons.filter(|(name, _)| seen.insert(*name)).collect()
+}
+
 fn service_json(snapshot: &Snapshot, service: &Service) -> Value {
     let (name, why) = (service.mode.kind.name(), &service.mode.why);
     let entries: Vec<Value> = (0_u32..)
@@ -133,6 +156,7 @@ fn service_json(snapshot: &Snapshot, service: &Service) -> Value {
                 "filter": &*entry.name,
                 "priority": entry.priority,
                 "strategy": service.filters.strategy(EntryId(number)),
+                "tree_reason": service.filters.tree_reason(EntryId(number)),
             })
         })
         .collect();

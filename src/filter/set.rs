@@ -219,6 +219,16 @@ impl Set {
         }
     }
 
+    /// What keeps a row from being decided in one pass; `None` when nothing does.
+    #[must_use]
+    pub fn tree_reason(&self, row: EntryId) -> Option<String> {
+        let row = self.rows.get(row.0 as usize)?;
+        match self.reading_of(&row.name, row.root) {
+            Reading::Whole(_, why) => Some(why),
+            _ => None,
+        }
+    }
+
     fn reading_of(&self, name: &str, node: usize) -> Reading {
         match self.nodes.get(node) {
             Some(Node::And(children) | Node::Or(children)) => children

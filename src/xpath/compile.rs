@@ -236,7 +236,7 @@ impl Compiler {
             Node::Call(Function::StartsWith | Function::Contains, arguments) => {
                 self.word(node, arguments, at)
             }
-            Node::Call(Function::Lang, _) => Err("`lang()`".into()),
+            Node::Call(Function::Lang, _) => Err("`lang()` looks at what is around".into()),
             _ if node.kind() == Type::NodeSet => self.exists(node, at),
             _ => self.scalar_test(node, ValueTest::Truth, at),
         }
@@ -246,7 +246,7 @@ impl Compiler {
     pub(super) fn spend(&mut self) -> Compiled<()> {
         self.work += 1;
         match self.work > WORK_MAX {
-            true => Err("too many combinations of unions and predicates".into()),
+            true => Err("unions and predicates make too many combinations".into()),
             false => Ok(()),
         }
     }
@@ -290,13 +290,15 @@ impl Compiler {
         use Type::{Boolean, NodeSet, Number};
         let equality = matches!(op, Comparison::Equal | Comparison::NotEqual);
         match (a.kind(), b.kind()) {
-            (NodeSet, NodeSet) => Err("a comparison of two node-sets".into()),
+            (NodeSet, NodeSet) => {
+                Err("two node-sets are compared, of which any two nodes may fit".into())
+            }
             (_, NodeSet) => self.compare(op.turned(), b, a, at),
             (_, Boolean) | (Boolean, _) if equality => {
                 let (a, b) = (self.boolean(a, at)?, self.boolean(b, at)?);
                 // Each side is needed twice, so a chain of these would double with every link.
                 if size(&a) + size(&b) > TRUTHS_MAX {
-                    return Err("a long comparison of booleans".into());
+                    return Err("long truths are compared".into());
                 }
                 let same = or(vec![
                     and(vec![a.clone(), b.clone()]),
@@ -308,10 +310,22 @@ impl Compiler {
                     not(same)
                 })
             }
-            (_, Boolean) | (Boolean, _) => Err("a boolean compared by order".into()),
+            (Boolean | NodeSet, Boolean) => {
+                // False is less than true.
+                let (a, b) = (self.boolean(a, at)?, self.boolean(b, at)?);
+                Ok(match op {
+                    Comparison::Less => and(vec![not(a), b]),
+                    Comparison::LessEqual => or(vec![not(a), b]),
+                    Comparison::Greater => and(vec![a, not(b)]),
+                    _ => or(vec![a, not(b)]),
+                })
+            }
+            (_, Boolean) | (Boolean, _) => {
+                Err("a truth is compared by order with what is no truth".into())
+            }
             (NodeSet, Number) => match self.constant_number(b) {
                 Some(number) => self.any_node(a, &number_test(op, number), number.is_nan(), op, at),
-                None => Err("a node-set compared with a computed number".into()),
+                None => Err("a node-set is compared with a number that is computed".into()),
             },
             (NodeSet, _) => match (b, equality) {
                 (Node::Literal(text), true) => {
@@ -325,7 +339,7 @@ impl Compiler {
                     let number = super::value::number(text);
                     self.any_node(a, &number_test(op, number), number.is_nan(), op, at)
                 }
-                _ => Err("a node-set compared with a computed string".into()),
+                _ => Err("a node-set is compared with a text that is computed".into()),
             },
             _ => self.compare_values(op, a, b, at, equality),
         }
@@ -362,13 +376,19 @@ impl Compiler {
     }
 
     pub(super) fn exists(&mut self, set: &Node, at: NodeId) -> Compiled<Logic> {
-        if let Node::Filter(head, predicates) = set
-            && matches!(predicates.as_slice(), [Node::Number(first)] if *first == 1.0)
+        let set = flat::without_ends(set);
+        if let Node::Filter(head, predicates) = &set
+            && let [Node::Number(number)] = predicates.as_slice()
         {
-            return self.exists(head, at);
+            // The third is there if there are three.
+            if *number < 1.0 || number.fract() != 0.0 {
+                return Ok(Logic::Const(false));
+            }
+            let count = Node::Call(Function::Count, vec![(**head).clone()]);
+            return self.compare(Comparison::GreaterEqual, &count, &Node::Number(*number), at);
         }
         let mut parts = Vec::new();
-        for path in flat::paths(set)? {
+        for path in flat::paths(&set)? {
             parts.push(self.walk(&path, at, &Goal::Exists)?);
         }
         Ok(or(parts))

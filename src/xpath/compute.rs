@@ -82,7 +82,9 @@ impl Compiler {
                 self.first(node, SlotKind::Text, at)?
             }
             Node::Call(function, arguments) => self.call(*function, arguments, at)?,
-            Node::Or(_) | Node::And(_) => return Err("a boolean inside a computed value".into()),
+            Node::Or(_) | Node::And(_) => {
+                return Err("a truth stands inside a computed value".into());
+            }
             Node::Parameter(..) => return Err("a parameter".into()),
         })
     }
@@ -91,7 +93,7 @@ impl Compiler {
     fn plain(&mut self, node: &Node, at: NodeId) -> Compiled<Scalar> {
         match node.kind() {
             Type::String | Type::Number => self.scalar(node, at),
-            kind => Err(format!("a {kind} inside a computed comparison")),
+            kind => Err(format!("a {kind} is compared with a computed value")),
         }
     }
 
@@ -115,7 +117,12 @@ impl Compiler {
 
     fn call(&mut self, function: Function, arguments: &[Node], at: NodeId) -> Compiled<Scalar> {
         use Function as F;
-        let refuse = || Err(format!("`{}()` inside a computed value", function.name()));
+        let refuse = || {
+            Err(format!(
+                "`{}()` stands inside a computed value",
+                function.name()
+            ))
+        };
         Ok(match (function, arguments) {
             (F::True, _) => Scalar::Compare(
                 super::ast::Comparison::Equal,
@@ -186,6 +193,10 @@ impl Compiler {
         {
             return self.first(head, kind, at);
         }
+        if kind != SlotKind::Text && at == 0 && is_document(set) {
+            // The document has no name.
+            return Ok(Scalar::Literal("".into()));
+        }
         Ok(Scalar::Text(self.slot(set, kind, at)?))
     }
 
@@ -200,10 +211,12 @@ impl Compiler {
             && kind != SlotKind::Sum
             && kind != SlotKind::Count
         {
-            return Err("the first of several attributes".into());
+            return Err("the first of several attributes is taken".into());
         }
         if places.len() > 1 && (attributes > 0 || kind == SlotKind::Sum) {
-            return Err("a sum over several paths, or a count of attributes of several".into());
+            return Err(
+                "nodes of several paths are summed up, or attributes of several counted".into(),
+            );
         }
         Ok(self.slot_at(places, kind, at))
     }
@@ -265,14 +278,14 @@ impl Compiler {
             return Ok(Scalar::Count(self.slot(set, SlotKind::Count, at)?));
         }
         let (Some(mut path), true) = (paths.pop(), paths.is_empty()) else {
-            return Err("a count over several paths with predicates".into());
+            return Err("nodes of several paths with predicates are counted".into());
         };
         let Some(last) = path.steps.last_mut() else {
-            return Err("an unusual count".into());
+            return Err("the document is counted".into());
         };
         let predicates = std::mem::take(&mut last.predicates);
         if predicates.iter().any(flat::is_positional) {
-            return Err("a position inside a count".into());
+            return Err("what is counted has a position".into());
         }
         let places = self.places_of_flat(&path, at)?;
         let [
@@ -282,7 +295,7 @@ impl Compiler {
             },
         ] = places.as_slice()
         else {
-            return Err("a count of attributes or texts with predicates".into());
+            return Err("attributes or texts with predicates are counted".into());
         };
         let node = *node;
         let parts = predicates
@@ -341,4 +354,10 @@ impl Compiler {
             at,
         )
     }
+}
+
+/// `/`, and `.` where the context is the document.
+fn is_document(set: &Node) -> bool {
+    matches!(set, Node::Path(path) if path.steps.is_empty()
+        && !matches!(path.start, super::ast::Start::Node(_)))
 }

@@ -1,11 +1,12 @@
 //! Node-set expressions as lists of plain paths, rewritten so that more of them stream.
 //!
-//! Unions and parentheses are opened, `self` steps and name predicates become name tests, a step
-//! down and up again becomes a predicate. What is said here holds for existence and for comparisons
+//! Unions and parentheses are opened, `self` steps and name predicates become name tests; what goes
+//! up is turned in `upward.rs`. What is said here holds for existence and for comparisons
 //! that any node may satisfy; every rewrite keeps the node-set.
 
 use super::ast::{Axis, Comparison, NameTest, Node, Path, Start, Step, Test, Type};
 use super::functions::Function;
+use super::upward;
 
 /// A path without anything before its first step.
 #[derive(Debug, Clone)]
@@ -16,11 +17,16 @@ pub(super) struct FlatPath {
 
 /// The paths whose nodes together are the node-set; the error says what is in the way.
 pub(super) fn paths(node: &Node) -> Result<Vec<FlatPath>, String> {
+    let mut raw = Vec::new();
+    collect(node, &mut raw)?;
     let mut out = Vec::new();
-    collect(node, &mut out)?;
-    for path in &mut out {
-        tidy(path)?;
+    for path in raw {
+        match upward::split_start(&path) {
+            Some(two) => out.extend(two),
+            None => out.push(path),
+        }
     }
+    out.iter_mut().for_each(tidy);
     Ok(out)
 }
 
@@ -59,7 +65,7 @@ fn collect(node: &Node, out: &mut Vec<FlatPath>) -> Result<(), String> {
         }
         Node::Filter(head, predicates) => {
             if predicates.iter().any(is_positional) {
-                return Err("a position in a parenthesised node-set".into());
+                return Err("a position counts across the whole message".into());
             }
             for mut path in paths(head)? {
                 match path.steps.last_mut() {
@@ -79,10 +85,15 @@ fn collect(node: &Node, out: &mut Vec<FlatPath>) -> Result<(), String> {
             Ok(())
         }
         _ => Err(match node {
-            Node::Call(function, _) => format!("`{}()`", function.name()),
+            Node::Call(function, _) => format!("`{}()` stands for nodes", function.name()),
             _ => "an unusual node-set".into(),
         }),
     }
+}
+
+/// `//`: any node at or below.
+pub(super) fn is_any_depth(step: &Step) -> bool {
+    step.axis == Axis::DescendantOrSelf && step.test == Test::Node && step.predicates.is_empty()
 }
 
 /// Whether a predicate may ask for the position.
@@ -105,19 +116,104 @@ pub(super) fn asks_position(node: &Node) -> bool {
     }
 }
 
+/// Whether `last()` of this very context is asked for.
+pub(super) fn asks_last(node: &Node) -> bool {
+    match node {
+        Node::Call(Function::Last, _) => true,
+        Node::Path(_) | Node::Filter(..) => false,
+        _ => node.parts().into_iter().any(asks_last),
+    }
+}
+
+/// Predicates with each `and` opened.
+pub(super) fn conjuncts(predicates: &[Node]) -> impl Iterator<Item = &Node> {
+    predicates.iter().flat_map(|predicate| match predicate {
+        // `[2 and x]` is no position, `[2]` is one.
+        Node::And(parts) if !parts.iter().any(is_positional) => parts.as_slice(),
+        _ => std::slice::from_ref(predicate),
+    })
+}
+
+/// Whether a predicate reads the document and nothing of the node that it stands behind.
+pub(super) fn asks_document_only(node: &Node) -> bool {
+    fn reads(node: &Node, found: &mut bool) -> bool {
+        match node {
+            Node::Path(Path { start, .. }) => {
+                *found = true;
+                match start {
+                    Start::Root => true,
+                    Start::Here => false,
+                    Start::Node(head) => reads(head, found),
+                }
+            }
+            Node::Filter(head, _) => reads(head, found),
+            Node::Call(Function::Position | Function::Last | Function::Lang, _) => false,
+            _ => node.parts().into_iter().all(|part| reads(part, found)),
+        }
+    }
+    let mut found = false;
+    !is_positional(node) && reads(node, &mut found) && found
+}
+
+/// The set without predicates behind which something remains if there was something: a set that is
+/// not empty has a first and a last node.
+pub(super) fn without_ends(set: &Node) -> Node {
+    let mut set = set.clone();
+    loop {
+        let predicates = match &mut set {
+            Node::Filter(head, predicates) if predicates.is_empty() => {
+                set = std::mem::replace(&mut **head, Node::Number(0.0));
+                continue;
+            }
+            Node::Filter(_, predicates) => predicates,
+            Node::Path(Path { steps, .. }) => match steps.last_mut() {
+                Some(step) => &mut step.predicates,
+                None => return set,
+            },
+            _ => return set,
+        };
+        match predicates.last() {
+            Some(last) if is_end(last) => predicates.pop(),
+            _ => return set,
+        };
+    }
+}
+
+/// `[1]`, `[last()]`, `[position() = 1]`, `[position() = last()]`.
+fn is_end(predicate: &Node) -> bool {
+    let end = |node: &Node| match node {
+        Node::Number(number) => *number == 1.0,
+        Node::Call(Function::Last, _) => true,
+        _ => false,
+    };
+    match predicate {
+        Node::Compare(Comparison::Equal, a, b) => match (&**a, &**b) {
+            (Node::Call(Function::Position, _), other)
+            | (other, Node::Call(Function::Position, _)) => end(other),
+            _ => false,
+        },
+        other => end(other),
+    }
+}
+
 /// Folds what can be folded.
-fn tidy(path: &mut FlatPath) -> Result<(), String> {
+fn tidy(path: &mut FlatPath) {
     let mut steps: Vec<Step> = Vec::new();
+    upward::fold_ancestors(path);
     for mut step in std::mem::take(&mut path.steps) {
         name_predicates(&mut step);
+        upward::lift(&mut step, &mut steps);
+        let positional = step.predicates.iter().any(is_positional);
         match step.axis {
             Axis::Itself => fold_self(step, &mut steps),
-            Axis::Parent if step.test == Test::Node => fold_parent(&step, &mut steps)?,
+            Axis::Parent if !positional && upward::fold_parent(&mut steps).is_some() => {
+                step.axis = Axis::Itself;
+                fold_self(step, &mut steps);
+            }
             _ => steps.push(step),
         }
     }
     path.steps = steps;
-    Ok(())
 }
 
 /// `a/self::b[c]` is `a[self::b][c]`: joined into the step before where that is a name test.
@@ -151,34 +247,6 @@ fn fold_self(step: Step, steps: &mut Vec<Step>) {
         }
         _ => steps.push(step),
     }
-}
-
-/// `a/b/..` is `a[b]`.
-fn fold_parent(step: &Step, steps: &mut Vec<Step>) -> Result<(), String> {
-    let refuse = || Err("the axis `parent`".to_owned());
-    if step.predicates.iter().any(is_positional) {
-        return refuse();
-    }
-    let Some(down) = steps.pop() else {
-        return refuse();
-    };
-    let is_down = matches!(down.axis, Axis::Child | Axis::Attribute);
-    let Some(before) = steps.last_mut().filter(|_| is_down) else {
-        return refuse();
-    };
-    if before.axis == Axis::DescendantOrSelf
-        && before.test == Test::Node
-        && down.axis == Axis::Child
-    {
-        // The parent of the root element is no element; only elements are kept here.
-        return refuse();
-    }
-    before.predicates.push(Node::Path(Path {
-        start: Start::Here,
-        steps: vec![down],
-    }));
-    before.predicates.extend(step.predicates.iter().cloned());
-    Ok(())
 }
 
 /// The name test that both name tests pass, unless they exclude each other.
@@ -219,7 +287,7 @@ fn name_predicates(step: &mut Step) {
     let mut parts = Vec::new();
     for predicate in std::mem::take(&mut step.predicates) {
         match predicate {
-            Node::And(all) => parts.extend(all),
+            Node::And(all) if !all.iter().any(is_positional) => parts.extend(all),
             other => parts.push(other),
         }
     }

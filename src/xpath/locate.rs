@@ -1,8 +1,10 @@
 //! Paths to places in the trie, with predicates as anchors on the way.
 
 use super::ast::{Axis, Comparison, Node, Path, Start, Step, Test, Type};
-use super::compile::{Compiled, Compiler, CondKey, Goal, and, as_text, counts_siblings, or, size};
-use super::flat::{self, FlatPath};
+use super::compile::{
+    Compiled, Compiler, CondKey, Goal, and, as_text, counts_siblings, not, or, size,
+};
+use super::flat::{self, FlatPath, is_any_depth};
 use super::functions::Function;
 use super::index::ValueTest;
 use super::program::{CondId, Effect, Logic};
@@ -38,7 +40,10 @@ impl Compiler {
     /// A path's truth for an anchor: some node of it is there, or passes a test.
     pub(super) fn walk(&mut self, path: &FlatPath, at: NodeId, goal: &Goal) -> Compiled<Logic> {
         if path.absolute && at != 0 {
-            return Err("an absolute path inside a predicate".into());
+            return Err("a predicate asks for something elsewhere in the message".into());
+        }
+        if at == 0 && is_around(&path.steps) {
+            return Ok(Logic::Const(false));
         }
         self.walk_steps(&path.steps, at, at, goal)
     }
@@ -76,17 +81,13 @@ impl Compiler {
             }
             index += 1;
             if step.axis == Axis::Itself {
-                if node != anchor
-                    || step.test != Test::Node
-                    || step.predicates.iter().any(flat::is_positional)
-                {
-                    return Err("the axis `self` in an unusual place".into());
+                if node != anchor || step.predicates.iter().any(flat::is_positional) {
+                    return Err("`self` stands behind a step that it cannot be joined with".into());
                 }
-                let mut parts = step
-                    .predicates
-                    .iter()
-                    .map(|p| self.boolean(p, anchor))
-                    .collect::<Compiled<Vec<_>>>()?;
+                let mut parts = vec![self.is_named(&step.test, anchor)?];
+                for predicate in &step.predicates {
+                    parts.push(self.boolean(predicate, anchor)?);
+                }
                 parts.push(self.walk_steps(rest, anchor, node, goal)?);
                 return Ok(and(parts));
             }
@@ -106,6 +107,32 @@ impl Compiler {
         )
     }
 
+    /// `self::b` of an anchor, which is an element or the document.
+    fn is_named(&mut self, test: &Test, anchor: NodeId) -> Compiled<Logic> {
+        let name = match test {
+            Test::Node => return Ok(Logic::Const(true)),
+            Test::Name(name) if anchor != 0 => name,
+            _ => return Ok(Logic::Const(false)),
+        };
+        let here = Node::Path(Path {
+            start: Start::Here,
+            steps: Vec::new(),
+        });
+        let mut is = |function, text: &str| {
+            let value = Node::Call(function, vec![here.clone()]);
+            self.scalar_test(&value, ValueTest::Equal(text.to_owned()), anchor)
+        };
+        let mut parts = Vec::new();
+        if let Some(local) = &name.local {
+            parts.push(is(Function::LocalName, local)?);
+        }
+        if let Some(uris) = &name.uris {
+            let any = uris.iter().map(|uri| is(Function::NamespaceUri, uri));
+            parts.push(or(any.collect::<Compiled<Vec<_>>>()?));
+        }
+        Ok(and(parts))
+    }
+
     /// `//` and the step behind it in one; the answer tells how many steps that used beyond the first.
     fn below_any(&mut self, node: NodeId, next: &Step) -> Compiled<(Landing, usize)> {
         let any = self.symbols.test(&super::ast::NameTest::any());
@@ -113,7 +140,7 @@ impl Compiler {
             (Axis::Child | Axis::Descendant, Test::Name(name)) => {
                 if next.axis == Axis::Descendant && next.predicates.iter().any(flat::is_positional)
                 {
-                    return Err("a position on the axis `descendant`".into());
+                    return Err("positions along the axis `descendant` count at any depth".into());
                 }
                 let test = self.symbols.test(name);
                 Ok((
@@ -159,15 +186,25 @@ impl Compiler {
                     source: Source::Attribute(test),
                 }]));
             }
-            other => return Err(format!("the axis `{}`", other.name())),
+            other => {
+                return Err(format!(
+                    "the axis `{}` leads out of the element",
+                    other.name()
+                ));
+            }
         };
         if reach != Reach::Child && step.predicates.iter().any(flat::is_positional) {
-            return Err(format!("a position on the axis `{}`", step.axis.name()));
+            return Err(format!(
+                "positions along the axis `{}` count at any depth",
+                step.axis.name()
+            ));
         }
         let named = matches!(step.test, Test::Name(_));
         if reach == Reach::DescendantOrSelf && !named && (is_last || source.is_some() || node == 0)
         {
-            return Err("the axis `descendant-or-self` in an unusual place".into());
+            return Err(
+                "the document itself, or a text, may be meant by `descendant-or-self`".into(),
+            );
         }
         // The document itself has no name.
         let reach = if reach == Reach::DescendantOrSelf && node == 0 {
@@ -232,7 +269,7 @@ impl Compiler {
                         )
                     });
                     if !places.iter().all(is_leaf) || !goes_down {
-                        return Err("steps behind an attribute or a text".into());
+                        return Err("steps lead on from an attribute or a text".into());
                     }
                     return Ok(Ok(Logic::Const(false)));
                 }
@@ -256,9 +293,11 @@ impl Compiler {
             ([], _) => self.reach(places, anchor, goal),
             ([only], Goal::Exists) => match own_test(only) {
                 Some(test) => self.reach(places, anchor, &Goal::Value(test)),
-                None => Err("a predicate on an attribute or a text".into()),
+                None => Err(
+                    "an attribute or a text has a predicate that is no simple comparison".into(),
+                ),
             },
-            _ => Err("predicates on an attribute or a text".into()),
+            _ => Err("an attribute or a text has several predicates".into()),
         }
     }
 
@@ -283,19 +322,31 @@ impl Compiler {
                 &Goal::Value(test),
             );
         }
-        let mut parts = Vec::new();
-        for (number, predicate) in step.predicates.iter().enumerate() {
-            if flat::is_positional(predicate) {
-                if number > 0 || !counts_siblings_or_below(step) {
-                    return Err("a position behind another predicate".into());
-                }
+        let (mut parts, mut around) = (Vec::new(), Vec::new());
+        let mut seen = false;
+        for predicate in flat::conjuncts(&step.predicates) {
+            // What looks at the document alone is the same for each element.
+            if anchor == 0 && flat::asks_document_only(predicate) {
+                around.push(self.boolean(predicate, 0)?);
+                continue;
+            }
+            if !flat::is_positional(predicate) {
+                parts.push(self.boolean(predicate, node)?);
+            } else if seen {
+                return Err("a position stands behind another predicate".into());
+            } else if counts_siblings(step.axis, &step.test) {
                 parts.push(self.position(predicate, node)?);
             } else {
-                parts.push(self.boolean(predicate, node)?);
+                return Err(format!(
+                    "`{}` does not count by name among siblings",
+                    super::show::show_step(step)
+                ));
             }
+            seen = true;
         }
         parts.push(self.walk_steps(rest, node, node, goal)?);
-        self.anchored(anchor, node, and(parts))
+        around.push(self.anchored(anchor, node, and(parts))?);
+        Ok(and(around))
     }
 
     /// The condition of an anchor that some instance at `node` fulfils the logic.
@@ -344,9 +395,19 @@ impl Compiler {
         }
     }
 
-    /// `[2]`, `[position() < 3]`.
+    /// `[2]`, `[position() < 3]`, and `and`, `or`, `not()` of these and of others.
     fn position(&mut self, predicate: &Node, node: NodeId) -> Compiled<Logic> {
+        let mut each = |parts: &[Node]| -> Compiled<Vec<Logic>> {
+            let one = |part| match flat::asks_position(part) {
+                true => self.position(part, node),
+                false => self.boolean(part, node),
+            };
+            parts.iter().map(one).collect()
+        };
         let (op, number) = match predicate {
+            Node::And(parts) => return Ok(and(each(parts)?)),
+            Node::Or(parts) => return Ok(or(each(parts)?)),
+            Node::Call(Function::Not, inner) => return Ok(not(and(each(inner)?))),
             Node::Compare(op, a, b) => match (&**a, &**b) {
                 (Node::Call(Function::Position, _), b) => (*op, self.constant_number(b)),
                 (a, Node::Call(Function::Position, _)) => (op.turned(), self.constant_number(a)),
@@ -358,7 +419,10 @@ impl Compiler {
             _ => (Comparison::Equal, None),
         };
         let Some(number) = number else {
-            return Err("a position that is not compared with a number".into());
+            return Err(match flat::asks_last(predicate) {
+                true => "`last()` is known only behind the last one".into(),
+                false => "a position is not compared with a number".into(),
+            });
         };
         if number.is_nan() {
             return Ok(Logic::Const(op == Comparison::NotEqual));
@@ -390,7 +454,9 @@ impl Compiler {
             if place.node == 0 && place.source == Source::Element {
                 match goal {
                     Goal::Exists => return Ok(Logic::Const(true)),
-                    Goal::Value(_) => return Err("the text of the whole document".into()),
+                    Goal::Value(_) => {
+                        return Err("the text of the whole document is compared".into());
+                    }
                 }
             }
             let at_start =
@@ -452,7 +518,10 @@ impl Compiler {
         let mut out = Vec::new();
         for path in flat::paths(set)? {
             if path.absolute && at != 0 {
-                return Err("an absolute path inside a predicate".into());
+                return Err("a predicate asks for something elsewhere in the message".into());
+            }
+            if at == 0 && is_around(&path.steps) {
+                continue;
             }
             out.append(&mut self.places_of_path(&path.steps, at)?);
         }
@@ -463,7 +532,7 @@ impl Compiler {
 
     fn places_of_path(&mut self, steps: &[Step], from: NodeId) -> Compiled<Vec<Place>> {
         if steps.iter().any(|step| !step.predicates.is_empty()) {
-            return Err("a predicate inside a computed value".into());
+            return Err("the first node of a path with predicates is taken".into());
         }
         let mut node = from;
         let mut index = 0;
@@ -480,11 +549,13 @@ impl Compiler {
             match landing {
                 Landing::Node(next) => node = next,
                 Landing::Leaves(places) if index == steps.len() => return Ok(places),
-                Landing::Leaves(_) => return Err("steps behind an attribute or a text".into()),
+                Landing::Leaves(_) => {
+                    return Err("steps lead on from an attribute or a text".into());
+                }
             }
         }
         if node == 0 {
-            return Err("the whole document as a value".into());
+            return Err("the whole document is taken as a value".into());
         }
         Ok(vec![Place {
             node,
@@ -493,13 +564,15 @@ impl Compiler {
     }
 }
 
-/// A position behind `//` counts among siblings too, since `//a` means `//child::a`.
-fn counts_siblings_or_below(step: &Step) -> bool {
-    counts_siblings(step.axis, &step.test)
-}
-
-fn is_any_depth(step: &Step) -> bool {
-    step.axis == Axis::DescendantOrSelf && step.test == Test::Node && step.predicates.is_empty()
+/// Whether a path begins beside or above its context: there is nothing around the document.
+fn is_around(steps: &[Step]) -> bool {
+    let first = steps.iter().find(|step| step.axis != Axis::Itself);
+    first.is_some_and(|step| {
+        !matches!(
+            step.axis,
+            Axis::Child | Axis::Descendant | Axis::DescendantOrSelf | Axis::AncestorOrSelf
+        )
+    })
 }
 
 /// The test that a predicate on nothing but the node itself is.

@@ -63,6 +63,7 @@ mod stream;
 mod tally;
 mod tree;
 mod trie;
+mod upward;
 mod value;
 mod why;
 

@@ -205,7 +205,8 @@ impl Builder {
             }
         }
         let mut sorted: Vec<(String, String)> = scope.clone().into_iter().collect();
-        sorted.sort();
+        // Any order will do (XPath §5); others begin with `xml`, too.
+        sorted.sort_by(|(a, _), (b, _)| (a != "xml", a).cmp(&(b != "xml", b)));
         scopes.push(scope);
         for (prefix, namespace) in sorted {
             self.push(

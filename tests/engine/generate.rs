@@ -103,10 +103,31 @@ fn step(depth: u32) -> BoxedStrategy<String> {
         2 => boolean(depth - 1, true).prop_map(|p| format!("[{p}]")),
         1 => prop::sample::select(&["[1]", "[2]", "[position()<3]", "[position()!=1]", "[last()]", "[position()=last()]"][..]).prop_map(str::to_owned),
         1 => literal().prop_map(|l| format!("[.={l}]")),
+        1 => upward(depth - 1).prop_map(|p| format!("[{p}]")),
     ];
     (axis(), test, predicate)
         .prop_map(|(axis, test, predicate)| format!("{axis}{test}{predicate}"))
         .boxed()
+}
+
+/// What a predicate may say of other nodes than those below.
+fn upward(depth: u32) -> BoxedStrategy<String> {
+    let name = || prop::sample::select(&NAMES[..]);
+    prop_oneof![
+        2 => (name(), operator(), literal()).prop_map(|(n, op, l)| format!("../{n} {op} {l}")),
+        1 => (name(), boolean(depth, true)).prop_map(|(n, b)| format!("../../{n} and {b}")),
+        1 => name().prop_map(|n| format!("parent::{n}/@i or ../@j")),
+        2 => name().prop_map(|n| format!("ancestor::{n}")),
+        1 => (name(), boolean(depth, true)).prop_map(|(n, b)| format!("ancestor::{n}[{b}]")),
+        1 => (name(), name()).prop_map(|(a, b)| format!("self::{a} or self::{b}")),
+        1 => (name(), boolean(depth, true)).prop_map(|(n, b)| format!("not(self::{n}) and {b}")),
+        1 => (name(), literal()).prop_map(|(n, l)| format!("//{n} = {l} and @i")),
+        1 => (literal(), boolean(depth, true)).prop_map(|(l, b)| format!("{l} and {b}")),
+        1 => boolean(depth, true).prop_map(|b| format!("position() < 3 and {b}")),
+        1 => boolean(depth, true).prop_map(|b| format!("not(position() = 2) or {b}")),
+        1 => boolean(depth, true).prop_map(|b| format!("({b}) <= boolean(@i)")),
+    ]
+    .boxed()
 }
 
 /// Mostly the child axis; the others go to the tree, or are rewritten.
@@ -212,6 +233,11 @@ fn boolean(depth: u32, relative: bool) -> BoxedStrategy<String> {
         1 => (path(), literal()).prop_map(|(p, l)| format!("not({p} = {l})")),
         1 => path().prop_map(|p| format!("{p} = true()")),
         1 => path().prop_map(|p| format!("({p})[1] = 'x'")),
+        1 => (path(), 1..4).prop_map(|(p, n)| format!("({p})[{n}]")),
+        1 => path().prop_map(|p| format!("({p})[last()]")),
+        1 => (path(), prop::sample::select(&NAMES[..])).prop_map(|(p, n)| format!("{p}/../{n}")),
+        1 => (path(), prop::sample::select(&NAMES[..])).prop_map(|(p, n)| format!("{p}/parent::{n}")),
+        1 => (path(), operator()).prop_map(|(p, op)| format!("{p} {op} (@i = '1')")),
     ];
     if depth == 0 {
         return leaf.boxed();

@@ -172,6 +172,12 @@ class Chance:
             lambda: f"not({path()})",
             lambda: f"{path()} = {self.pick(['1', '2', chr(39) + 'x' + chr(39), path()])}",
             lambda: f"local-name() = '{self.pick('ab')}'",
+            lambda: f"../{self.pick(self.NAMES)} {self.pick(OPERATORS)} {self.value(path)}",
+            lambda: f"../../{self.pick(self.NAMES)} or ../@i",
+            lambda: f"ancestor::{self.pick(self.NAMES)}",
+            lambda: f"self::{self.pick(self.NAMES)} or {self.boolean(depth, True)}",
+            lambda: f"position() < 3 and {self.boolean(depth, True)}",
+            lambda: f"/s:Envelope//{self.pick(self.NAMES)} and {self.boolean(depth, True)}",
         ])()
 
     def path(self, depth, relative=False):

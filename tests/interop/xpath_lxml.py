@@ -28,14 +28,18 @@ except ImportError:
     print("lxml is not installed; nothing compared", file=sys.stderr)
     sys.exit(77)
 
-# What libxml2 does otherwise, and what XPath 1.0 says: name, and how to tell from the expression.
+# What libxml2 does otherwise, with the clause of XPath 1.0: what it does, and the expressions and the
+# documents in which that is met. The last column: whether a run of the default size meets it.
 DEVIATIONS = [
     ("`//@i/following::x` leaves out what is inside the attribute's element, which comes after the attribute (2.2)",
-     r"(@|attribute::|node\(\))[^|]*\bfollowing::"),
-    ("`namespace::p:x` finds namespace nodes, whose expanded names have no namespace (5.4)", r"namespace::\w+:"),
-    ("numbers are written with exponents and at most 15 digits (4.2)", r"string\((0\.000001|2147483648|9007199254740993|1 div 3)\)"),
-    ("numbers are read with exponents (3.7)", r"1e3"),
-    ("a number may be the start of a path (3.3)", r"^\(4/\.\)"),
+     r"(@|attribute::|namespace::|node\(\))[^|]*\bfollowing::", "", True),
+    ("`namespace::p:x` finds namespace nodes, whose expanded names have no namespace (5.4)", r"namespace::\w+:", "", True),
+    ("`xmlns=''` is a namespace node (5.4)", r"namespace::", r"xmlns=''", False),
+    ("namespace nodes stand in another order, as they may (5.4)", r"namespace::[^/|]*\[", "", False),
+    ("numbers are written with exponents and at most 15 digits (4.2)",
+     r"string\((0\.000001|2147483648|9007199254740993|1 div 3)\)", "", True),
+    ("numbers are read with exponents (3.7)", r"1e3", "", True),
+    ("a number may be the start of a path (3.3)", r"^\(4/\.\)", "", True),
 ]
 
 
@@ -116,8 +120,9 @@ class Comparison:
     def note(self, name, question, expected, found, how):
         if expected == found:
             return
-        for deviation, pattern in DEVIATIONS:
-            if re.search(pattern, question):
+        text = (self.folder / f"{name}.xml").read_text()
+        for deviation, pattern, document, _ in DEVIATIONS:
+            if re.search(pattern, question) and re.search(document, text):
                 self.excused[deviation] += 1
                 return
         self.different.append((name, question, expected, found, how))
@@ -151,9 +156,9 @@ def main():
                 print(f"  {(pathlib.Path(folder) / f'{name}.xml').read_text()}")
     counts = ", ".join(f"{count} {how}" for how, count in sorted(comparison.counts.items()))
     print(f"seed {arguments.seed}, libxml2 {'.'.join(map(str, etree.LIBXML_VERSION))}: {counts}; {len(comparison.different)} different")
-    for deviation, _ in DEVIATIONS:
+    for deviation, *_ in DEVIATIONS:
         print(f"  {comparison.excused[deviation]:>6} {deviation}")
-    if unmet := [deviation for deviation, _ in DEVIATIONS if not comparison.excused[deviation]]:
+    if unmet := [deviation for deviation, _, _, often in DEVIATIONS if often and not comparison.excused[deviation]]:
         print(f"no longer so, take them out: {unmet}")
     return 1 if comparison.different or unmet else 0
 

@@ -116,6 +116,42 @@ fn check_prints_every_mistake_on_stdout() {
 }
 
 #[test]
+fn check_says_of_each_filter_why_it_needs_a_tree() {
+    let filters = [
+        "//a/following-sibling::b",
+        "//a = 'x'",
+        "//a[last()] = 'x'",
+        "//a = //b",
+    ];
+    let rows =
+        filters.map(|text| format!("- {{ filter: {{ xpath: \"{text}\" }}, endpoint: a }}\n"));
+    let folder = router(&rows.concat())
+        .endpoint("a", "http://127.0.0.1:1/", "")
+        .write();
+    let told = run(folder.path(), "check --format json").json();
+    let entries = told["services"][0]["entries"].as_array().unwrap();
+    let reasons: Vec<&str> = entries
+        .iter()
+        .map(|entry| entry["tree_reason"].as_str().unwrap_or(""))
+        .collect();
+    for (reason, part) in reasons
+        .iter()
+        .zip(["following-sibling", "", "last()", "node-sets"])
+    {
+        assert!(
+            reason.contains(part) && reason.is_empty() == part.is_empty(),
+            "{told}"
+        );
+    }
+    let human = run(folder.path(), "check").out;
+    for (filter, reason) in filters.iter().zip(reasons) {
+        let named = human.contains(&format!("`xpath: {filter}` needs a tree"));
+        assert_eq!(named, !reason.is_empty(), "{human}");
+        assert!(human.contains(reason), "{human}");
+    }
+}
+
+#[test]
 fn check_strict_counts_warnings() {
     let folder = router("- { filter: { match_all: {} }, endpoint: a }")
         .endpoint("a", "http://127.0.0.1:1/", "")
