@@ -7,7 +7,7 @@
 //! Cost: two allocations, none for what is added to it; a look at a known name that is not there
 //! is a test of a bit.
 
-use super::known::{Known, Names};
+use super::known::{Known, Names, SOAP_ACTION};
 use super::name::{Key, Name, has_capitals, write_name};
 use super::value::{Value, as_text};
 
@@ -29,7 +29,7 @@ pub struct Fields {
 
 /// Where in the text a field's line is.
 #[derive(Debug, Clone, Copy)]
-struct Line {
+pub(super) struct Line {
     start: u32,
     /// Where its value ends.
     end: u32,
@@ -52,44 +52,61 @@ impl Fields {
         }
     }
 
-    /// The fields of a head, each a piece of its text; the names and values are those of HTTP, which
-    /// whoever read it has seen to. `keeps_spelling` says whether names stay as their sender wrote
-    /// them or are written the usual way.
+    /// The fields of a head, whoever found them, with names and values of HTTP.
     #[must_use]
-    pub fn read<'a>(
-        head: &'a [u8],
-        fields: impl ExactSizeIterator<Item = Place<'a>>,
-        keeps_spelling: bool,
-    ) -> Self {
-        let mut own = Self {
-            text: Vec::with_capacity(head.len() + ROOM.0),
-            places: Vec::with_capacity(fields.len() + ROOM.1),
-            present: Names::default(),
-        };
-        own.text.extend_from_slice(head);
+    pub fn read<'a>(fields: impl ExactSizeIterator<Item = Place<'a>>) -> Self {
+        let mut own = Self::new();
+        own.places.reserve(fields.len() + ROOM.1);
         for (name, value) in fields {
-            let known = Known::of(name);
-            let number = known.map_or(0, Known::number);
-            let usual = || match known {
+            let number = Known::of(name).map_or(0, Known::number);
+            let start = own.text.len();
+            own.text.extend_from_slice(name);
+            if own.end_line(start, value, number) {
+                own.present.add(number);
+            }
+        }
+        own
+    }
+
+    /// The fields in a text of lines.
+    pub(super) fn of_lines(text: &[u8], places: Vec<Line>, present: Names) -> Self {
+        let mut own = Self {
+            text: Vec::with_capacity(text.len() + ROOM.0),
+            places,
+            present,
+        };
+        own.text.extend_from_slice(text);
+        own
+    }
+
+    /// Spells all names the usual way, but for a caller that writes `SOAPAction` to the letter: it
+    /// goes by the letter.
+    pub fn spell(&mut self) {
+        let letters = SOAP_ACTION.as_str().as_bytes();
+        if self.contains(SOAP_ACTION) && self.iter().any(|(name, _)| name == letters) {
+            return;
+        }
+        for at in 0..self.places.len() {
+            let Some(&line) = self.places.get(at) else {
+                return;
+            };
+            let name = self.name_at(&line);
+            let usual = match Known::of(name) {
                 Some(known) => known.as_str().as_bytes() == name,
                 None => has_capitals(name),
             };
-            let kept = keeps_spelling || usual();
-            match line(head, name, value, number).filter(|_| kept) {
-                Some(line) => own.places.push(line),
-                None => {
-                    let start = own.text.len();
-                    if kept {
-                        own.text.extend_from_slice(name);
-                    } else {
-                        write_name(name, &mut own.text);
-                    }
-                    own.end_line(start, value, number);
+            if !usual {
+                let (name, value) = (name.to_vec(), self.value_at(&line).to_vec());
+                let start = self.text.len();
+                write_name(&name, &mut self.text);
+                if let (Some(line), Some(own)) = (
+                    self.finish_line(start, &value, line.number),
+                    self.places.get_mut(at),
+                ) {
+                    *own = line;
                 }
             }
-            own.present.add(number);
         }
-        own
     }
 
     /// How many there are.
@@ -310,7 +327,7 @@ impl Fields {
 }
 
 impl Line {
-    fn new(start: usize, name: usize, end: usize, number: u8) -> Option<Self> {
+    pub(super) fn new(start: usize, name: usize, end: usize, number: u8) -> Option<Self> {
         // Room for the line's end, too.
         u32::try_from(end + END.len()).ok()?;
         Some(Self {
@@ -321,21 +338,14 @@ impl Line {
         })
     }
 
-    fn name_end(&self) -> u32 {
-        self.start + u32::from(self.name)
+    const fn name_end(&self) -> u32 {
+        self.start + self.name as u32
     }
-}
 
-/// Where in the head a field's line is, if it is written as we would write it.
-fn line(head: &[u8], name: &[u8], value: &[u8], number: u8) -> Option<Line> {
-    let start = name.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
-    let colon = start + name.len();
-    let end = colon + COLON.len() + value.len();
-    let ([b':', b' ', ..], [b'\r', b'\n', ..]) = (head.get(colon..)?, head.get(end..)?) else {
-        return None;
-    };
-    let placed = value.as_ptr().addr() == head.as_ptr().addr() + colon + COLON.len();
-    placed.then(|| Line::new(start, name.len(), end, number))?
+    /// Where the next line begins.
+    pub(super) const fn behind(&self) -> usize {
+        self.end as usize + END.len()
+    }
 }
 
 fn span(from: u32, to: u32) -> std::ops::Range<usize> {

@@ -28,10 +28,12 @@ mod known;
 mod map;
 mod message;
 mod name;
+mod reading;
 mod value;
 
 pub use held::{Fields, Place};
 pub use known::*;
 pub use message::{Request, RequestParts, Response, ResponseParts};
 pub use name::{Key, Name, write_name};
+pub use reading::Reading;
 pub use value::{Value, as_text};

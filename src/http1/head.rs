@@ -1,7 +1,8 @@
 //! Heads: request lines, status lines and fields, from bytes that may not all be there yet.
 //!
-//! `httparse` knows the grammar; what it lets pass for the sake of old peers is refused here
-//! where another reader might see another message.
+//! Most are plain and read in one pass (`plain.rs`). For all others `httparse` knows the grammar;
+//! what it lets pass for the sake of old peers is refused here where another reader might see
+//! another message.
 
 use std::mem::MaybeUninit;
 
@@ -10,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version}
 
 use super::error::Malformed;
 use super::framing::{self, Framing};
+use super::plain;
 use crate::fields::{EXPECT, Fields, HOST, RequestParts, ResponseParts};
 
 /// Fields up to which no memory is taken to parse them.
@@ -66,16 +68,31 @@ pub fn read_request(
     limits: Limits,
 ) -> Result<Option<RequestHead>, Malformed> {
     skip_empty_lines(input, scanned);
-    let Some(end) = end_so_far(input, scanned, limits, is_request_so_far)? else {
-        return Ok(None);
+    let plain = (*scanned == 0).then(|| plain::request(input, limits));
+    let (mut parts, end) = match plain.flatten() {
+        Some(read) => read,
+        None => match end_so_far(input, scanned, limits, is_request_so_far)? {
+            Some(end) => (request(input.get(..end).unwrap_or_default(), limits)?, end),
+            None => return Ok(None),
+        },
     };
-    let head = request(input.get(..end).unwrap_or_default(), limits)?;
     input.advance(end);
-    Ok(Some(head))
+    parts.headers.spell();
+    check_host(&parts)?;
+    Ok(Some(RequestHead {
+        framing: framing::of_request(&parts.headers, parts.version)?,
+        keep_alive: framing::keeps_alive(&parts.headers, parts.version),
+        expects: parts.version == Version::HTTP_11
+            && parts
+                .headers
+                .get(EXPECT)
+                .is_some_and(|value| framing::has_word(value, "100-continue")),
+        parts: Box::new(parts),
+    }))
 }
 
 /// A request's head that is there whole.
-fn request(head: &[u8], limits: Limits) -> Result<RequestHead, Malformed> {
+fn request(head: &[u8], limits: Limits) -> Result<RequestParts, Malformed> {
     let (mut few, mut many) = (FEW, Vec::new());
     let mut parsed = httparse::Request::new(&mut []);
     let mut read = parsed.parse_with_uninit_headers(head, within(&mut few, limits));
@@ -89,27 +106,11 @@ fn request(head: &[u8], limits: Limits) -> Result<RequestHead, Malformed> {
     else {
         return Err(Malformed::Part);
     };
-    // Who writes this one letter by letter goes by the letter.
-    let keeps_spelling = parsed
-        .headers
-        .iter()
-        .any(|field| field.name == "SOAPAction");
-    let parts = Box::new(RequestParts {
+    Ok(RequestParts {
         method: Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::Part)?,
         uri: Uri::try_from(target).map_err(|_| Malformed::Part)?,
         version: version(minor),
-        headers: fields(head, parsed.headers, keeps_spelling)?,
-    });
-    check_host(&parts)?;
-    Ok(RequestHead {
-        framing: framing::of_request(&parts.headers, parts.version)?,
-        keep_alive: framing::keeps_alive(&parts.headers, parts.version),
-        expects: parts.version == Version::HTTP_11
-            && parts
-                .headers
-                .get(EXPECT)
-                .is_some_and(|value| framing::has_word(value, "100-continue")),
-        parts,
+        headers: fields(parsed.headers)?,
     })
 }
 
@@ -136,16 +137,28 @@ pub fn read_response(
     asked: &Method,
 ) -> Result<Option<ResponseHead>, Malformed> {
     skip_empty_lines(input, scanned);
-    let Some(end) = end_so_far(input, scanned, limits, is_response_so_far)? else {
-        return Ok(None);
+    let plain = (*scanned == 0).then(|| plain::response(input, limits));
+    let (parts, version, end) = match plain.flatten() {
+        Some(read) => read,
+        None => match end_so_far(input, scanned, limits, is_response_so_far)? {
+            Some(end) => {
+                let (parts, version) = response(input.get(..end).unwrap_or_default(), limits)?;
+                (parts, version, end)
+            }
+            None => return Ok(None),
+        },
     };
-    let head = response(input.get(..end).unwrap_or_default(), limits, asked)?;
     input.advance(end);
-    Ok(Some(head))
+    let (framing, faulty) = framing::of_response(&parts.headers, version, parts.status, asked)?;
+    Ok(Some(ResponseHead {
+        framing,
+        keep_alive: !faulty && framing::keeps_alive(&parts.headers, version),
+        parts: Box::new(parts),
+    }))
 }
 
 /// An answer's head that is there whole.
-fn response(head: &[u8], limits: Limits, asked: &Method) -> Result<ResponseHead, Malformed> {
+fn response(head: &[u8], limits: Limits) -> Result<(ResponseParts, Version), Malformed> {
     let (mut few, mut many) = (FEW, Vec::new());
     let config = httparse::ParserConfig::default();
     let mut parsed = httparse::Response::new(&mut []);
@@ -160,17 +173,11 @@ fn response(head: &[u8], limits: Limits, asked: &Method) -> Result<ResponseHead,
     let (Some(code), Some(minor)) = (parsed.code, parsed.version) else {
         return Err(Malformed::Part);
     };
-    let parts = Box::new(ResponseParts {
+    let parts = ResponseParts {
         status: StatusCode::from_u16(code).map_err(|_| Malformed::Part)?,
-        headers: fields(head, parsed.headers, true)?,
-    });
-    let version = version(minor);
-    let (framing, faulty) = framing::of_response(&parts.headers, version, parts.status, asked)?;
-    Ok(ResponseHead {
-        framing,
-        keep_alive: !faulty && framing::keeps_alive(&parts.headers, version),
-        parts,
-    })
+        headers: fields(parsed.headers)?,
+    };
+    Ok((parts, version(minor)))
 }
 
 /// Takes the fields behind the last chunk off the input; `None` as long as they are not all
@@ -297,18 +304,14 @@ fn version(minor: u8) -> Version {
 }
 
 /// The fields of a head, which `httparse` has seen to: what it lets pass is what may be written.
-fn fields(
-    head: &[u8],
-    parsed: &[httparse::Header<'_>],
-    keeps_spelling: bool,
-) -> Result<Fields, Malformed> {
+fn fields(parsed: &[httparse::Header<'_>]) -> Result<Fields, Malformed> {
     if parsed.iter().any(|field| field.name.len() > NAME_MAX) {
         return Err(Malformed::Part);
     }
     let places = parsed
         .iter()
         .map(|field| (field.name.as_bytes(), field.value));
-    Ok(Fields::read(head, places, keeps_spelling))
+    Ok(Fields::read(places))
 }
 
 /// Fields behind a body, as those that hand bodies on have them.
@@ -320,4 +323,63 @@ fn trailers(parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
         map.append(name, value);
     }
     Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        bytes_max: 1000,
+        fields_max: 6,
+    };
+
+    /// Every byte of these heads, made any other; and every beginning of them.
+    fn nearly(head: &str, mut check: impl FnMut(&[u8])) {
+        for behind in ["", "<a>\0\r\n\r\n: b\r\n", "12"] {
+            let text = [head, behind].concat().into_bytes();
+            for at in 0..text.len() {
+                check(&text[..at]);
+                let mut other = text.clone();
+                for byte in 0..=u8::MAX {
+                    other[at] = byte;
+                    check(&other);
+                }
+            }
+        }
+    }
+
+    /// What is read in one pass, `httparse` reads the same; and nearly everything is.
+    #[test]
+    fn what_is_plain_is_read_the_same_by_httparse() {
+        let requests = [
+            "POST /a?b=c HTTP/1.1\r\nHost: a:80\r\nX: Y:z\r\nE: \r\nSOAPAction: \"urn:a\"\r\nx-own: \u{e9}\ta\r\n\r\n",
+            "GET http://a:1/b HTTP/1.0\r\n\r\n",
+            "POST / HTTP/1.1\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nF: 6\r\nG: 7\r\n\r\n",
+        ];
+        let mut plain = 0;
+        for head in requests {
+            nearly(head, |input| {
+                if let Some((parts, end)) = plain::request(input, LIMITS) {
+                    assert_eq!(end_of_head(input, 0), Ok(Some(end)));
+                    assert_eq!(request(&input[..end], LIMITS).unwrap(), parts);
+                    plain += 1;
+                }
+            });
+        }
+        let answers = [
+            "HTTP/1.1 200 OK\r\nServer: a b\r\nContent-Length: 12\r\n_: c\r\n\r\n",
+            "HTTP/1.0 500\r\nA: 1\r\n\r\n",
+        ];
+        for head in answers {
+            nearly(head, |input| {
+                if let Some((parts, version, end)) = plain::response(input, LIMITS) {
+                    assert_eq!(end_of_head(input, 0), Ok(Some(end)));
+                    assert_eq!(response(&input[..end], LIMITS).unwrap(), (parts, version));
+                    plain += 1;
+                }
+            });
+        }
+        assert!(plain > 40_000, "only {plain} were plain");
+    }
 }

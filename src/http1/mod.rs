@@ -1,6 +1,6 @@
 //! HTTP/1.1 on one connection: what a message costs beyond its bytes is decided here.
 //!
-//! `head`, `framing`, `decode` and `encode` are functions of bytes; `buffers`, `timer`,
+//! `plain`, `head`, `framing`, `decode` and `encode` are functions of bytes; `buffers`, `timer`,
 //! `caller` and `endpoint` wait on a connection, in the task of whoever asks: there is no task
 //! and no channel for a connection, and fields stay as they were read (`fields`). A message whose
 //! head and body come in one piece takes one read and one write on either side.
@@ -21,6 +21,7 @@ mod endpoint;
 mod error;
 mod framing;
 mod head;
+mod plain;
 mod timer;
 mod upgrade;
 
