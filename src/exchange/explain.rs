@@ -196,6 +196,12 @@ pub fn explain(
         .into_iter()
         .filter_map(|c| named(service, c))
         .collect();
+    if read.is_err() {
+        let open = explanation.considered.iter_mut();
+        for filter in open.filter(|filter| filter.matched.is_none()) {
+            "the message was refused before this was known".clone_into(&mut filter.why);
+        }
+    }
     let decided = read
         .and_then(|()| routing::decide(&service.table, probe.matched()).map_err(Error::from))
         .and_then(|decision| check_rest(service, &media, &decision, message).map(|()| decision));

@@ -137,10 +137,15 @@ impl Leaf {
                     facts.version.map_or("?", Version::as_str)
                 )
             }
-            Self::Action(_) => format!("the action is {}", quoted(facts.action())),
-            Self::Operation(_) => {
+            Self::Action(wanted) => {
+                let not = not(facts.action(), wanted.iter().map(String::as_str));
+                format!("the action is {}{not}", quoted(facts.action()))
+            }
+            Self::Operation(wanted) => {
                 let name = facts.operation.as_ref().map(ToString::to_string);
-                format!("the operation is {}", quoted(name.as_deref()))
+                let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+                let not = not(name.as_deref(), wanted.iter().map(String::as_str));
+                format!("the operation is {}{not}", quoted(name.as_deref()))
             }
             Self::Address(_) | Self::Prefix(_) => {
                 let to = facts.to.as_deref().unwrap_or(known.arrival.url);
@@ -149,7 +154,10 @@ impl Leaf {
             Self::Header(test) => {
                 let value = known.arrival.headers.get(&test.name);
                 let text = value.map(String::from_utf8_lossy);
-                format!("header {} is {}", test.name, quoted(text.as_deref()))
+                match text {
+                    Some(text) => format!("header {} is `{text}`", test.name),
+                    None => format!("there is no header {}", test.name),
+                }
             }
             Self::Certificate(_) => known.arrival.certificate.map_or_else(
                 || "the caller showed no client certificate".into(),
@@ -169,6 +177,20 @@ impl Leaf {
             Self::Custom { name, .. } => format!("custom filter `{name}`"),
             Self::XPath { text, .. } => format!("`{text}`"),
         }
+    }
+}
+
+/// `, not 'x' or 'y'` if the value found is none of those wanted.
+fn not<'a>(found: Option<&str>, wanted: impl Iterator<Item = &'a str> + Clone) -> String {
+    if wanted.clone().any(|one| Some(one) == found) {
+        return String::new();
+    }
+    let shown: Vec<String> = wanted.map(|one| format!("`{one}`")).collect();
+    match shown.as_slice() {
+        [] => String::new(),
+        [a] => format!(", not {a}"),
+        [a, b] => format!(", not {a} or {b}"),
+        [a, rest @ ..] => format!(", not {a} or one of {} more", rest.len()),
     }
 }
 

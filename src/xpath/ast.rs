@@ -142,6 +142,11 @@ impl Comparison {
         }
     }
 
+    /// Whether it asks which is greater.
+    pub(super) const fn is_order(self) -> bool {
+        !matches!(self, Self::Equal | Self::NotEqual)
+    }
+
     pub(super) fn numbers(self, a: f64, b: f64) -> bool {
         match self {
             Self::Equal => a == b,

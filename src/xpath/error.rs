@@ -69,8 +69,13 @@ pub(super) fn did_you_mean<'a>(
     known: impl Iterator<Item = &'a str>,
 ) -> Option<String> {
     let allowed = 1 + wrong.chars().count() / 4;
+    // A word in other letters is the same word.
+    let apart = |word: &str| match word.eq_ignore_ascii_case(wrong) {
+        true => 0,
+        false => distance(wrong, word),
+    };
     let best = known
-        .map(|word| (distance(wrong, word), word))
+        .map(|word| (apart(word), word))
         .filter(|(d, _)| *d <= allowed)
         .min()?;
     Some(format!("did you mean `{}`?", best.1))

@@ -276,7 +276,7 @@ fn both(a: &NameTest, b: &NameTest) -> Option<NameTest> {
 }
 
 /// Turns `*[local-name()='x' and namespace-uri()='u']` into a name test.
-fn name_predicates(step: &mut Step) {
+pub(super) fn name_predicates(step: &mut Step) {
     let is_element_axis = matches!(
         step.axis,
         Axis::Child | Axis::Descendant | Axis::DescendantOrSelf | Axis::Itself | Axis::Attribute

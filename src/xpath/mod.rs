@@ -49,6 +49,7 @@ mod lexer;
 mod listen;
 mod literals;
 mod locate;
+mod missing;
 mod names;
 mod parser;
 mod pass;

@@ -59,8 +59,10 @@ pub(super) fn show_path(path: &Path) -> String {
     let mut out = match &path.start {
         Start::Root if path.steps.is_empty() => return "/".into(),
         Start::Here if path.steps.is_empty() => return ".".into(),
+        Start::Node(head) if path.steps.is_empty() => return show(head),
         Start::Root => "/".to_owned(),
         Start::Here => String::new(),
+        Start::Node(head) if matches!(**head, Node::Filter(..)) => format!("{}/", show(head)),
         Start::Node(head) => format!("({})/", show(head)),
     };
     let mut first = true;

@@ -5,12 +5,12 @@
 
 use crate::xml;
 
-use super::ast::{Axis, Comparison, Expr, NameTest, Node, Path, Start, Step, Test, Type};
+use super::ast::{Comparison, Expr, Node, Type};
 use super::eval::{Context, Evaluator, Given, TooCostly, Value};
 use super::functions::Function;
 use super::run::{External, TreeError};
-use super::show::{quoted, show, show_path, show_step};
-use super::tree::{Id, Kind, Tree};
+use super::show::{quoted, show};
+use super::tree::{Kind, Tree};
 
 /// Characters of a value that are shown.
 const SHOWN: usize = 60;
@@ -57,14 +57,14 @@ pub fn why(
 }
 
 /// Looks for reasons over one tree.
-struct Reason<'e> {
-    evaluator: &'e Evaluator<'e>,
+pub(super) struct Reason<'e> {
+    pub(super) evaluator: &'e Evaluator<'e>,
 }
 
-type Said = Result<String, TooCostly>;
+pub(super) type Said = Result<String, TooCostly>;
 
 impl Reason<'_> {
-    fn of(&self, node: &Node, at: Context) -> Said {
+    pub(super) fn of(&self, node: &Node, at: Context) -> Said {
         match node {
             Node::Or(parts) => self.of_or(parts, at),
             Node::And(parts) => self.of_and(parts, at),
@@ -125,6 +125,19 @@ impl Reason<'_> {
             return self.of_set(empty.1, at);
         }
         let holds = self.evaluator.compare(op, &left, &right)?;
+        if let (Value::Nodes(_), Type::Boolean) | (Value::Boolean(_), Type::NodeSet) =
+            (&left, b.kind())
+        {
+            return self.of_truths(a, b, at);
+        }
+        let is_number = matches!(left, Value::Number(_)) || matches!(right, Value::Number(_));
+        if !holds && (is_number || op.is_order()) {
+            for side in [a, b] {
+                if let Some(said) = self.no_number(side, at)? {
+                    return Ok(said);
+                }
+            }
+        }
         let found = format!("`{}` is {}", show(a), self.value(&left));
         let other = match constant(b) {
             true => self.value(&right),
@@ -134,9 +147,69 @@ impl Reason<'_> {
             (Comparison::Equal, true) if constant(b) => found,
             (Comparison::Equal, true) => format!("{found}, as is {other}"),
             (Comparison::Equal, false) => format!("{found}, not {other}"),
+            (Comparison::NotEqual, false) if constant(b) => {
+                format!("{found}, and `!=` asks for one that differs")
+            }
             (_, true) => format!("{found}, which is {} {other}", op.symbol()),
             (_, false) => format!("{found}, which is not {} {other}", op.symbol()),
         })
+    }
+
+    /// A path beside a truth stands for its being there, whatever its text says.
+    fn of_truths(&self, a: &Node, b: &Node, at: Context) -> Said {
+        let mut said = Vec::new();
+        for side in [a, b] {
+            let is = self.evaluator.boolean(side, at)?;
+            said.push(match side.kind() {
+                Type::NodeSet if is => {
+                    format!(
+                        "`{}` is there, which is all that is asked beside a truth",
+                        show(side)
+                    )
+                }
+                Type::NodeSet => self.of_set(side, at)?,
+                _ => format!("`{}` is {is}", show(side)),
+            });
+        }
+        Ok(said.join(", and "))
+    }
+
+    /// What in an expression is no number, so that nothing holds of it.
+    fn no_number(&self, node: &Node, at: Context) -> Result<Option<String>, TooCostly> {
+        let parts = match node {
+            Node::Arithmetic(_, a, b) => vec![&**a, &**b],
+            Node::Negate(a) => vec![&**a],
+            Node::Call(
+                Function::Number | Function::Floor | Function::Ceiling | Function::Round,
+                arguments,
+            ) => arguments.iter().collect(),
+            _ => Vec::new(),
+        };
+        for part in parts {
+            if let Some(said) = self.no_number(part, at)? {
+                return Ok(Some(said));
+            }
+        }
+        let value = self.evaluator.eval(node, at)?;
+        let is_number = match &value {
+            Value::Number(_) | Value::Boolean(_) => return Ok(None),
+            Value::Text(text) => !super::value::number(text).is_nan(),
+            Value::Nodes(nodes) if nodes.is_empty() => return Ok(Some(self.of_set(node, at)?)),
+            Value::Nodes(nodes) => {
+                let numbers = nodes.iter().map(|id| self.evaluator.tree.string(*id));
+                numbers
+                    .into_iter()
+                    .any(|text| !super::value::number(&text).is_nan())
+            }
+        };
+        let said = || {
+            format!(
+                "`{}` is {}, which is no number",
+                show(node),
+                self.value(&value)
+            )
+        };
+        Ok((!is_number).then(said))
     }
 
     fn of_word(&self, function: Function, arguments: &[Node], at: Context) -> Said {
@@ -163,7 +236,7 @@ impl Reason<'_> {
     }
 
     /// Some node is there, or which step found none.
-    fn of_set(&self, node: &Node, at: Context) -> Said {
+    pub(super) fn of_set(&self, node: &Node, at: Context) -> Said {
         let nodes = self.evaluator.nodes(node, at)?;
         if let Some(first) = nodes.first() {
             let more = match nodes.len() {
@@ -186,133 +259,6 @@ impl Reason<'_> {
             Node::Filter(head, _) => self.of_set(head, at),
             _ => Ok(format!("`{}` is empty", show(node))),
         }
-    }
-
-    /// The first step of a path that leads nowhere.
-    fn of_missing(&self, path: &Path, at: Context) -> Said {
-        let mut nodes = match &path.start {
-            Start::Root => vec![0],
-            Start::Here => vec![at.node],
-            Start::Node(head) => self.evaluator.nodes(head, at)?,
-        };
-        for (index, step) in path.steps.iter().enumerate() {
-            let next = self.evaluator.step(&nodes, step)?;
-            if next.is_empty() {
-                let before = Path {
-                    start: path.start.clone(),
-                    steps: path.steps.get(..index).unwrap_or(&[]).to_vec(),
-                };
-                return self.of_failed_step(&nodes, step, &before);
-            }
-            nodes = next;
-        }
-        Ok(format!("`{}` is empty", show_path(path)))
-    }
-
-    fn of_failed_step(&self, from: &[Id], step: &Step, before: &Path) -> Said {
-        let bare = Step {
-            predicates: Vec::new(),
-            ..step.clone()
-        };
-        let candidates = self.evaluator.step(from, &bare)?;
-        let place = match show_path(before).as_str() {
-            "/" => "the document".to_owned(),
-            "." => "it".to_owned(),
-            path if path.ends_with("//") => format!(
-                "`{}` and below",
-                path.trim_end_matches("//").trim_end_matches('.')
-            ),
-            path => format!("`{path}`"),
-        };
-        let place = if place == "`` and below" {
-            "the document".into()
-        } else {
-            place
-        };
-        if let Some(&first) = candidates.first() {
-            let mut said = format!("`{}` is there, but ", show_step(&bare));
-            for predicate in &step.predicates {
-                let here = Context {
-                    node: first,
-                    position: 1,
-                    size: candidates.len(),
-                };
-                if predicate.kind() == Type::Number || !self.evaluator.boolean(predicate, here)? {
-                    said += &match predicate.kind() {
-                        Type::Number => format!("not at position {}", show(predicate)),
-                        _ if candidates.len() == 1 => self.of(predicate, here)?,
-                        _ => format!(
-                            "of {} none passes `[{}]`: in the first, {}",
-                            candidates.len(),
-                            show(predicate),
-                            self.of(predicate, here)?
-                        ),
-                    };
-                    return Ok(said);
-                }
-            }
-            return Ok(said + "none passes its predicates");
-        }
-        let what = show_step(&bare);
-        let hint = match &step.test {
-            Test::Name(test) => self.elsewhere(from, step.axis, test)?,
-            _ => None,
-        };
-        let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
-        Ok(format!("no `{what}` in {place}{hint}"))
-    }
-
-    /// The same local name in another namespace, or another name in its place.
-    fn elsewhere(
-        &self,
-        from: &[Id],
-        axis: Axis,
-        test: &NameTest,
-    ) -> Result<Option<String>, TooCostly> {
-        let any = Step {
-            axis,
-            test: Test::Name(NameTest::any()),
-            predicates: Vec::new(),
-        };
-        let present = self.evaluator.step(from, &any)?;
-        let tree = self.evaluator.tree;
-        let Some(local) = test.local.as_deref() else {
-            return Ok(None);
-        };
-        let kind = if axis == Axis::Attribute {
-            "attribute"
-        } else {
-            "element"
-        };
-        let same = present
-            .iter()
-            .filter_map(|id| tree.name(*id))
-            .find(|name| name.local == local);
-        if let Some(name) = same {
-            let means = match test.uris.as_deref() {
-                Some([only]) if only.is_empty() => {
-                    "the expression asks for no namespace".to_owned()
-                }
-                Some(uris) => {
-                    let uris: Vec<String> = uris.iter().map(|uri| format!("`{uri}`")).collect();
-                    format!("the prefix `{}` means {}", test.prefix, uris.join(" or "))
-                }
-                None => String::new(),
-            };
-            let found = match name.namespace.as_str() {
-                "" => "in no namespace".to_owned(),
-                namespace => format!("in namespace `{namespace}`"),
-            };
-            return Ok(Some(format!(
-                "an {kind} `{local}` is there {found}, but {means}"
-            )));
-        }
-        let names: Vec<&str> = present
-            .iter()
-            .filter_map(|id| tree.name(*id))
-            .map(|name| name.local.as_str())
-            .collect();
-        Ok(super::error::did_you_mean(local, names.into_iter()))
     }
 
     fn value(&self, value: &Value) -> String {

@@ -81,3 +81,55 @@ fn steps_that_fail() {
         "no `s12:Envelope` in the document; an element `Envelope` is there in namespace `http://schemas.xmlsoap.org/soap/envelope/`, but the prefix `s12` means `http://www.w3.org/2003/05/soap-envelope`",
     );
 }
+
+/// What users get wrong, and what they are told.
+#[test]
+fn what_users_get_wrong() {
+    for (text, expected) in [
+        (
+            "/soap:Envelope/soap:Body/p:Ordr",
+            "no `p:Ordr` in `/soap:Envelope/soap:Body`; did you mean `Order`?",
+        ),
+        (
+            "/soap:Envelope/soap:Body/p:Invoice/p:No = '1'",
+            "no `p:Invoice` in `/soap:Envelope/soap:Body`; there is `Order`",
+        ),
+        (
+            "//*[@ID = 7]",
+            "`*` is there, but of 7 none passes `[@ID = 7]`: in the first, no `@ID` in it",
+        ),
+        (
+            "//*[local-name()='Order']/@ID",
+            "no `@ID` in `//*[local-name() = 'Order']`; did you mean `id`?",
+        ),
+        (
+            "//*[local-name()='Qty' and namespace-uri()='urn:q']",
+            "no `Qty` of namespace `urn:q` in the document; an element `Qty` is there in namespace `urn:o`, but the expression asks for `urn:q`",
+        ),
+        (
+            "//o:Qty[. = 3][. > 3]",
+            "`o:Qty[. = 3]` is there, but `.` is '3', which is not > 3",
+        ),
+        ("//o:Qty[3]", "`o:Qty` is there 2 times, but not as `[3]`"),
+        (
+            "/soap:Envelope/soap:Body/*[1][self::o:Cancel]",
+            "`*[1]` is there, but it is `Order`, not `o:Cancel`",
+        ),
+        (
+            "//o:Version != '1'",
+            "`//o:Version` is '1', and `!=` asks for one that differs",
+        ),
+        (
+            "//o:Version = false()",
+            "`//o:Version` is there, which is all that is asked beside a truth, and `false()` is false",
+        ),
+        ("//o:Price * //o:Qty > 10", "no `o:Price` in the document"),
+        (
+            "number(normalize-space(/*)) > 10",
+            "`normalize-space(/*)` is '1 35', which is no number",
+        ),
+        ("(//o:Qty)[2]/@unit = 'kg'", "no `@unit` in `(//o:Qty)[2]`"),
+    ] {
+        check(text, false, expected);
+    }
+}

@@ -210,3 +210,46 @@ fn explain_knows_the_checks_beside_the_filters() {
     assert_eq!(reason(&long_order(2000)), "LimitExceeded");
     assert_eq!(reason(&long_order(5000)), "MessageTooLarge");
 }
+
+#[test]
+fn what_did_not_match_says_what_was_found_and_what_was_wanted() {
+    let folder = router(
+        "- { filter: { action: \"urn:other\" }, endpoint: a, priority: 2 }
+- { filter: { operation: \"{urn:x}A\" }, endpoint: a, priority: 1 }
+- { filter: { http_header: { name: X-Tier, equals: gold } }, endpoint: a, priority: 1 }
+- { filter: { xpath: \"//never\" }, endpoint: a }",
+    )
+    .endpoint("a", "http://127.0.0.1:1/", "")
+    .write();
+    let whys = |message: &str| -> Vec<String> {
+        let line = [
+            "explain",
+            "-",
+            "--format",
+            "json",
+            "-H",
+            "SOAPAction: \"urn:this\"",
+        ];
+        let told = soap_router_with(folder.path(), &line, message.as_bytes()).json();
+        let all = told["considered"].as_array().unwrap().iter();
+        all.map(|one| one["why"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let envelope = "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body><B xmlns='urn:x'/></s:Body></s:Envelope>";
+    assert_eq!(
+        whys(envelope),
+        [
+            "the action is `urn:this`, not `urn:other`",
+            "the operation is `{urn:x}B`, not `{urn:x}A`",
+            "there is no header x-tier",
+            "no `never` in the document",
+        ]
+    );
+    let refused = whys(
+        "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body><B></s:Body></s:Envelope>",
+    );
+    assert_eq!(
+        refused.last().unwrap(),
+        "the message was refused before this was known"
+    );
+}
