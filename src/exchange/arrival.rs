@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::error::Error;
 use super::forwarded;
 use crate::fields::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, Fields, HOST, Known, RequestParts, SOAP_ACTION,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, FORWARDED_FOR, FORWARDED_PROTO, Fields, HOST,
+    RequestParts, SOAP_ACTION,
 };
 use crate::filter::Certificate;
 use crate::net::Incoming;
@@ -36,8 +36,9 @@ pub struct Origin {
     pub listener: Arc<str>,
     /// The caller.
     pub peer: SocketAddr,
-    /// The caller's address as `X-Forwarded-For` has it.
-    pub forwarded_for: HeaderValue,
+    /// What endpoints are told of it, where nothing else is known: `X-Forwarded-For` and
+    /// `X-Forwarded-Proto`.
+    pub forwarded: Fields,
     /// What its listener adds and whom it believes.
     pub door: Arc<Door>,
     /// The port that it arrived at.
@@ -119,12 +120,13 @@ impl Origin {
     /// A plain connection of this caller.
     #[must_use]
     pub fn new(listener: Arc<str>, peer: SocketAddr) -> Self {
-        let forwarded_for = HeaderValue::from_str(&peer.ip().to_string())
-            .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        let mut forwarded = Fields::new();
+        forwarded.insert(FORWARDED_FOR, peer.ip().to_string().as_str());
+        forwarded.insert(FORWARDED_PROTO, "http");
         Self {
             listener,
             peer,
-            forwarded_for,
+            forwarded,
             door: Arc::default(),
             port: 0,
             http2: false,
@@ -155,6 +157,7 @@ impl Origin {
             })
         });
         self.session = Some(Arc::new(session));
+        self.forwarded.insert(FORWARDED_PROTO, self.scheme());
     }
 
     pub(super) const fn scheme(&self) -> &'static str {
@@ -212,7 +215,7 @@ impl HeadFacts {
     /// # Errors
     /// When two headers contradict each other, so that nobody could say what was meant.
     pub(super) fn read(headers: &Fields) -> Result<Arc<Self>, Error> {
-        let said = [CONTENT_TYPE, SOAP_ACTION].map(|name| only(headers, name));
+        let said = [CONTENT_TYPE, SOAP_ACTION].map(|name| headers.only(name));
         if let [Ok(media), Ok(action)] = said
             && let Some(known) = remembered([media, action])
         {
@@ -246,13 +249,6 @@ impl HeadFacts {
             slips,
         })
     }
-}
-
-/// The value of a field that stands there at most once.
-fn only(headers: &Fields, name: Known) -> Result<Option<&[u8]>, ()> {
-    let mut values = headers.get_all(name);
-    let first = values.next();
-    values.next().map_or(Ok(first), |_| Err(()))
 }
 
 /// `Content-Type` and `SOAPAction`, and what they say.

@@ -94,14 +94,14 @@ pub(super) fn tell(
         Forwarded::Off => {}
         // The common case: nothing that the caller says is kept.
         Forwarded::Plain if door.trusted.is_empty() || !is_trusted(origin) => {
-            headers.insert(FORWARDED_FOR, &origin.forwarded_for);
-            headers.insert(FORWARDED_PROTO, origin.scheme());
+            headers.remove_any(Names::of(&[FORWARDED_FOR, FORWARDED_PROTO]));
+            headers.extend(&origin.forwarded);
             if let Some(host) = host {
                 headers.insert(FORWARDED_HOST, host);
             }
         }
         Forwarded::Plain => {
-            append_for(headers, origin.forwarded_for.as_bytes());
+            append_for(headers, origin.peer.ip().to_string().as_bytes());
             keep(headers, FORWARDED_PROTO, origin.scheme().as_bytes());
             if let Some(host) = host {
                 keep(headers, FORWARDED_HOST, host);

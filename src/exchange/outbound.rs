@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::Uri;
+use smallvec::SmallVec;
 
 use super::arrival::Origin;
 use super::forwarded;
@@ -17,7 +18,7 @@ use crate::upstream::{Endpoint, HostField};
 pub(super) struct Outbound {
     /// Line and fields; the address is as the caller asked.
     head: Box<RequestParts>,
-    host: Option<Box<[u8]>>,
+    host: Option<SmallVec<[u8; 32]>>,
     /// The part of the path that the service or route stands for.
     prefix: String,
     /// Whether an endpoint without a path of its own is asked for the caller's.
@@ -39,7 +40,7 @@ impl Outbound {
             Some(authority) => Some(authority.as_str().as_bytes()),
             None => headers.get(HOST),
         };
-        let host: Option<Box<[u8]>> = host.map(Box::from);
+        let host: Option<SmallVec<[u8; 32]>> = host.map(SmallVec::from_slice);
         forwarded::tell(headers, origin, host.as_deref(), uri, id);
         Box::new(Self {
             head,

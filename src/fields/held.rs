@@ -7,16 +7,16 @@
 //! Cost: two allocations, none for what is added to it; a look at a known name that is not there
 //! is a test of a bit.
 
-use super::known::{Known, Names, SOAP_ACTION};
+use super::known::{Known, Names, SOAP_ACTION, Tally};
 use super::name::{Key, Name, has_capitals, write_name};
 use super::value::{Value, as_text};
 
 /// Room for what is added on the way, so that this takes no memory anew: bytes and fields.
 const ROOM: (usize, usize) = (224, 6);
 /// Between a name and its value.
-const COLON: &[u8] = b": ";
+const COLON: &[u8; 2] = b": ";
 /// Behind a value.
-const END: &[u8] = b"\r\n";
+const END: &[u8; 2] = b"\r\n";
 
 /// The fields of a head, in their order, some of them there several times.
 #[derive(Clone, Default)]
@@ -24,7 +24,7 @@ pub struct Fields {
     text: Vec<u8>,
     places: Vec<Line>,
     /// The known names among them.
-    present: Names,
+    known: Tally,
 }
 
 /// Where in the text a field's line is.
@@ -38,6 +38,10 @@ pub(super) struct Line {
     number: u8,
 }
 
+/// There is more than one field of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Several;
+
 /// A field as it stands in the text of a head: its name and its value.
 pub type Place<'a> = (&'a [u8], &'a [u8]);
 
@@ -48,7 +52,7 @@ impl Fields {
         Self {
             text: Vec::new(),
             places: Vec::new(),
-            present: Names::of(&[]),
+            known: Tally::NOTHING,
         }
     }
 
@@ -62,18 +66,18 @@ impl Fields {
             let start = own.text.len();
             own.text.extend_from_slice(name);
             if own.end_line(start, value, number) {
-                own.present.add(number);
+                own.known.add(number);
             }
         }
         own
     }
 
     /// The fields in a text of lines.
-    pub(super) fn of_lines(text: &[u8], places: Vec<Line>, present: Names) -> Self {
+    pub(super) fn of_lines(text: &[u8], places: Vec<Line>, known: Tally) -> Self {
         let mut own = Self {
             text: Vec::with_capacity(text.len() + ROOM.0),
             places,
-            present,
+            known,
         };
         own.text.extend_from_slice(text);
         own
@@ -141,6 +145,17 @@ impl Fields {
         as_text(self.get(name)?)
     }
 
+    /// The value of the only field of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`Several`] when there is more than one.
+    pub fn only(&self, name: Known) -> Result<Option<&[u8]>, Several> {
+        if self.known.doubled.has(name) {
+            return Err(Several);
+        }
+        Ok(self.get(name))
+    }
+
     /// The values of all fields of this name.
     pub fn get_all<'n, N: Name<'n>>(
         &self,
@@ -149,7 +164,7 @@ impl Fields {
         let key = name.key();
         let lines = match key.number() {
             // Mostly there are none, and that takes no search.
-            number if number != 0 && !self.present.has_number(number) => &[],
+            number if number != 0 && !self.known.present.has_number(number) => &[],
             _ => self.places.as_slice(),
         };
         lines
@@ -162,7 +177,7 @@ impl Fields {
     #[must_use]
     pub fn contains<'n>(&self, name: impl Name<'n>) -> bool {
         match name.key() {
-            Key::Known(known) => self.present.has(known),
+            Key::Known(known) => self.known.present.has(known),
             other @ Key::Other(_) => self.position(other).is_some(),
         }
     }
@@ -170,7 +185,7 @@ impl Fields {
     /// Whether there is one of these.
     #[must_use]
     pub const fn contains_any(&self, names: Names) -> bool {
-        self.present.meets(names)
+        self.known.present.meets(names)
     }
 
     /// Puts the value where the first field of this name stands, or behind all others; there is no
@@ -195,7 +210,10 @@ impl Fields {
         if let Some(line) = self.places.get_mut(at) {
             *line = new;
         }
-        self.retain_from(at + 1, |own, line| !own.is(line, key));
+        if old.number == 0 || self.known.doubled.has_number(old.number) {
+            self.retain_from(at + 1, |own, line| !own.is(line, key));
+            self.known.single_out(old.number);
+        }
         true
     }
 
@@ -207,6 +225,23 @@ impl Fields {
         }
     }
 
+    /// Adds all fields of the others behind these.
+    pub fn extend(&mut self, others: &Self) {
+        let from = self.text.len();
+        let fits = from + others.text.len() + END.len() <= u32::MAX as usize;
+        let Some(from) = u32::try_from(from).ok().filter(|_| fits) else {
+            return;
+        };
+        self.text.extend_from_slice(&others.text);
+        let moved = |line: &Line| Line {
+            start: line.start + from,
+            end: line.end + from,
+            ..*line
+        };
+        self.places.extend(others.places.iter().map(moved));
+        self.known.add_all(others.known);
+    }
+
     /// Takes all fields of this name out; says whether there were any.
     pub fn remove<'n>(&mut self, name: impl Name<'n>) -> bool {
         let key = name.key();
@@ -214,7 +249,9 @@ impl Fields {
             return false;
         };
         self.retain_from(at, |own, line| !own.is(line, key));
-        self.present.take_out(key.number());
+        if let Key::Known(known) = key {
+            self.known.take_out(Names::of(&[known]));
+        }
         true
     }
 
@@ -222,7 +259,7 @@ impl Fields {
     pub fn remove_any(&mut self, names: Names) {
         if self.contains_any(names) {
             self.retain_from(0, |_, line| !names.has_number(line.number));
-            self.count_again();
+            self.known.take_out(names);
         }
     }
 
@@ -250,7 +287,7 @@ impl Fields {
 
     fn position(&self, key: Key<'_>) -> Option<usize> {
         match key {
-            Key::Known(known) if !self.present.has(known) => None,
+            Key::Known(known) if !self.known.present.has(known) => None,
             key => self.places.iter().position(|line| self.is(line, key)),
         }
     }
@@ -285,7 +322,7 @@ impl Fields {
         }
         let start = self.text.len();
         key.write(&mut self.text);
-        self.present.add(key.number());
+        self.known.add(key.number());
         self.end_line(start, value, key.number())
     }
 
@@ -300,10 +337,10 @@ impl Fields {
     /// to gibibytes, or the name beyond what `http` takes.
     fn finish_line(&mut self, start: usize, value: &[u8], number: u8) -> Option<Line> {
         let name = self.text.len() - start;
-        for piece in [COLON, value, END] {
-            self.text.extend_from_slice(piece);
-        }
-        let end = self.text.len() - END.len();
+        self.text.extend_from_slice(COLON);
+        self.text.extend_from_slice(value);
+        let end = self.text.len();
+        self.text.extend_from_slice(END);
         Line::new(start, name, end, number)
     }
 
@@ -319,9 +356,9 @@ impl Fields {
     }
 
     fn count_again(&mut self) {
-        self.present = Names::default();
+        self.known = Tally::NOTHING;
         for line in &self.places {
-            self.present.add(line.number);
+            self.known.add(line.number);
         }
     }
 }

@@ -142,14 +142,43 @@ impl Names {
     pub(super) const fn has_number(self, number: u8) -> bool {
         self.0 >> (number & 63) & 1 != 0
     }
+}
+
+/// Which known names are there, and which of them more than once.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) present: Names,
+    pub(super) doubled: Names,
+}
+
+impl Tally {
+    pub(super) const NOTHING: Self = Self {
+        present: Names(0),
+        doubled: Names(0),
+    };
 
     /// Number 0, no known name, is nothing to add.
     pub(super) const fn add(&mut self, number: u8) {
-        self.0 |= (1 << (number & 63)) & !1;
+        let bit = (1 << (number & 63)) & !1;
+        self.doubled.0 |= self.present.0 & bit;
+        self.present.0 |= bit;
     }
 
-    pub(super) const fn take_out(&mut self, number: u8) {
-        self.0 &= !(1 << (number & 63));
+    /// There is one of it now.
+    pub(super) const fn single_out(&mut self, number: u8) {
+        self.doubled.0 &= !(1 << (number & 63));
+    }
+
+    /// There is none of these any more.
+    pub(super) const fn take_out(&mut self, names: Names) {
+        self.present.0 &= !names.0;
+        self.doubled.0 &= !names.0;
+    }
+
+    /// All of the other's are added.
+    pub(super) const fn add_all(&mut self, other: Self) {
+        self.doubled.0 |= other.doubled.0 | (self.present.0 & other.present.0);
+        self.present.0 |= other.present.0;
     }
 }
 

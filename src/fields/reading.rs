@@ -1,7 +1,7 @@
 //! Fields while a head is read: their places first, then the text that they stand in.
 
 use super::held::{Fields, Line};
-use super::known::{Known, Names};
+use super::known::{Known, Tally};
 
 /// Room for the fields of most heads and for those that are added on the way.
 const PLACES: usize = 16;
@@ -12,7 +12,7 @@ pub struct Reading {
     /// Where the first of them begins.
     begin: usize,
     places: Vec<Line>,
-    present: Names,
+    known: Tally,
 }
 
 impl Reading {
@@ -48,7 +48,7 @@ impl Reading {
         let (from, to) = (start.checked_sub(self.begin)?, end.checked_sub(self.begin)?);
         let name = colon.checked_sub(start)?;
         self.places.push(Line::new(from, name, to, number)?);
-        self.present.add(number);
+        self.known.add(number);
         Some(())
     }
 
@@ -57,6 +57,6 @@ impl Reading {
     pub fn fields(self, input: &[u8]) -> Fields {
         let last = self.places.last().map_or(0, Line::behind);
         let text = input.get(self.begin..).and_then(|text| text.get(..last));
-        Fields::of_lines(text.unwrap_or_default(), self.places, self.present)
+        Fields::of_lines(text.unwrap_or_default(), self.places, self.known)
     }
 }

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode, Version};
 
 use super::error::Malformed;
-use crate::fields::{CONNECTION, CONTENT_LENGTH, Fields, TRANSFER_ENCODING};
+use crate::fields::{CONNECTION, CONTENT_LENGTH, Fields, Several, TRANSFER_ENCODING};
 
 /// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,14 +22,14 @@ pub enum Framing {
 /// Where two readers might not agree.
 pub(super) fn of_request(headers: &Fields, version: Version) -> Result<Framing, Malformed> {
     let length = content_length(headers)?;
-    let mut codings = headers.get_all(TRANSFER_ENCODING);
-    let Some(coding) = codings.next() else {
+    let coding = headers.only(TRANSFER_ENCODING);
+    if coding == Ok(None) {
         return Ok(Framing::Length(length.unwrap_or(0)));
-    };
+    }
     if length.is_some() {
         return Err(Malformed::TwoFramings);
     }
-    if codings.next().is_some() || !is_chunked(coding) || version != Version::HTTP_11 {
+    if !is_chunked(coding) || version != Version::HTTP_11 {
         return Err(Malformed::TransferEncoding);
     }
     Ok(Framing::Chunked)
@@ -48,14 +48,14 @@ pub(super) fn of_response(
     if has_no_body(status) || *asked == Method::HEAD {
         return Ok((Framing::Length(0), false));
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING);
-    let Some(coding) = codings.next() else {
+    let coding = headers.only(TRANSFER_ENCODING);
+    if coding == Ok(None) {
         return Ok(match content_length(headers)? {
             Some(length) => (Framing::Length(length), false),
             None => (Framing::UntilClose, true),
         });
-    };
-    if codings.next().is_some() || !is_chunked(coding) {
+    }
+    if !is_chunked(coding) {
         return Err(Malformed::TransferEncoding);
     }
     // Both framings, or chunks where there are none: chunks count, and the connection is not
@@ -85,13 +85,10 @@ pub(super) fn keeps_alive(headers: &Fields, version: Version) -> bool {
 
 /// `Content-Length`: one field, one number.
 fn content_length(headers: &Fields) -> Result<Option<u64>, Malformed> {
-    let mut values = headers.get_all(CONTENT_LENGTH);
-    let Some(digits) = values.next() else {
+    let value = headers.only(CONTENT_LENGTH);
+    let Some(digits) = value.map_err(|_| Malformed::ContentLength)? else {
         return Ok(None);
     };
-    if values.next().is_some() {
-        return Err(Malformed::ContentLength);
-    }
     if digits.is_empty() || digits.len() > 19 {
         return Err(Malformed::ContentLength);
     }
@@ -105,8 +102,9 @@ fn content_length(headers: &Fields) -> Result<Option<u64>, Malformed> {
     Ok(Some(number))
 }
 
-fn is_chunked(value: &[u8]) -> bool {
-    value.trim_ascii().eq_ignore_ascii_case(b"chunked")
+/// Whether that is the one coding.
+fn is_chunked(coding: Result<Option<&[u8]>, Several>) -> bool {
+    matches!(coding, Ok(Some(value)) if value.trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Whether a list has this word.

@@ -116,11 +116,10 @@ fn request(head: &[u8], limits: Limits) -> Result<RequestParts, Malformed> {
 
 /// There is one `Host`, of one name; old callers may do without.
 fn check_host(head: &RequestParts) -> Result<(), Malformed> {
-    let mut hosts = head.headers.get_all(HOST);
-    let fits = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => !host.contains(&b','),
-        (None, _) => head.version == Version::HTTP_10,
-        (Some(_), Some(_)) => false,
+    let fits = match head.headers.only(HOST) {
+        Ok(Some(host)) => !host.contains(&b','),
+        Ok(None) => head.version == Version::HTTP_10,
+        Err(_) => false,
     };
     fits.then_some(()).ok_or(Malformed::Host)
 }

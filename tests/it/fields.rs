@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 use soap_router::fields::{
     ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED_FOR, Fields, HOST, Known,
-    Names, SET_COOKIE, SOAP_ACTION, TRANSFER_ENCODING,
+    Names, SET_COOKIE, SOAP_ACTION, Several, TRANSFER_ENCODING,
 };
 
 /// What can be done to fields.
@@ -15,6 +15,7 @@ enum Step {
     Remove(&'static str),
     RemoveAny(Vec<&'static str>),
     RemoveWhere(&'static str),
+    Extend(Vec<Written>),
     /// Through hyper's door and back.
     Convert,
     Clone,
@@ -70,6 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => name().prop_map(Step::Remove),
         1 => prop::collection::vec(name(), 0..4).prop_map(Step::RemoveAny),
         1 => name().prop_map(Step::RemoveWhere),
+        1 => prop::collection::vec(written(), 0..4).prop_map(Step::Extend),
         1 => Just(Step::Convert),
         1 => Just(Step::Clone),
     ]
@@ -128,6 +130,10 @@ impl List {
                     !known(own) || !names.iter().any(|name| own.eq_ignore_ascii_case(name))
                 });
             }
+            Step::Extend(others) => {
+                let owned = |(name, value): &Written| ((*name).to_owned(), value.clone());
+                self.0.extend(others.iter().map(owned));
+            }
             Step::Insert(..) | Step::Append(..) | Step::Convert | Step::Clone => {}
         }
     }
@@ -165,6 +171,12 @@ fn apply(step: &Step, fields: &mut Fields, map: &mut HeaderMap) {
             fields.remove_where(|own| own.eq_ignore_ascii_case(name.as_bytes()));
             map.remove(http(name));
         }
+        Step::Extend(others) => {
+            fields.extend(&read(others, true));
+            for (name, value) in others {
+                map.append(http(name), HeaderValue::from_str(value).unwrap());
+            }
+        }
         Step::Convert => {
             let through = Fields::from_map(&fields.to_map());
             assert_eq!(through.to_map(), *map);
@@ -194,6 +206,11 @@ fn compare(fields: &Fields, map: &HeaderMap, list: &List) {
         assert_eq!(fields.contains(known), map.contains_key(known.as_str()));
         let theirs = map.get(known.as_str()).map(HeaderValue::as_bytes);
         assert_eq!(fields.get(known), theirs);
+        let several = map.get_all(known.as_str()).iter().count() > 1;
+        assert_eq!(
+            fields.only(known),
+            if several { Err(Several) } else { Ok(theirs) }
+        );
         assert_eq!(
             fields.get_all(known).count(),
             map.get_all(known.as_str()).iter().count()
