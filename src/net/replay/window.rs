@@ -158,17 +158,17 @@ impl Window {
         if self.start != 0 || self.spool.is_some() {
             return None;
         }
-        Some(match self.chunks.len() {
-            0 => Bytes::new(),
-            1 => self.chunks.front().cloned().unwrap_or_default(),
-            _ => self
-                .chunks
-                .iter()
-                .flatten()
-                .copied()
-                .collect::<Vec<u8>>()
-                .into(),
-        })
+        match self.chunks.len() {
+            0 => Some(Bytes::new()),
+            1 => self.chunks.front().cloned(),
+            _ => {
+                let mut bytes = Vec::with_capacity(usize::try_from(self.held).unwrap_or(0));
+                self.chunks
+                    .iter()
+                    .for_each(|chunk| bytes.extend_from_slice(chunk));
+                Some(bytes.into())
+            }
+        }
     }
 }
 
@@ -204,6 +204,15 @@ mod tests {
         assert_eq!(window.start(), 3, "by whole chunks");
         assert_eq!(read_all(&mut window, 5), "fghijkl");
         assert_eq!(window.whole(), None);
+    }
+
+    #[test]
+    fn pieces_are_put_together_and_one_is_not_copied() {
+        let window = |pieces: Vec<Bytes>| Window::new(pieces, 0, Budget::new(0)).whole();
+        assert_eq!(window(vec![]).unwrap(), "");
+        assert_eq!(window(vec![chunk("ab"), chunk("c")]).unwrap(), "abc");
+        let one = Bytes::from(vec![b'x'; 100]);
+        assert_eq!(window(vec![one.clone()]).unwrap().as_ptr(), one.as_ptr());
     }
 
     #[test]
