@@ -148,6 +148,11 @@ impl Outbox {
         self.written == self.text.len() && self.data.is_empty() && self.behind.is_empty()
     }
 
+    /// Counts from nothing again.
+    pub(super) const fn renew(&mut self) {
+        self.sent = 0;
+    }
+
     /// Whether none of it has left yet.
     pub(super) const fn is_untouched(&self) -> bool {
         self.sent == 0

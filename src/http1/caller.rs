@@ -1,15 +1,16 @@
 //! A caller's connection: one request after the other, each with its answer.
 //!
 //! All of it happens in the caller's own task. While a request's body is still coming, it is lent
-//! to whoever reads it ([`RequestBody`]); the two share the connection under a lock that is
-//! taken for moments and, but for bodies that outlive their exchange, never waited for.
+//! to whoever reads it ([`RequestBody`]); for as long as that is, the two share the connection under
+//! a lock that is taken for moments and, but for bodies that outlive their exchange, never waited
+//! for.
 //!
 //! **Invariant:** the next request is read only when the last one's body was read to its end.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use super::encode::{self, Coder, Told};
 use super::error::{BoxError, Error};
 use super::framing::{self, Framing};
 use super::head::{Limits, RequestHead, read_request};
+use super::hold::{Hold, Lent, lock};
 use super::timer::Timer;
 use super::upgrade::Upgraded;
 use crate::fields::{CONNECTION, Response, ResponseParts};
@@ -55,7 +57,7 @@ pub struct Waits {
 /// The connection.
 #[derive(Debug)]
 pub struct CallerConnection {
-    shared: Arc<Mutex<Shared<dyn Stream>>>,
+    shared: Hold<Shared<dyn Stream>>,
     outbox: Outbox,
     limits: Limits,
     waits: Waits,
@@ -93,9 +95,9 @@ pub enum RequestBody {
 /// A body that is read from the connection.
 #[derive(Debug)]
 pub struct ComingBody {
-    shared: Arc<Mutex<Shared<dyn Stream>>>,
+    /// `None` when it is over.
+    shared: Option<Lent<Shared<dyn Stream>>>,
     length: Option<u64>,
-    over: bool,
 }
 
 /// What the connection and a body that is lent both use.
@@ -133,19 +135,8 @@ impl CallerConnection {
         waits: Waits,
         open: Arc<AtomicUsize>,
     ) -> Self {
-        let shared = Shared {
-            inbox: Inbox::default(),
-            decoder: Decoder::new(Framing::Length(0)),
-            lent: false,
-            broken: false,
-            expects: false,
-            interim: b"",
-            waker: None,
-            open,
-            io,
-        };
         Self {
-            shared: Arc::new(Mutex::new(shared)),
+            shared: Hold::Own(Box::new(Shared::new(io, open))),
             outbox: Outbox::default(),
             limits,
             waits,
@@ -162,8 +153,8 @@ impl CallerConnection {
 
     /// Whether nothing of a request is there.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
-        lock(&self.shared).inbox.bytes.is_empty()
+    pub fn is_idle(&mut self) -> bool {
+        self.shared.get().inbox.bytes.is_empty()
     }
 
     /// Whether there was no next request because the caller said nothing for [`Waits::idle`].
@@ -177,7 +168,7 @@ impl CallerConnection {
         self.silent = false;
         self.reading = None;
         let until = Instant::now() + within;
-        std::future::poll_fn(|cx| match lock(&self.shared).poll_fill(cx) {
+        std::future::poll_fn(|cx| match self.shared.get().poll_fill(cx) {
             Poll::Ready(_) => Poll::Ready(true),
             Poll::Pending => self.read_timer.poll(cx, until).map(|()| false),
         })
@@ -192,7 +183,8 @@ impl CallerConnection {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<(RequestHead, RequestBody)>, Error>> {
-        let mut shared = lock(&self.shared);
+        self.shared.reclaim(Shared::stand_in);
+        let mut shared = self.shared.get();
         loop {
             let Inbox { bytes, scanned, .. } = &mut shared.inbox;
             match read_request(bytes, scanned, self.limits) {
@@ -239,18 +231,18 @@ impl CallerConnection {
             _ => clock::now() + self.waits.idle,
         };
         self.reading = Some((begun, until));
-        ready!(self.read_timer.poll(cx, until));
+        ready!(self.read_timer.poll_as_owner(cx, until));
         if !begun {
             self.silent = true;
             return Poll::Ready(Ok(None));
         }
-        lock(&self.shared).broken = true;
+        self.shared.get().broken = true;
         self.asked = Asked::NOTHING;
         Poll::Ready(Err(Error::Slow))
     }
 
     fn lend(&mut self, head: &RequestHead) -> RequestBody {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.get();
         self.discarded = 0;
         self.discard_until = None;
         shared.expects = head.expects && head.framing != Framing::Length(0);
@@ -266,16 +258,17 @@ impl CallerConnection {
             };
         }
         shared.lent = true;
+        let length = shared.decoder.length();
+        drop(shared);
         RequestBody::Coming(ComingBody {
-            shared: Arc::clone(&self.shared),
-            length: shared.decoder.length(),
-            over: false,
+            shared: Some(self.shared.lend(Shared::stand_in)),
+            length,
         })
     }
 
     /// Ready when the caller has gone, while its request is being worked on.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.get();
         if shared.lent {
             shared.wait(cx);
             return Poll::Pending;
@@ -334,14 +327,14 @@ impl CallerConnection {
         let (hint, asked) = (SizeHint::with_exact(0), (Version::HTTP_11, false));
         encode::response(head, &hint, asked, Told::Upgrade, self.outbox.text());
         std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
-        let ahead = std::mem::take(&mut lock(&self.shared).inbox.bytes).freeze();
-        let io = Box::new(Handed(Arc::clone(&self.shared)));
+        let ahead = std::mem::take(&mut self.shared.get().inbox.bytes).freeze();
+        let io = Box::new(Handed(self.shared.lend(Shared::stand_in)));
         Ok(Upgraded::new(ahead, io, None))
     }
 
     /// Whether the request's end cannot be found any more, or will not come.
-    fn cannot_go_on(&self) -> bool {
-        let shared = lock(&self.shared);
+    fn cannot_go_on(&mut self) -> bool {
+        let shared = self.shared.get();
         shared.broken || (shared.expects && !shared.lent)
     }
 
@@ -377,7 +370,7 @@ impl CallerConnection {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.get();
         ready!(shared.poll_interim(cx))?;
         match self.outbox.poll_flush(&mut shared.io, cx) {
             Poll::Ready(result) => {
@@ -400,7 +393,7 @@ impl CallerConnection {
 
     /// A caller that is still sending may not read before it is done.
     fn discard_some(&mut self, cx: &mut Context<'_>) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.get();
         if !shared.lent && !shared.decoder.is_done() && self.discarded <= DISCARDED_MAX {
             let _ = shared.poll_discard(cx, &mut self.discarded);
         }
@@ -409,7 +402,7 @@ impl CallerConnection {
     /// Behind the answer: waits for whoever still reads the request, or reads away what nobody
     /// wanted; ready with whether the connection may go on.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.get();
         if shared.lent {
             shared.wait(cx);
             return Poll::Pending;
@@ -434,7 +427,7 @@ impl CallerConnection {
     pub async fn close(mut self) {
         let until = Instant::now() + DISCARDING_MAX;
         std::future::poll_fn(|cx| {
-            let mut shared = lock(&self.shared);
+            let mut shared = self.shared.get();
             if ready!(Pin::new(&mut shared.io).poll_shutdown(cx)).is_err() {
                 return Poll::Ready(());
             }
@@ -541,6 +534,29 @@ impl Shared<dyn Stream> {
     }
 }
 
+impl<S> Shared<S> {
+    fn new(io: S, open: Arc<AtomicUsize>) -> Self {
+        Self {
+            inbox: Inbox::default(),
+            decoder: Decoder::new(Framing::Length(0)),
+            lent: false,
+            broken: false,
+            expects: false,
+            interim: b"",
+            waker: None,
+            open,
+            io,
+        }
+    }
+}
+
+impl Shared<tokio::io::Empty> {
+    /// Takes a connection's place while it is lent.
+    fn stand_in() -> Box<Shared<dyn Stream>> {
+        Box::new(Self::new(tokio::io::empty(), Arc::default()))
+    }
+}
+
 impl<S: ?Sized> Shared<S> {
     fn wait(&mut self, cx: &Context<'_>) {
         if !self
@@ -552,11 +568,10 @@ impl<S: ?Sized> Shared<S> {
         }
     }
 
-    fn come_back(&mut self) {
+    /// Whoever is to be woken when it is back.
+    const fn come_back(&mut self) -> Option<Waker> {
         self.lent = false;
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+        self.waker.take()
     }
 }
 
@@ -570,7 +585,20 @@ impl ComingBody {
     /// Whether it was read to its end.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        self.over
+        self.shared.is_none()
+    }
+
+    /// Nothing more is read.
+    fn end(&mut self) {
+        let Some(shared) = self.shared.take() else {
+            return;
+        };
+        let waker = lock(&shared).come_back();
+        // Whoever is woken finds it unshared.
+        drop(shared);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// The next of the body.
@@ -578,16 +606,17 @@ impl ComingBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.over {
+        let Some(lent) = &self.shared else {
             return Poll::Ready(None);
-        }
-        let mut shared = lock(&self.shared);
+        };
+        let mut shared = lock(lent);
         let polled = ready!(shared.poll_frame(cx));
         shared.broken |= polled.is_err();
-        self.over = !matches!(polled, Ok(Some(_))) || shared.decoder.is_done();
+        let over = !matches!(polled, Ok(Some(_))) || shared.decoder.is_done();
         self.length = shared.decoder.length();
-        if self.over {
-            shared.come_back();
+        drop(shared);
+        if over {
+            self.end();
         }
         Poll::Ready(polled.transpose())
     }
@@ -595,14 +624,12 @@ impl ComingBody {
 
 impl Drop for ComingBody {
     fn drop(&mut self) {
-        if !self.over {
-            lock(&self.shared).come_back();
-        }
+        self.end();
     }
 }
 
 /// The stream of a connection that speaks something else now.
-struct Handed(Arc<Mutex<Shared<dyn Stream>>>);
+struct Handed(Lent<Shared<dyn Stream>>);
 
 impl AsyncRead for Handed {
     fn poll_read(
@@ -634,10 +661,4 @@ impl AsyncWrite for Handed {
 
 fn timed_out(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
-}
-
-/// A panic while the lock was held cannot leave the state half changed in a way that matters
-/// more than going on; so poisoning is passed over.
-fn lock<S: ?Sized>(shared: &Mutex<S>) -> MutexGuard<'_, S> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

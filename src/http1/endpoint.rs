@@ -34,8 +34,9 @@ const INTERIM_MAX: u32 = 64;
 
 /// Takes connections that may serve again.
 pub trait Keeper: Send + Sync {
-    /// Keeps the connection, on these terms.
-    fn keep(&self, connection: EndpointConnection, terms: Terms);
+    /// Keeps the connection, on these terms. Whoever takes it out again gives it its keeper back
+    /// ([`EndpointConnection::kept_by`]).
+    fn keep(self: Arc<Self>, connection: Box<EndpointConnection>, terms: Terms);
 }
 
 /// How long, and how many, unused connections are kept.
@@ -50,7 +51,11 @@ pub struct Terms {
 /// The connection, with nothing under way.
 pub struct EndpointConnection {
     inbox: Inbox,
-    keeper: Arc<dyn Keeper>,
+    outbox: Outbox,
+    /// `None` while it is kept.
+    keeper: Option<Arc<dyn Keeper>>,
+    /// Nothing was there a moment ago, and whoever asked is woken when something is.
+    watched: bool,
     /// For whoever waits on it; stays with it, since setting timers is what costs.
     timer: Timer,
     io: Box<dyn Stream>,
@@ -59,8 +64,7 @@ pub struct EndpointConnection {
 /// A request on its way, its answer not yet begun.
 #[derive(Debug)]
 pub struct Sending<B> {
-    connection: EndpointConnection,
-    outbox: Outbox,
+    connection: Box<EndpointConnection>,
     body: Option<B>,
     coder: Coder,
     /// Why the request could not be sent to its end; its answer may be there all the same.
@@ -103,23 +107,42 @@ impl std::fmt::Debug for EndpointConnection {
 
 impl EndpointConnection {
     /// Speaks HTTP on `io`.
-    pub fn new(io: impl Stream + 'static, keeper: Arc<dyn Keeper>) -> Self {
-        Self {
+    pub fn new(io: impl Stream + 'static, keeper: Arc<dyn Keeper>) -> Box<Self> {
+        Box::new(Self {
             inbox: Inbox::default(),
-            keeper,
+            outbox: Outbox::default(),
+            keeper: Some(keeper),
+            watched: false,
             timer: Timer::default(),
             io: Box::new(io),
-        }
+        })
+    }
+
+    /// It was taken out; next time it goes back there.
+    pub fn kept_by(&mut self, keeper: Arc<dyn Keeper>) {
+        self.keeper = Some(keeper);
     }
 
     /// Whether the endpoint has neither closed it nor said anything unasked.
     pub fn is_open(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.inbox.bytes.is_empty()
-            && self
-                .inbox
-                .poll_fill(&mut *self.io, &mut cx, 0, 1024)
-                .is_pending()
+        self.poll_unasked(&mut cx).is_pending()
+    }
+
+    /// The same for whoever sends a request on it at once: asked with its own waker, the answer
+    /// need not be looked for before there can be one.
+    pub fn is_open_to(&mut self, cx: &mut Context<'_>) -> bool {
+        self.watched = self.poll_unasked(cx).is_pending();
+        self.watched
+    }
+
+    /// Ready when there is something, be it the end, that was not asked for.
+    fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.inbox.bytes.is_empty() {
+            return Poll::Ready(());
+        }
+        let filled = self.inbox.poll_fill(&mut *self.io, cx, 0, 1024);
+        filled.map(|_anything| ())
     }
 }
 
@@ -130,18 +153,17 @@ where
 {
     /// Begins a request. Nothing is written before the first poll.
     pub fn new(
-        connection: EndpointConnection,
+        mut connection: Box<EndpointConnection>,
         request: Request<B>,
         limits: Limits,
         terms: Terms,
     ) -> Self {
         let Request { head, body } = request;
-        let mut outbox = Outbox::default();
-        let coder = encode::request(&head, &body.size_hint(), outbox.text());
+        let text = connection.outbox.text();
+        let coder = encode::request(&head, &body.size_hint(), text);
         let upgrades = encode::upgrades(&head);
         Self {
             connection,
-            outbox,
             body: (coder != Coder::Nothing).then_some(body),
             coder,
             failed: None,
@@ -156,13 +178,14 @@ where
 
     /// Whether it may go elsewhere, because it is whole and nothing of it has left.
     #[must_use]
-    pub const fn is_unsent(&self) -> bool {
-        self.outbox.is_untouched() && !self.spoilt
+    pub fn is_unsent(&self) -> bool {
+        self.connection.outbox.is_untouched() && !self.spoilt
     }
 
     /// The same request on another connection.
     #[must_use]
-    pub fn over(self, connection: EndpointConnection) -> Self {
+    pub fn over(mut self, mut connection: Box<EndpointConnection>) -> Self {
+        connection.outbox = std::mem::take(&mut self.connection.outbox);
         Self {
             connection,
             failed: None,
@@ -181,6 +204,10 @@ where
     /// When there is none.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
         self.drive(cx)?;
+        // No answer comes before the request has left; this poll's waker is known already.
+        if std::mem::take(&mut self.connection.watched) && self.failed.is_none() {
+            return Poll::Pending;
+        }
         loop {
             let Inbox { bytes, scanned, .. } = &mut self.connection.inbox;
             if let Some(head) = read_response(bytes, scanned, self.limits, &self.asked)? {
@@ -228,19 +255,18 @@ where
         if head.parts.status == StatusCode::SWITCHING_PROTOCOLS {
             let EndpointConnection {
                 inbox, keeper, io, ..
-            } = self.connection;
-            let upgraded = Upgraded::new(inbox.bytes.freeze(), io, Some(keeper));
+            } = *self.connection;
+            let upgraded = Upgraded::new(inbox.bytes.freeze(), io, keeper);
             return Answer::Upgraded(Box::new(upgraded));
         }
         let keep_alive = head.keep_alive;
         let mut decoder = Decoder::new(head.framing);
-        let inbox = &mut self.connection.inbox;
         if let Framing::Length(length) = head.framing
             && self.body.is_none()
-            && self.outbox.is_empty()
-            && length <= inbox.bytes.len() as u64
+            && self.connection.outbox.is_empty()
+            && length <= self.connection.inbox.bytes.len() as u64
         {
-            let whole = match decoder.decode(&mut inbox.bytes) {
+            let whole = match decoder.decode(&mut self.connection.inbox.bytes) {
                 Ok(Decoded::Data(data)) => data,
                 _ => Bytes::new(),
             };
@@ -275,20 +301,21 @@ where
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
-            encode::gather(cx, &mut self.body, &mut self.coder, &mut self.outbox)?;
-            if self.outbox.is_empty() {
+            let EndpointConnection { outbox, io, .. } = &mut *self.connection;
+            encode::gather(cx, &mut self.body, &mut self.coder, outbox)?;
+            if outbox.is_empty() {
                 return if self.body.is_none() {
                     Poll::Ready(Ok(()))
                 } else {
                     Poll::Pending
                 };
             }
-            ready!(self.outbox.poll_flush(&mut *self.connection.io, cx))?;
+            ready!(outbox.poll_flush(&mut **io, cx))?;
         }
     }
 
-    const fn is_sent(&self) -> bool {
-        self.body.is_none() && self.outbox.is_empty()
+    fn is_sent(&self) -> bool {
+        self.body.is_none() && self.connection.outbox.is_empty()
     }
 
     const fn is_broken(&self) -> bool {
@@ -303,9 +330,15 @@ where
             return;
         }
         let clean = self.is_sent() && !self.is_broken() && self.connection.is_clean();
-        if keep && clean && !self.terms.idle.is_zero() && self.terms.idle_max > 0 {
-            let keeper = Arc::clone(&self.connection.keeper);
-            keeper.keep(self.connection, self.terms);
+        let keeps = keep && clean && !self.terms.idle.is_zero() && self.terms.idle_max > 0;
+        let Self {
+            mut connection,
+            terms,
+            ..
+        } = self;
+        if let Some(keeper) = connection.keeper.take().filter(|_| keeps) {
+            connection.outbox.renew();
+            keeper.keep(connection, terms);
         }
     }
 }
@@ -323,11 +356,11 @@ where
             if self.drive(cx).is_err() || self.is_broken() || self.is_sent() {
                 return Poll::Ready(());
             }
-            if self.outbox.is_empty() {
+            if self.connection.outbox.is_empty() {
                 waiting = None;
                 return Poll::Pending;
             }
-            let sent = self.outbox.sent();
+            let sent = self.connection.outbox.sent();
             let until = match waiting {
                 Some((known, until)) if known == sent => until,
                 _ => Instant::now() + STALL_MAX,

@@ -21,6 +21,7 @@ mod endpoint;
 mod error;
 mod framing;
 mod head;
+mod hold;
 mod plain;
 mod timer;
 mod upgrade;

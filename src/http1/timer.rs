@@ -1,17 +1,37 @@
 //! A timer that is set for each message and fires for none.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::telemetry::clock;
 
 /// Waits until a time that is usually moved before it comes.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom it wakes, where that is always the same task.
+    owner: Option<Waker>,
 }
 
 impl Timer {
+    /// Ready when it is `until`, for the one task that it belongs to: a timer that is set already,
+    /// and wakes that task, is not even looked at.
+    pub(super) fn poll_as_owner(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+        let set = self.sleep.as_ref().map(|sleep| sleep.deadline());
+        let known = |owner: &Waker| owner.will_wake(cx.waker());
+        if set.is_some_and(|set| set <= until && clock::now() < set)
+            && self.owner.as_ref().is_some_and(known)
+        {
+            return Poll::Pending;
+        }
+        // A task that has used up its turn is put off instead, without its timer being set.
+        self.owner = has_budget_remaining().then(|| cx.waker().clone());
+        self.poll(cx, until)
+    }
+
     /// Ready when it is `until`.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
         let sleep = self

@@ -165,7 +165,8 @@ impl Client {
             return Box::pin(sent).await;
         }
         let deadline = self.deadline(endpoint);
-        let (connection, kept) = match self.pool.take(endpoint, member) {
+        let take = |cx: &mut Context<'_>| Poll::Ready(self.pool.take(cx, endpoint, member));
+        let (connection, kept) = match std::future::poll_fn(take).await {
             Some(connection) => (connection, true),
             None => (self.connect(endpoint, member, deadline).await?, false),
         };
@@ -214,7 +215,7 @@ impl Client {
         endpoint: &Endpoint,
         member: &Arc<Member>,
         deadline: Deadline,
-    ) -> Result<EndpointConnection, SendError> {
+    ) -> Result<Box<EndpointConnection>, SendError> {
         let (limit, after) = connect_limit(endpoint, deadline);
         let name = endpoint.tls_name_of(member.server());
         let opening = open(endpoint, member.address(), member.tie(), name);
@@ -314,7 +315,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The same on another connection.
-    fn over(self, connection: EndpointConnection) -> Self {
+    fn over(self, connection: Box<EndpointConnection>) -> Self {
         let Patience {
             endpoint,
             progress,

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Context;
 
 use tokio::time::Instant;
 
@@ -27,7 +28,8 @@ pub(super) struct Key {
 
 #[derive(Debug)]
 struct Idle {
-    connection: EndpointConnection,
+    connection: Box<EndpointConnection>,
+    home: Arc<Home>,
     until: Instant,
 }
 
@@ -52,6 +54,7 @@ pub(super) struct Pool {
 struct Mix(u64);
 
 /// Where a connection belongs, and that it is open, for as long as it is.
+#[derive(Debug)]
 struct Home {
     key: Key,
     /// `None` for a connection that is never kept.
@@ -99,8 +102,13 @@ impl Hasher for Mix {
 }
 
 impl Pool {
-    /// The newest connection that is still good.
-    pub(super) fn take(&self, endpoint: &Endpoint, member: &Member) -> Option<EndpointConnection> {
+    /// The newest connection that is still good, for whoever sends a request on it at once.
+    pub(super) fn take(
+        &self,
+        cx: &mut Context<'_>,
+        endpoint: &Endpoint,
+        member: &Member,
+    ) -> Option<Box<EndpointConnection>> {
         let now = clock::now();
         let mut idle = lock(&self.idle);
         let connections = &mut idle.get_mut(&Key::of(endpoint, member))?.idle;
@@ -110,7 +118,8 @@ impl Pool {
                 connections.clear();
                 return None;
             }
-            if newest.connection.is_open() {
+            if newest.connection.is_open_to(cx) {
+                newest.connection.kept_by(newest.home);
                 return Some(newest.connection);
             }
         }
@@ -124,7 +133,7 @@ impl Pool {
         endpoint: &Endpoint,
         member: Option<&Arc<Member>>,
         metrics: &Arc<Metrics>,
-    ) -> EndpointConnection {
+    ) -> Box<EndpointConnection> {
         let (opened, open) = &metrics.endpoint_connections;
         opened.inc();
         open.inc();
@@ -150,7 +159,7 @@ impl Pool {
 }
 
 impl Keeper for Home {
-    fn keep(&self, connection: EndpointConnection, terms: Terms) {
+    fn keep(self: Arc<Self>, connection: Box<EndpointConnection>, terms: Terms) {
         let member = self.member.as_ref().filter(|member| member.keeps());
         let (Some(pool), Some(member)) = (self.pool.upgrade(), member) else {
             return;
@@ -165,7 +174,11 @@ impl Keeper for Home {
         if connections.len() >= terms.idle_max {
             connections.remove(0);
         }
-        connections.push(Idle { connection, until });
+        connections.push(Idle {
+            connection,
+            home: self,
+            until,
+        });
     }
 }
 
