@@ -319,7 +319,11 @@ fn nothing_of_a_crowd_that_breaks_off_at_random_is_left() {
     let (a, b) = (fickle("a", seed, &halves), fickle("b", seed + 7, &halves));
     let router = soaked(&a, &b);
     let address = router.address("public");
-    let tasks = router.metrics().get("soap_router_tasks");
+    // Each worker accepts in a task of its own, which a busy machine may not have begun yet.
+    let tasks = until("both workers to accept", || {
+        let tasks = router.metrics().get("soap_router_tasks");
+        (tasks > 1.5).then_some(tasks)
+    });
     let files = open_files(&router);
     let mut answered = 0;
     let crowd = |quarter: u64, time: Duration| {
