@@ -420,8 +420,9 @@ impl<'a> Trip<'a> {
     fn note_answer(&mut self, to: Destination<'a>, turn: &Turn, answer: &Answer, took: Duration) {
         self.tried += 1;
         if let Some(meter) = self.common.active.endpoint_meter(to.id) {
-            meter.attempt("ok");
-            meter.seconds.observe(took.as_secs_f64());
+            let sheet = &*self.common.worker.sheet;
+            meter.answered(sheet);
+            meter.seconds.observe(sheet, took.as_secs_f64());
         }
         if self.common.is_logged {
             let attempt = Attempt {
@@ -445,7 +446,7 @@ impl<'a> Trip<'a> {
     ) {
         self.tried += 1;
         if let Some(meter) = self.common.active.endpoint_meter(to.id) {
-            meter.attempt(&failure.name);
+            meter.failed(&failure.name);
         }
         self.attempts.push(Attempt {
             outcome: failure.name.clone().into(),

@@ -246,7 +246,7 @@ impl Trip<'_> {
             Ok(mut answer) => {
                 turn.bind(&mut answer.head.headers);
                 if let Some(meter) = self.active.endpoint_meter(self.id) {
-                    meter.attempt("ok");
+                    meter.answered(&self.worker.sheet);
                 }
                 Ok((answer, turn))
             }
@@ -266,7 +266,7 @@ impl Trip<'_> {
         start: Instant,
     ) -> Failed {
         if let Some(meter) = self.active.endpoint_meter(self.id) {
-            meter.attempt(&failure.name);
+            meter.failed(&failure.name);
         }
         let several = self.group.may_be_several();
         Failed {

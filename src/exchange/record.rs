@@ -166,7 +166,7 @@ impl Record {
     pub(super) fn enter(&mut self, at: Place) -> bool {
         self.at = Some(at);
         if let Some(meter) = self.meter() {
-            meter.in_flight.inc();
+            meter.in_flight.up(&self.worker.sheet);
         }
         self.holds_place = true;
         let max = self.active.snapshot.exchanges_max;
@@ -187,23 +187,24 @@ impl Record {
         self.pass = None;
         let took = clock::now() - self.start;
         if let Some(meter) = self.meter() {
-            meter.in_flight.dec();
-            meter.seconds.observe(took.as_secs_f64());
-            meter.request_bytes.inc_by(self.request_bytes);
-            meter.response_bytes.inc_by(response_bytes);
-            meter.spooled_bytes.inc_by(self.spooled);
+            let sheet = &*self.worker.sheet;
+            meter.in_flight.down(sheet);
+            meter.seconds.observe(sheet, took.as_secs_f64());
+            meter.request_bytes.add(sheet, self.request_bytes);
+            meter.response_bytes.add(sheet, response_bytes);
+            meter.spooled_bytes.add(sheet, self.spooled);
             if let Some(action) = self.overflow {
                 meter.overflow(action);
             }
             if let Some(bytes) = self.decided_after {
-                meter.decided_bytes.inc_by(bytes);
+                meter.decided_bytes.add(sheet, bytes);
             }
             let outcome = if broken.is_some() {
                 "aborted"
             } else {
                 self.outcome.name()
             };
-            meter.ended(self.soap.map_or("none", Version::as_str), outcome);
+            meter.ended(sheet, self.soap.map_or("none", Version::as_str), outcome);
             if let Some(reason) = self.reason {
                 meter.fault(reason.name());
             }

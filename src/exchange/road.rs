@@ -283,8 +283,9 @@ impl Journey<'_> {
         } = routed;
         let one_way = self.service.table.pattern == Pattern::OneWay;
         if let Some(meter) = self.record.meter() {
-            meter.mode(self.service.mode.kind.name());
-            meter.held_bytes.inc_by(parcel.bytes());
+            let (sheet, mode) = (&*self.worker.sheet, self.service.mode.kind);
+            meter.mode(sheet, mode as usize, mode.name());
+            meter.held_bytes.add(sheet, parcel.bytes());
         }
         let cargo = self.load(&decision, verify, parcel);
         let common = Common {
@@ -438,9 +439,8 @@ impl Journey<'_> {
             let (Some(entry), Some(endpoint)) = (entry, endpoint) else {
                 continue;
             };
-            if let Some(meter) = self.active.service_meter(self.id) {
-                meter.entry(&entry.name, &endpoint.spec.name);
-            }
+            self.active
+                .count_entry(&self.worker.sheet, self.id, delivery.entry);
             if self.tells_facts() {
                 self.record.entries.push(entry.name.clone());
                 self.record.endpoints.push(Arc::clone(&endpoint.spec.name));

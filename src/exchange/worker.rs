@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::net::Budget;
 use crate::snapshot::Live;
-use crate::telemetry::{AccessLog, Metrics, clock};
+use crate::telemetry::{AccessLog, Metrics, Sheet, clock};
 use crate::upstream::Client;
 
 /// One worker's hands: its connections to endpoints, and where it reads its orders from.
@@ -18,6 +18,8 @@ pub struct Worker {
     pub(super) live: Arc<Live>,
     pub(super) client: Client,
     pub(super) metrics: Arc<Metrics>,
+    /// Where it counts.
+    pub(super) sheet: Arc<Sheet>,
     pub(super) access: AccessLog,
     /// Memory for bodies that may have to be sent again, shared by all workers.
     pub(super) budget: Budget,
@@ -99,6 +101,7 @@ impl Worker {
         Self {
             live,
             client,
+            sheet: metrics.sheet(),
             metrics,
             access,
             budget,

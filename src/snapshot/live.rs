@@ -3,14 +3,14 @@
 //! An exchange loads it once and keeps what it loaded to its end, so a reload never changes the
 //! rules under a message.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
 use super::model::{Place, RouteId, ServiceId, Snapshot};
 use crate::admission::{Gate, Rules};
-use crate::routing::EndpointId;
-use crate::telemetry::{EndpointMeter, Metrics, ServiceMeter};
+use crate::routing::{EndpointId, EntryId};
+use crate::telemetry::{Count, EndpointMeter, Metrics, ServiceMeter, Sheet};
 use crate::upstream::Group;
 
 /// A snapshot with the series that its exchanges count into.
@@ -19,6 +19,8 @@ pub struct Active {
     /// The compiled configuration.
     pub snapshot: Arc<Snapshot>,
     services: Vec<Arc<ServiceMeter>>,
+    /// Where the entries of each service's table are counted, once one has won.
+    entries: Vec<Box<[OnceLock<Count>]>>,
     endpoints: Vec<Arc<EndpointMeter>>,
     groups: Vec<Arc<Group>>,
     routes: Vec<Arc<ServiceMeter>>,
@@ -53,6 +55,11 @@ impl Active {
             .services
             .iter()
             .map(|s| metrics.service(&s.name))
+            .collect();
+        let entries = snapshot
+            .services
+            .iter()
+            .map(|s| s.table.entries.iter().map(|_| OnceLock::new()).collect())
             .collect();
         let endpoints = snapshot
             .endpoints
@@ -89,6 +96,7 @@ impl Active {
         Self {
             snapshot,
             services,
+            entries,
             endpoints,
             groups,
             routes,
@@ -137,6 +145,26 @@ impl Active {
     #[must_use]
     pub fn service_meter(&self, id: ServiceId) -> Option<&Arc<ServiceMeter>> {
         self.services.get(id.0 as usize)
+    }
+
+    /// Counts an entry that won.
+    pub fn count_entry(&self, sheet: &Sheet, id: ServiceId, entry: EntryId) {
+        let known = |id: ServiceId| self.entries.get(id.0 as usize)?.get(entry.0 as usize);
+        let find = || {
+            let entry = self.snapshot.service(id)?.table.entry(entry)?;
+            let endpoint = self.snapshot.endpoint(entry.endpoint)?;
+            let meter = self.service_meter(id)?;
+            Some(meter.entry(&entry.name, &endpoint.spec.name))
+        };
+        let Some(known) = known(id) else { return };
+        if known.get().is_none()
+            && let Some(count) = find()
+        {
+            let _ = known.set(count);
+        }
+        if let Some(count) = known.get() {
+            count.add(sheet, 1);
+        }
     }
 
     /// Series of an endpoint.

@@ -13,32 +13,27 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::names;
 use super::servers::{ServerFamilies, ServerMeter, ServerSample};
+use super::sheets::{Count, Durations, Level, Maker, Sheet, Sheets};
 use super::tls::TlsMeter;
 
 /// What a meter's name is the name of, which is the label's name: `service`, `route`.
 type Kind = &'static str;
 pub(super) type Labels = Vec<(&'static str, String)>;
-pub(super) type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+type Counts = Family<Labels, Count, Maker>;
 
 /// Most series of one meter's open-ended label (entries of a service); what comes after is
 /// counted under `other`, so that a large table cannot flood the metrics store.
 pub const SERIES_MAX: usize = 1_000;
 
-/// Bucket bounds in seconds: 1 ms, because the router's own share is below it, to 60 s, the
-/// default timeout.
-const SECONDS: [f64; 13] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
-];
-
 /// Every number of one router.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
+    sheets: Arc<Sheets>,
     families: Families,
     server_families: ServerFamilies,
     services: Mutex<HashMap<(Kind, String), Arc<ServiceMeter>>>,
@@ -60,25 +55,25 @@ pub struct Metrics {
 
 #[derive(Debug)]
 struct Families {
-    exchanges: Family<Labels, Counter>,
-    faults: Family<Labels, Counter>,
-    seconds: Histograms,
-    in_flight: Family<Labels, Gauge>,
-    entries: Family<Labels, Counter>,
-    attempts: Family<Labels, Counter>,
-    bridged: Family<Labels, Counter>,
-    losses: Family<Labels, Counter>,
-    resends: Family<Labels, Counter>,
-    attempt_seconds: Histograms,
-    request_bytes: Family<Labels, Counter>,
-    response_bytes: Family<Labels, Counter>,
-    decided_bytes: Family<Labels, Counter>,
-    held_bytes: Family<Labels, Counter>,
-    spooled_bytes: Family<Labels, Counter>,
-    overflows: Family<Labels, Counter>,
-    modes: Family<Labels, Counter>,
-    reloads: Family<Labels, Counter>,
-    tolerated: Family<Labels, Counter>,
+    exchanges: Counts,
+    faults: Counts,
+    seconds: Family<Labels, Durations, Maker>,
+    in_flight: Family<Labels, Level, Maker>,
+    entries: Counts,
+    attempts: Counts,
+    bridged: Counts,
+    losses: Counts,
+    resends: Counts,
+    attempt_seconds: Family<Labels, Durations, Maker>,
+    request_bytes: Counts,
+    response_bytes: Counts,
+    decided_bytes: Counts,
+    held_bytes: Counts,
+    spooled_bytes: Counts,
+    overflows: Counts,
+    modes: Counts,
+    reloads: Counts,
+    tolerated: Counts,
 }
 
 /// A gauge that belongs to somebody else.
@@ -104,36 +99,39 @@ impl Collector for Watched {
     }
 }
 
+/// Modes of reading whose counts are kept at hand.
+const MODES_MAX: usize = 4;
+
 /// The numbers of one service, or of one route.
 #[derive(Debug)]
 pub struct ServiceMeter {
     kind: Kind,
     service: String,
-    exchanges: Family<Labels, Counter>,
-    faults: Family<Labels, Counter>,
-    entries: Family<Labels, Counter>,
-    overflows: Family<Labels, Counter>,
-    modes: Family<Labels, Counter>,
-    tolerated: Family<Labels, Counter>,
+    exchanges: Counts,
+    faults: Counts,
+    entries: Counts,
+    overflows: Counts,
+    modes: Counts,
+    tolerated: Counts,
     /// `reply` outcomes of SOAP 1.1 and 1.2, the two that nearly every message ends in.
-    replies: [Counter; 2],
-    /// One for each mode, of which there are three.
-    mode_counters: Mutex<Vec<(&'static str, Counter)>>,
-    entry_counters: Mutex<HashMap<String, Counter>>,
+    replies: [Count; 2],
+    /// Those that were counted before.
+    modes_known: [OnceLock<Count>; MODES_MAX],
+    known: Mutex<HashMap<String, Count>>,
     /// Exchanges in flight.
-    pub in_flight: Gauge,
+    pub in_flight: Level,
     /// Whole duration.
-    pub seconds: Histogram,
+    pub seconds: Durations,
     /// Body bytes from callers.
-    pub request_bytes: Counter,
+    pub request_bytes: Count,
     /// Body bytes to callers.
-    pub response_bytes: Counter,
+    pub response_bytes: Count,
     /// Bytes read before deciding.
-    pub decided_bytes: Counter,
+    pub decided_bytes: Count,
     /// Bytes held for the decision.
-    pub held_bytes: Counter,
+    pub held_bytes: Count,
     /// Bytes that went through a temporary file.
-    pub spooled_bytes: Counter,
+    pub spooled_bytes: Count,
 }
 
 /// Ways of bridging whose counters are kept at hand: there and back, from each of six to each.
@@ -143,15 +141,15 @@ const BRIDGED_MAX: usize = 2 * 6 * 6;
 #[derive(Debug)]
 pub struct EndpointMeter {
     endpoint: String,
-    attempts: Family<Labels, Counter>,
-    bridged: Family<Labels, Counter>,
+    attempts: Counts,
+    bridged: Counts,
     /// Those of them that were counted before.
-    bridged_known: [OnceLock<Counter>; BRIDGED_MAX],
-    losses: Family<Labels, Counter>,
-    resends: Family<Labels, Counter>,
-    ok: Counter,
+    bridged_known: [OnceLock<Count>; BRIDGED_MAX],
+    losses: Counts,
+    resends: Counts,
+    ok: Count,
     /// Time to the response head.
-    pub seconds: Histogram,
+    pub seconds: Durations,
 }
 
 pub(super) fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
@@ -159,10 +157,6 @@ pub(super) fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels
         .iter()
         .map(|(key, value)| (*key, (*value).to_owned()))
         .collect()
-}
-
-pub(super) fn seconds_histogram() -> Histogram {
-    Histogram::new(SECONDS)
 }
 
 /// Registers families of one kind, each with its name and what it says.
@@ -180,7 +174,8 @@ impl Metrics {
     #[must_use]
     pub fn new(version: &str) -> Self {
         let mut registry = Registry::with_prefix(names::PREFIX);
-        let families = Families::register(&mut registry);
+        let sheets = Arc::<Sheets>::default();
+        let families = Families::register(&mut registry, &Maker(Arc::clone(&sheets)));
         let server_families = ServerFamilies::register(&mut registry);
         let opened: Family<Labels, Counter> = Family::default();
         let open: Family<Labels, Gauge> = Family::default();
@@ -224,6 +219,7 @@ impl Metrics {
             .set(1);
         Self {
             registry: Mutex::new(registry),
+            sheets,
             families,
             server_families,
             services: Mutex::default(),
@@ -236,6 +232,11 @@ impl Metrics {
             access_dropped,
             tls,
         }
+    }
+
+    /// A sheet to count on, for one more worker.
+    pub fn sheet(&self) -> Arc<Sheet> {
+        self.sheets.sheet()
     }
 
     /// The meter of a service, the same one for the same name.
@@ -323,27 +324,29 @@ impl Metrics {
 }
 
 impl Families {
-    fn register(registry: &mut Registry) -> Self {
+    fn register(registry: &mut Registry, maker: &Maker) -> Self {
+        let counts = || Family::new_with_constructor(maker.clone());
+        let durations = || Family::new_with_constructor(maker.clone());
         let families = Self {
-            exchanges: Family::default(),
-            faults: Family::default(),
-            seconds: Family::new_with_constructor(seconds_histogram),
-            in_flight: Family::default(),
-            entries: Family::default(),
-            attempts: Family::default(),
-            bridged: Family::default(),
-            losses: Family::default(),
-            resends: Family::default(),
-            attempt_seconds: Family::new_with_constructor(seconds_histogram),
-            request_bytes: Family::default(),
-            response_bytes: Family::default(),
-            decided_bytes: Family::default(),
-            held_bytes: Family::default(),
-            spooled_bytes: Family::default(),
-            overflows: Family::default(),
-            modes: Family::default(),
-            reloads: Family::default(),
-            tolerated: Family::default(),
+            exchanges: counts(),
+            faults: counts(),
+            seconds: durations(),
+            in_flight: Family::new_with_constructor(maker.clone()),
+            entries: counts(),
+            attempts: counts(),
+            bridged: counts(),
+            losses: counts(),
+            resends: counts(),
+            attempt_seconds: durations(),
+            request_bytes: counts(),
+            response_bytes: counts(),
+            decided_bytes: counts(),
+            held_bytes: counts(),
+            spooled_bytes: counts(),
+            overflows: counts(),
+            modes: counts(),
+            reloads: counts(),
+            tolerated: counts(),
         };
         register_each(
             registry,
@@ -453,8 +456,8 @@ impl ServiceMeter {
             modes: families.modes.clone(),
             tolerated: families.tolerated.clone(),
             replies: [reply("1.1"), reply("1.2")],
-            mode_counters: Mutex::default(),
-            entry_counters: Mutex::default(),
+            modes_known: [const { OnceLock::new() }; MODES_MAX],
+            known: Mutex::default(),
             in_flight: families.in_flight.get_or_create_owned(&own),
             seconds: families.seconds.get_or_create_owned(&own),
             request_bytes: families.request_bytes.get_or_create_owned(&own),
@@ -466,19 +469,22 @@ impl ServiceMeter {
     }
 
     /// Counts the end of an exchange.
-    pub fn ended(&self, soap: &'static str, outcome: &'static str) {
+    pub fn ended(&self, sheet: &Sheet, soap: &'static str, outcome: &'static str) {
         match (soap, outcome) {
-            ("1.1", "reply") => self.replies[0].inc(),
-            ("1.2", "reply") => self.replies[1].inc(),
-            _ => self
-                .exchanges
-                .get_or_create(&labels([
-                    (self.kind, &self.service),
-                    ("soap", soap),
-                    ("outcome", outcome),
-                ]))
-                .inc(),
-        };
+            ("1.1", "reply") => self.replies[0].add(sheet, 1),
+            ("1.2", "reply") => self.replies[1].add(sheet, 1),
+            _ => self.ended_otherwise(soap, outcome),
+        }
+    }
+
+    #[cold]
+    fn ended_otherwise(&self, soap: &'static str, outcome: &'static str) {
+        let own = [
+            (self.kind, self.service.as_str()),
+            ("soap", soap),
+            ("outcome", outcome),
+        ];
+        self.exchanges.get_or_create(&labels(own)).inc();
     }
 
     /// Counts a fault that the router made.
@@ -488,44 +494,37 @@ impl ServiceMeter {
             .inc();
     }
 
-    /// Counts a winning entry.
-    pub fn entry(&self, entry: &str, endpoint: &str) {
-        let mut known = self
-            .entry_counters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(counter) = known.get(entry) {
-            counter.inc();
-            return;
+    /// Where a winning entry is counted.
+    pub fn entry(&self, entry: &str, endpoint: &str) -> Count {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = known.get(entry) {
+            return count.clone();
         }
         let (entry, endpoint) = if known.len() < SERIES_MAX {
             (entry, endpoint)
         } else {
             ("other", "other")
         };
-        let counter = self.entries.get_or_create_owned(&labels([
+        let own = labels([
             (self.kind, &self.service),
             ("entry", entry),
             ("endpoint", endpoint),
-        ]));
-        counter.inc();
-        known.insert(entry.to_owned(), counter);
+        ]);
+        let count = self.entries.get_or_create_owned(&own);
+        known.insert(entry.to_owned(), count.clone());
+        count
     }
 
-    /// Counts a message by the mode that it was read in.
-    pub fn mode(&self, mode: &'static str) {
-        let mut known = self
-            .mode_counters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, counter)) = known.iter().find(|(own, _)| *own == mode) {
-            counter.inc();
-            return;
+    /// Counts a message by the mode that it was read in, which has this number.
+    pub fn mode(&self, sheet: &Sheet, number: usize, mode: &'static str) {
+        let find = || {
+            let own = labels([(self.kind, &self.service), ("mode", mode)]);
+            self.modes.get_or_create_owned(&own)
+        };
+        match self.modes_known.get(number) {
+            Some(known) => known.get_or_init(find).add(sheet, 1),
+            None => find().add(sheet, 1),
         }
-        let own = labels([(self.kind, &self.service), ("mode", mode)]);
-        let counter = self.modes.get_or_create_owned(&own);
-        counter.inc();
-        known.push((mode, counter));
     }
 
     /// Counts a message that outgrew the replay buffer, by what was done.
@@ -594,17 +593,14 @@ impl EndpointMeter {
             .inc();
     }
 
-    /// Counts an attempt by how it ended.
-    pub fn attempt(&self, outcome: &str) {
-        if outcome == "ok" {
-            self.ok.inc();
-        } else {
-            self.attempts
-                .get_or_create(&labels([
-                    ("endpoint", &self.endpoint),
-                    ("outcome", outcome),
-                ]))
-                .inc();
-        }
+    /// Counts an attempt that brought an answer.
+    pub fn answered(&self, sheet: &Sheet) {
+        self.ok.add(sheet, 1);
+    }
+
+    /// Counts an attempt that failed, by how.
+    pub fn failed(&self, outcome: &str) {
+        let own = [("endpoint", self.endpoint.as_str()), ("outcome", outcome)];
+        self.attempts.get_or_create(&labels(own)).inc();
     }
 }

@@ -9,10 +9,12 @@ mod log;
 mod metrics;
 pub mod names;
 mod servers;
+mod sheets;
 mod tls;
 
 pub use access::{AccessLog, AccessLogFormat, Line, Overflow, Writer};
 pub use log::start_logging;
 pub use metrics::{EndpointMeter, Metrics, SERIES_MAX, ServiceMeter};
 pub use servers::{ServerMeter, ServerSample};
+pub use sheets::{Count, Durations, Level, Sheet};
 pub use tls::TlsMeter;

@@ -11,8 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::metrics::{Histograms, Labels, labels, register_each, seconds_histogram};
+use super::metrics::{Labels, labels, register_each};
 use super::names;
+use super::sheets::SECONDS;
 
 /// The families of servers' numbers.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct ServerFamilies {
     requests: Family<Labels, Counter>,
     suspensions: Family<Labels, Counter>,
     probes: Family<Labels, Counter>,
-    probe_seconds: Histograms,
+    probe_seconds: Family<Labels, Histogram, fn() -> Histogram>,
     waiting: Family<Labels, Gauge>,
     lookups: Family<Labels, Counter>,
 }
@@ -63,7 +64,7 @@ impl ServerFamilies {
             requests: Family::default(),
             suspensions: Family::default(),
             probes: Family::default(),
-            probe_seconds: Family::new_with_constructor(seconds_histogram),
+            probe_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             waiting: Family::default(),
             lookups: Family::default(),
         };
