@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 thread_local! {
     static HELD: Cell<Option<Instant>> = const { Cell::new(None) };
-    static HELD_DATE: Cell<Option<Duration>> = const { Cell::new(None) };
+    /// What the calendar said, and when.
+    static DATE: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
 }
 
 /// Lets the clock go when it is dropped.
@@ -31,26 +32,30 @@ pub fn now() -> Instant {
     HELD.get().unwrap_or_else(Instant::now)
 }
 
+/// How long the calendar is not read again, and the clock believed instead: a date that is set anew
+/// is seen that late.
+const DATE_MAX: Duration = Duration::from_millis(100);
+
 /// Time since the Unix epoch, or when the clock was stopped.
 #[must_use]
 pub fn since_epoch() -> Duration {
-    let read = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-    };
-    if HELD.get().is_none() {
-        return read();
+    let now = now();
+    if let Some((then, date)) = DATE.get()
+        && let Some(since) = now.checked_duration_since(then)
+        && since < DATE_MAX
+    {
+        return date + since;
     }
-    let date = HELD_DATE.get().unwrap_or_else(read);
-    HELD_DATE.set(Some(date));
+    let date = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    DATE.set(Some((now, date)));
     date
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         HELD.set(None);
-        HELD_DATE.set(None);
     }
 }
 
@@ -66,6 +71,6 @@ mod tests {
         assert_eq!(since_epoch(), since_epoch());
         drop(held);
         assert!(now() >= then);
-        assert_eq!((HELD.get(), HELD_DATE.get()), (None, None));
+        assert_eq!(HELD.get(), None);
     }
 }
