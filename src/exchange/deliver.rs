@@ -1,5 +1,6 @@
 //! Step 3: get the message to an endpoint, and to the next one when that fails.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +38,6 @@ pub(super) struct Answered {
     pub(super) endpoint: EndpointId,
     pub(super) answer: Answer,
     pub(super) turn: Turn,
-    /// How long the rest of the answer may take.
-    pub(super) patience: Patience,
 }
 
 impl Answered {
@@ -150,21 +149,32 @@ impl<'a> Trips<'a> {
         }
     }
 
-    /// The first answer there is; the record is told of all attempts.
-    ///
-    /// # Errors
-    /// When nobody answered.
-    pub(super) fn choose(self, record: &mut Record) -> Result<Answered, Error> {
+    /// Makes the first answer there is the one of all, and tells the record of all attempts; how
+    /// long the rest of that answer may take.
+    pub(super) fn choose(&mut self, record: &mut Record) -> Patience {
         let Self { first, others } = self;
-        let mut chosen = first.end(record);
+        first.tell(record);
         for other in others {
-            match (other.end(record), &chosen) {
-                (Ok(answered), Err(_)) => chosen = Ok(answered),
-                (Ok(surplus), Ok(_)) => surplus.let_go(),
+            other.tell(record);
+            match (&other.result, &first.result) {
+                (Ok(_), Err(_)) => std::mem::swap(first, other),
+                (Ok(_), Ok(_)) => {
+                    if let Ok(surplus) = other.take() {
+                        surplus.let_go();
+                    }
+                }
                 (Err(_), _) => {}
             }
         }
-        chosen
+        first.patience
+    }
+
+    /// What came of it, once it is chosen.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    pub(super) fn take(&mut self) -> Result<Answered, Error> {
+        self.first.take()
     }
 }
 
@@ -232,6 +242,9 @@ impl Cargo {
     }
 }
 
+/// What came of what was not sent.
+const NOTHING_SENT: Result<Answered, Error> = Err(Error::RouterInternal("nothing was sent"));
+
 impl<'a> Trip<'a> {
     fn new(common: &'a Common<'a>, outbound: Box<Outbound>, lane: usize) -> Self {
         Self {
@@ -245,7 +258,7 @@ impl<'a> Trip<'a> {
                 idle: common.service.limits.body_idle_timeout,
                 until: None,
             },
-            result: Err(Error::RouterInternal("nothing was sent")),
+            result: NOTHING_SENT,
         }
     }
 
@@ -268,7 +281,6 @@ impl<'a> Trip<'a> {
                         endpoint: id,
                         answer,
                         turn,
-                        patience: self.patience,
                     });
                     return;
                 }
@@ -287,15 +299,17 @@ impl<'a> Trip<'a> {
         self.result = Err(self.error(last));
     }
 
-    /// What came of it; the record is told of the attempts.
-    fn end(self, record: &mut Record) -> Result<Answered, Error> {
+    fn tell(&mut self, record: &mut Record) {
         if record.attempts.is_empty() {
-            record.attempts = self.attempts;
+            std::mem::swap(&mut record.attempts, &mut self.attempts);
         } else {
-            record.attempts.extend(self.attempts);
+            record.attempts.append(&mut self.attempts);
         }
         record.committed |= self.committed;
-        self.result
+    }
+
+    fn take(&mut self) -> Result<Answered, Error> {
+        std::mem::replace(&mut self.result, NOTHING_SENT)
     }
 
     fn destination(&self, id: EndpointId, has_backups: bool) -> Option<Destination<'a>> {
@@ -371,12 +385,15 @@ impl<'a> Trip<'a> {
         let start = clock::now();
         self.patience = self.patience(to, start);
         let until = self.patience.until;
-        let sent = self.send(to, turn, body, has_servers);
-        let mut verdict = match until {
-            None => sent.await,
-            Some(deadline) => timeout_at(deadline.at, sent)
-                .await
-                .unwrap_or_else(|_elapsed| Err(Box::new(Failure::late(deadline)))),
+        let mut verdict = {
+            // Pinned here: it is large, and would be moved.
+            let sent = pin!(self.send(to, turn, body, has_servers));
+            match until {
+                None => sent.await,
+                Some(deadline) => timeout_at(deadline.at, sent)
+                    .await
+                    .unwrap_or_else(|_elapsed| Err(Box::new(Failure::late(deadline)))),
+            }
         };
         let took = clock::now() - start;
         match &mut verdict {

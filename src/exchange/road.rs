@@ -122,20 +122,23 @@ impl Journey<'_> {
             .service
             .timeout
             .map(|after| (Instant::now() + after, after));
-        let route = self.route(&head, origin, &mut parcel);
-        let routed = match time {
-            None => route.await,
-            Some((until, after)) => {
-                let routed = timeout_at(until, route).await;
-                let bytes = parcel.bytes();
-                routed.unwrap_or_else(|_elapsed| Err(Error::SenderSlow { after, bytes }))
+        let routed = {
+            // Pinned here, as what is sent below: awaited as they are, their kilobytes would be
+            // moved first.
+            let route = pin!(self.route(&head, origin, &mut parcel));
+            match time {
+                None => Ok(route.await),
+                Some((until, after)) => timeout_at(until, route).await.map_err(|_elapsed| after),
             }
         };
+        let routed = routed.unwrap_or_else(|after| {
+            let bytes = parcel.bytes();
+            Err(Error::SenderSlow { after, bytes })
+        });
         match routed {
             Ok(routed) => {
                 self.note_choice(&routed.decision);
                 let outbound = self.outbound(head, origin);
-                // Pinned here: awaited as it is, its kilobytes would be moved first.
                 pin!(self.send(routed, &mut parcel, outbound, time)).await
             }
             Err(error) => {
@@ -307,13 +310,12 @@ impl Journey<'_> {
         if said.is_none() {
             return reply::fault(&Error::RouterShuttingDown, &self.dialect, self.record);
         }
-        let chosen = trips.choose(&mut self.record);
+        let patience = trips.choose(&mut self.record);
         let Answered {
             endpoint,
             answer,
             turn,
-            patience,
-        } = match chosen {
+        } = match trips.take() {
             Ok(answered) => answered,
             Err(error) => {
                 drain(cargo.take_rest());
