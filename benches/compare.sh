@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
-# The router and HAProxy in front of the same nginx, under the same wrk load, in one run.
+# The router and HAProxy in front of the same nginx, under the same load, in one run.
 #
-#   benches/compare.sh [ROUNDS] [SECONDS]        defaults: 5 rounds of 3 seconds a row
+#   benches/compare.sh [ROUNDS] [SECONDS] [GIBIBYTES]     defaults: 5 rounds of 2 seconds a row, 4
 #
-# Prints a table, for each row the median (and spread) over the rounds of: proxy CPU microseconds
+# Three tables. By wrk, for each row the median (and spread) over the rounds of: proxy CPU microseconds
 # a message (user and system, from /proc/PID/stat), throughput at saturation, resident memory under
-# it; then latency with as few connections as bring HAProxy to about half of its saturated rate, the
-# same for both, and system calls a message under strace.
+# it; then system calls a message under strace. Latency at half of HAProxy's saturated rate, sent at a
+# constant rate by benches/load.rs (benches/compare/latency.py says how). Messages of so many
+# gibibytes (benches/compare/streaming.py); 0 leaves them out.
 # Both proxies have one thread, pinned to the first core; nginx and the load share the second.
 # Rounds alternate, so that what else the machine does hits both. Every round also goes to
 # benches/results/compare.json and the medians into a plot beside it. Installs Debian's haproxy,
-# nginx-light, wrk and strace if they are missing.
+# nginx-light, wrk and strace if they are missing. Some twelve minutes.
 # Loopback only, free ports; ends by itself and takes its processes along.
+# SOAP_ROUTER_BIN names the binary to measure; otherwise the release build is made and taken.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 rounds=${1:-5}
-seconds=${2:-3}
+seconds=${2:-2}
+gibibytes=${3:-4}
+target=${CARGO_TARGET_DIR:-target}
 
 missing=()
 command -v haproxy >/dev/null || missing+=(haproxy)
@@ -26,6 +30,17 @@ if ((${#missing[@]})); then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
-cargo build --release --quiet
-exec python3 benches/compare/compare.py \
-  --binary "${CARGO_TARGET_DIR:-target}/release/soap-router" --rounds "$rounds" --seconds "$seconds"
+binary=${SOAP_ROUTER_BIN:-}
+if [[ -z $binary ]]; then
+  cargo build --release --quiet
+  binary=$target/release/soap-router
+fi
+mkdir -p "$target/load"
+rustc -O --edition 2024 -o "$target/load/load" benches/load.rs
+python3 benches/compare/compare.py \
+  --binary "$binary" --load "$target/load/load" --rounds "$rounds" --seconds "$seconds"
+if [[ $gibibytes != 0 ]]; then
+  printf '\nMessages of %s GiB:\n\n' "$gibibytes"
+  ulimit -n 16384
+  python3 benches/compare/streaming.py --binary "$binary" --gib "$gibibytes" --out benches/results/streaming.json
+fi

@@ -15,10 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import latency
+
 TICK = os.sysconf("SC_CLK_TCK")
 PROXY_CORE, LOAD_CORE = "0", "1" if os.cpu_count() > 1 else "0"
 CONNECTIONS = 16
 MANY = 1000
+# Latency at half load: pairs of rounds, and how long one is.
+PAIRS, PAIR_SECONDS = 16, 0.4
 SOAP11, SOAP12 = "http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope"
 ACTION = '"urn:example:orders/Place"'
 
@@ -100,9 +104,9 @@ backend orders
   server nginx 127.0.0.1:{self.ports['backend']}
 """)
         (self.folder / "filters").mkdir()
-        for count in (1000, 10000):
-            self.write(f"filters/filters-{count}.yaml", table(count))
-        # The router with eleven thousand filters is another process, so that each one's memory can be told.
+        for name, count in (("filters", 1000), ("filters", 10000), ("paths", 10000)):
+            self.write(f"filters/{name}-{count}.yaml", table(name, count))
+        # The router with twenty-one thousand filters is another process, so that each one's memory can be told.
         for name, services in (("router", f"""
   header:
     path: /header
@@ -116,7 +120,8 @@ backend orders
     path: /bridged
     table: [ {{ filter: {{ action: {ACTION} }}, endpoint: soap12 }} ]"""), ("many", """
   thousand: { path: /filters-1000, table: filters-1000 }
-  ten-thousand: { path: /filters-10000, table: filters-10000 }""")):
+  ten-thousand: { path: /filters-10000, table: filters-10000 }
+  paths: { path: /paths-10000, table: paths-10000 }""")):
             self.write(f"{name}.yaml", f"""
 version: 1
 threads: 1
@@ -196,14 +201,14 @@ endpoints:
             "resident": resident,
         }
 
-    def half(self, name, path, size, rate):
-        """How many connections, each with one request at a time, bring it to about half of this rate."""
-        found = {}
-        for connections in range(1, CONNECTIONS):
-            found[connections] = self.load(name, path, size, connections, seconds=1)["rate"]
-            if found[connections] > rate / 2:
-                break
-        return min(found, key=lambda connections: abs(found[connections] - rate / 2))
+    def latency(self, size, sides, rate):
+        """Latencies of all sides at this rate."""
+        body = f"message-{size}.xml"
+        self.write(body, envelope(size))
+        asked = {name: (f"127.0.0.1:{self.ports[name]}", path, ACTION, self.folder / body) for name, path in sides}
+        pairs = PAIRS if self.arguments.rounds > 1 else 2
+        taken = latency.measure(self.arguments.load, LOAD_CORE, asked, rate, pairs, PAIR_SECONDS)
+        return latency.summary(taken, sides[0][0], rate)
 
     def calls(self, name, path, size):
         """System calls a message, over a short run under strace."""
@@ -227,13 +232,28 @@ endpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def table(count):
-    """The filter that matches, and others that each message has to be held against to its end."""
-    shapes = [
-        "//o:Customer = 'C-{}'", "/s:Envelope/s:Body/o:Place/o:Region = 'R-{}'", "//o:Item[@sku = 'S-{}']",
+# Filters of which none matches, with a number for `{}`; the first of each list does.
+BODY = "/s:Envelope/s:Body/o:Place/"
+SHAPES = {
+    # Each element of the body is asked for by some filter.
+    "filters": [
+        "//o:Tier = 'gold'",
+        "//o:Customer = 'C-{}'", f"{BODY}o:Region = 'R-{{}}'", "//o:Item[@sku = 'S-{}']",
         "/s:Envelope/s:Header/o:Version = 'v{}'", "//o:Item/o:Quantity = '{}00'",
-    ]
-    filters = ["//o:Tier = 'gold'"] + [shapes[n % len(shapes)].format(n) for n in range(1, count)]
+    ],
+    # What stands once in a message, by where it stands.
+    "paths": [
+        f"{BODY}o:Tier = 'gold'",
+        f"{BODY}o:Customer = 'C-{{}}'", f"{BODY}o:Region = 'R-{{}}'", f"{BODY}o:Tier = 'tier-{{}}'",
+        "/s:Envelope/s:Header/o:Version = 'v{}'", f"{BODY}o:Delivery[@kind = 'K-{{}}']/o:Day = '{{}}'",
+    ],
+}
+
+
+def table(name, count):
+    """The filter that matches, and others that each message has to be held against to its end."""
+    first, *shapes = SHAPES[name]
+    filters = [first] + [shapes[n % len(shapes)].replace("{}", str(n)) for n in range(1, count)]
     rows = "".join(f'  - {{ filter: {{ xpath: "{text}" }}, endpoint: nginx }}\n' for text in filters)
     names = 's: "http://schemas.xmlsoap.org/soap/envelope/", o: "urn:example:orders"'
     return f"namespaces: {{ {names} }}\ntable:\n{rows}"
@@ -245,16 +265,19 @@ HEADER = ("haproxy", "/header")
 ROWS = [
     ("header, 1 KiB", KIB, {}, [HEADER, ("router", "/header")]),
     ("one body XPath, 1 KiB", KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
-    ("1,000 XPaths, 1 KiB", KIB, {}, [HEADER, ("many", "/filters-1000")]),
-    ("10,000 XPaths, 1 KiB", KIB, {}, [HEADER, ("many", "/filters-10000")]),
+    ("1,000 XPaths with `//`, 1 KiB", KIB, {}, [HEADER, ("many", "/filters-1000")]),
+    ("10,000 XPaths by child paths, 1 KiB", KIB, {}, [HEADER, ("many", "/paths-10000")]),
+    ("10,000 XPaths with `//`, 1 KiB", KIB, {}, [HEADER, ("many", "/filters-10000")]),
     ("bridged 1.1 to 1.2 and back, 1 KiB", KIB, {}, [HEADER, ("router", "/bridged")]),
     ("header, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/header")]),
     ("one body XPath, 10 KiB", 10 * KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
-    ("10,000 XPaths, 10 KiB", 10 * KIB, {}, [HEADER, ("many", "/filters-10000")]),
+    ("10,000 XPaths by child paths, 10 KiB", 10 * KIB, {}, [HEADER, ("many", "/paths-10000")]),
+    ("10,000 XPaths with `//`, 10 KiB", 10 * KIB, {}, [HEADER, ("many", "/filters-10000")]),
     ("bridged 1.1 to 1.2 and back, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/bridged")]),
     ("header, 1 MiB", MIB, {}, [HEADER, ("router", "/header")]),
     ("one body XPath, 1 MiB", MIB, {}, [HEADER, ("router", "/body")]),
-    ("10,000 XPaths, 1 MiB", MIB, {}, [HEADER, ("many", "/filters-10000")]),
+    ("10,000 XPaths by child paths, 1 MiB", MIB, {}, [HEADER, ("many", "/paths-10000")]),
+    ("10,000 XPaths with `//`, 1 MiB", MIB, {}, [HEADER, ("many", "/filters-10000")]),
     ("bridged 1.1 to 1.2 and back, 1 MiB", MIB, {}, [HEADER, ("router", "/bridged")]),
     ("new connections, 1 KiB", KIB, {"close": True}, [HEADER, ("router", "/body")]),
     ("1,000 connections, 1 KiB", KIB, {"connections": MANY}, [HEADER, ("router", "/body")]),
@@ -266,6 +289,7 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--load", required=True, help="benches/load.rs, compiled")
     parser.add_argument("--rows", default="", help="only rows whose name has this in it")
     bench = Bench(parser.parse_args())
     # Told to end, it still takes its processes along.
@@ -283,15 +307,7 @@ def main():
         for row, size, how, sides in rows:
             if not how and size < MIB:
                 base = statistics.median(one["rate"] for one in results[row][sides[0][0]])
-                few = bench.half(*sides[0], size, base)
-                taken = {name: [] for name, _ in sides}
-                for _ in range(bench.arguments.rounds):
-                    for name, path in sides:
-                        taken[name].append(bench.load(name, path, size, few))
-                latencies[row] = {
-                    name: {"connections": few} | {key: statistics.median(one[key] for one in rounds) for key in ("rate", "p50", "p99", "p999")}
-                    for name, rounds in taken.items()
-                }
+                latencies[row] = bench.latency(size, sides, base / 2)
         calls = {} if bench.arguments.rows else {
             "haproxy": bench.calls("haproxy", "/header", KIB), "router": bench.calls("router", "/body", KIB)}
     finally:
@@ -305,18 +321,20 @@ def main():
         write(results, middle, latencies, calls, idle, bench.arguments)
 
 
+LABELS = {"haproxy": "HAProxy, header", "search": "HAProxy, `req.body`", "router": "router", "many": "router"}
+
+
 def report(results, middle, latencies, calls, idle):
-    print("| row | side | CPU µs a message (spread) | user | system | ratio | messages/s | resident MiB | at about half of it: p50 / p99 / p99.9 ms |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| row | side | CPU µs a message (spread) | user | system | ratio | messages/s | resident MiB |")
+    print("|---|---|---|---|---|---|---|---|")
     for row, sides in middle.items():
         base = next(iter(sides.values()))["cpu"]
         for name, one in sides.items():
             costs = [each["cpu"] for each in results[row][name]]
-            late = latencies.get(row, {}).get(name)
-            late = f"{late['p50']:.3f} / {late['p99']:.3f} / {late['p999']:.3f}" if late else ""
-            label = {"haproxy": "HAProxy, header", "search": "HAProxy, `req.body`", "router": "router", "many": "router"}[name]
-            print(f"| {row} | {label} | {one['cpu']:.1f} ({min(costs):.1f}-{max(costs):.1f}) | {one['user']:.1f} | {one['system']:.1f} "
-                  f"| {one['cpu'] / base:.2f} | {one['rate']:,.0f} | {one['resident'] / 1024:.1f} | {late} |")
+            print(f"| {row} | {LABELS[name]} | {one['cpu']:.1f} ({min(costs):.1f}-{max(costs):.1f}) | {one['user']:.1f} | {one['system']:.1f} "
+                  f"| {one['cpu'] / base:.2f} | {one['rate']:,.0f} | {one['resident'] / 1024:.1f} |")
+    print("\nAt half of what HAProxy reaches by header, at a constant rate:\n")
+    print(latency.table(latencies, LABELS.get))
     for name in idle:
         print(f"\n{name}: {idle[name] / 1024:.1f} MiB idle; system calls a message: {calls.get(name, 'not counted')}")
 
@@ -340,21 +358,21 @@ def plot(middle):
     most = max(one["cpu"] for sides in rows.values() for one in sides.values())
     colours = {"haproxy": "#6b7280", "search": "#a16207", "router": "#2563eb", "many": "#2563eb"}
     names = {"haproxy": "HAProxy, header", "search": "HAProxy, req.body", "router": "soap-router"}
-    parts, y, scale = [], 40, 420 / most
+    parts, y, scale = [], 40, 400 / most
     for row, sides in rows.items():
-        parts.append(f'<text x="240" y="{y + 8 * len(sides) + 3}" text-anchor="end">{row}</text>')
+        parts.append(f'<text x="270" y="{y + 8 * len(sides) + 3}" text-anchor="end">{row.replace("`", "")}</text>')
         for name, one in sides.items():
             width, user = one["cpu"] * scale, one["user"] * scale
-            parts.append(f'<rect x="250" y="{y}" width="{width:.1f}" height="13" fill="{colours[name]}" fill-opacity="0.35"/>'
-                         f'<rect x="250" y="{y}" width="{user:.1f}" height="13" fill="{colours[name]}"/>'
-                         f'<text x="{254 + width:.1f}" y="{y + 11}">{one["cpu"]:.1f}</text>')
+            parts.append(f'<rect x="280" y="{y}" width="{width:.1f}" height="13" fill="{colours[name]}" fill-opacity="0.35"/>'
+                         f'<rect x="280" y="{y}" width="{user:.1f}" height="13" fill="{colours[name]}"/>'
+                         f'<text x="{284 + width:.1f}" y="{y + 11}">{one["cpu"]:.1f}</text>')
             y += 16
         y += 10
-    legend = "".join(f'<rect x="{250 + 150 * n}" y="12" width="12" height="12" fill="{colours[name]}"/>'
-                     f'<text x="{266 + 150 * n}" y="22">{names[name]}</text>' for n, name in enumerate(names))
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{y + 24}" font-family="sans-serif" font-size="12">'
-            f'<rect width="720" height="{y + 24}" fill="white"/>{legend}{"".join(parts)}'
-            f'<text x="250" y="{y + 12}">CPU time of the proxy a message, in microseconds; dark: user, light: kernel</text></svg>\n')
+    legend = "".join(f'<rect x="{280 + 140 * n}" y="12" width="12" height="12" fill="{colours[name]}"/>'
+                     f'<text x="{296 + 140 * n}" y="22">{names[name]}</text>' for n, name in enumerate(names))
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="740" height="{y + 24}" font-family="sans-serif" font-size="12">'
+            f'<rect width="740" height="{y + 24}" fill="white"/>{legend}{"".join(parts)}'
+            f'<text x="280" y="{y + 12}">CPU time of the proxy a message, in microseconds; dark: user, light: kernel</text></svg>\n')
 
 
 def cpu_model():
