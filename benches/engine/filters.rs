@@ -20,6 +20,7 @@ pub(crate) fn set(texts: impl Iterator<Item = String>) -> Set {
     let landmarks = Landmarks {
         root: both("Envelope"),
         sections: vec![both("Header"), both("Body")],
+        classes: None,
     };
     let parsed =
         texts.map(|text| parse(&text, &environment, &ParseLimits::default()).expect("expression"));

@@ -1,4 +1,5 @@
-//! An expression, a line break, a document: streaming says what the plain tree evaluator says.
+//! An expression, a line break, documents with U+0001 between them: streaming says what the plain tree
+//! evaluator says, and of each document what it would say without those before it.
 //!
 //! Run as `scanner.rs` says.
 #![no_main]
@@ -42,16 +43,22 @@ fuzz_target!(|input: &str| {
     let landmarks = Landmarks {
         root: name("Envelope"),
         sections: vec![name("Header"), name("Body")],
+        classes: None,
     };
-    let Ok(expected) = why(&expr, message.as_bytes(), &[], &Limits::default(), None) else {
-        return;
-    };
-    let set = Set::compile(vec![Atom { expr, level: 0 }], &landmarks);
+    let set = Set::compile(vec![Atom { expr: expr.clone(), level: 0 }], &landmarks);
     // The same run for all: what it remembers of a message must change nothing of the next.
     let mut run = Run::new();
-    for size in [usize::MAX, 1, 100, 7, usize::MAX] {
-        if let Some(found) = answer(&mut run, &set, message.as_bytes(), size) {
-            assert_eq!(found, expected.holds, "{text}");
+    for _ in 0..2 {
+        for message in message.split('\u{1}').take(4) {
+            let expected = why(&expr, message.as_bytes(), &[], &Limits::default(), None);
+            let fresh = answer(&mut Run::new(), &set, message.as_bytes(), usize::MAX);
+            for size in [usize::MAX, 1, 100, 7, usize::MAX] {
+                let found = answer(&mut run, &set, message.as_bytes(), size);
+                assert_eq!(found, fresh, "{text}");
+                if let (Some(found), Ok(expected)) = (found, &expected) {
+                    assert_eq!(found, expected.holds, "{text}");
+                }
+            }
         }
     }
 });

@@ -118,6 +118,7 @@ pub(super) fn landmarks() -> Landmarks {
     Landmarks {
         root: either("Envelope"),
         sections: vec![either("Header"), either("Body")],
+        classes: Some(crate::soap::class_of),
     }
 }
 

@@ -8,8 +8,8 @@
 
 use super::addressing::Addressing;
 use super::facts::{Facts, QName};
-use super::version::{SOAP12, Version};
-use crate::xml::{EndTag, Flow, Observer, Tag};
+use super::version::{SOAP11, SOAP12, Version};
+use crate::xml::{EndTag, Flow, Observer, Tag, Want};
 
 /// Longest addressing value kept, bytes (`header_value`): addresses of 2,048 characters must
 /// work (SOAP 1.2 Part 1 §6); beyond 64 KiB it is no address.
@@ -55,6 +55,44 @@ pub enum HeadError {
         /// Where it began.
         offset: u64,
     },
+}
+
+/// What an expanded name is to [`Head`], for a set that it reads along with (`xpath::Landmarks`): 1 if it
+/// means nothing; 2 to 9 for addressing headers, by version and field; 10 if an attribute of this name says
+/// for whom a header is meant.
+#[must_use]
+pub fn class_of(namespace: &str, local: &str) -> u8 {
+    let first = match Addressing::from_namespace(namespace) {
+        Some(Addressing::August2004) => 2,
+        Some(Addressing::V10) => 6,
+        None => {
+            let names_receiver = matches!((namespace, local), (SOAP11, "actor") | (SOAP12, "role"));
+            return if names_receiver { 10 } else { 1 };
+        }
+    };
+    first
+        + match local {
+            "Action" => 0,
+            "To" => 1,
+            "MessageID" => 2,
+            _ => 3,
+        }
+}
+
+/// The version and the field of an addressing header's class.
+const fn addressing_of(class: u8) -> Option<(Addressing, Option<Field>)> {
+    let version = match class {
+        2..=5 => Addressing::August2004,
+        6..=9 => Addressing::V10,
+        _ => return None,
+    };
+    let field = match (class - 2) % 4 {
+        0 => Some(Field::Action),
+        1 => Some(Field::To),
+        2 => Some(Field::MessageId),
+        _ => None,
+    };
+    Some((version, field))
 }
 
 /// Which value the text now coming belongs to.
@@ -204,25 +242,35 @@ impl Head {
     fn header_block(&mut self, tag: &Tag<'_>, version: Version) {
         let name = tag.name();
         self.facts.for_next |= is_for_next(tag, version);
-        let Some(addressing) = Addressing::from_namespace(name.namespace) else {
+        if !is_for_others(tag, version) {
+            self.addressing_header(class_of(name.namespace, name.local));
+        }
+    }
+
+    fn addressing_header(&mut self, class: u8) {
+        let Some((addressing, field)) = addressing_of(class) else {
             return;
         };
-        if self
-            .facts
-            .addressing
-            .is_some_and(|known| known != addressing)
-            || is_for_others(tag, version)
-        {
+        let facts = &mut self.facts;
+        if facts.addressing.is_some_and(|known| known != addressing) {
             return;
         }
-        self.facts.addressing = Some(addressing);
-        self.field = match name.local {
-            "Action" if self.facts.wsa_action.is_none() => Some(Field::Action),
-            "To" if self.facts.to.is_none() => Some(Field::To),
-            "MessageID" if self.facts.message_id.is_none() => Some(Field::MessageId),
-            _ => None,
-        };
+        facts.addressing = Some(addressing);
+        self.field = field.filter(|field| match field {
+            Field::Action => facts.wsa_action.is_none(),
+            Field::To => facts.to.is_none(),
+            Field::MessageId => facts.message_id.is_none(),
+        });
         self.value.clear();
+    }
+
+    fn addressing_value(&mut self, text: &str) {
+        self.value.push_str(text);
+        if self.value.len() > VALUE_BYTES_MAX && self.error.is_none() {
+            self.error = Some(HeadError::Value {
+                offset: self.offset,
+            });
+        }
     }
 
     fn end_of_block(&mut self) {
@@ -278,6 +326,36 @@ impl Observer for Head {
         }
     }
 
+    fn told_to(&self) -> u32 {
+        match self.stage {
+            Stage::Start => 4,
+            // All of a header block whose value is being taken.
+            Stage::Envelope if self.field.is_some() => 4,
+            Stage::Body => 3,
+            Stage::Envelope | Stage::Operation | Stage::AfterBody => 2,
+        }
+    }
+
+    fn wants(&self, depth: u32, class: u8) -> Want {
+        match (depth, class) {
+            (3, 1) | (4, _) => Want::Nothing,
+            (3, 2..=9) if self.in_header => Want::Text,
+            _ => Want::Tag,
+        }
+    }
+
+    fn leaf(&mut self, class: u8, text: &str) -> Flow {
+        self.addressing_header(class);
+        if self.field.is_some() {
+            self.addressing_value(text);
+        }
+        self.end_of_block();
+        match self.error {
+            Some(_) => Flow::Stop,
+            None => Flow::Continue,
+        }
+    }
+
     fn start(&mut self, tag: &Tag<'_>) -> Flow {
         let Some(version) = self.facts.version else {
             return self.envelope(tag);
@@ -302,12 +380,7 @@ impl Observer for Head {
 
     fn text(&mut self, depth: u32, text: &str) {
         if depth == 3 && self.field.is_some() {
-            self.value.push_str(text);
-            if self.value.len() > VALUE_BYTES_MAX && self.error.is_none() {
-                self.error = Some(HeadError::Value {
-                    offset: self.offset,
-                });
-            }
+            self.addressing_value(text);
         } else if (depth == 1 || (depth == 2 && self.in_header))
             && self.error.is_none()
             && !text

@@ -23,7 +23,7 @@ pub use bridge::{
 pub use facts::{Facts, QName};
 pub(crate) use fault::push_escaped;
 pub use fault::{Code, FAULT_NAMESPACE, Fault, ROUTER_NODE, Reason};
-pub use head::{Head, HeadError, Stage};
+pub use head::{Head, HeadError, Stage, class_of};
 pub use media::{ActionError, MediaError, MediaKind, MediaType, soap_action};
 pub use multipart::{MultipartError, RootFinder};
 pub use read_fault::{FaultClass, read_fault};

@@ -8,6 +8,7 @@ use super::error::Error;
 use super::find;
 use super::key::NameKey;
 use super::names::kind_of;
+use super::retrace::Retraced;
 use super::scanner::{Frame, Scanner, Step, span};
 use super::scope::ScopeId;
 use super::sink::{Flow, Record, Records, Sink, Taken, Values};
@@ -35,35 +36,38 @@ impl Scanner {
         // The next `<`, where looking for the end of a leaf has found it already.
         let mut open = None;
         loop {
-            let from = at;
-            let expected = match self.expected_tag(ready, &mut at, sink)? {
-                Some(Taken::Continue) => {
-                    open = None;
-                    continue;
+            match self.retrace(buf, &mut at, sink) {
+                Retraced::Not => {}
+                Retraced::Some => open = None,
+                Retraced::Stop => return Ok(Step::Stop(at)),
+                Retraced::Skip => {
+                    self.skip = Some(0);
+                    break;
                 }
-                other => other,
-            };
-            if expected.is_none() && ready.get(at) != Some(&b'<') {
+            }
+            self.draft(at, sink);
+            if ready.get(at) != Some(&b'<') {
                 let Some(end) = open.or_else(|| find::less_than(ready, at)) else {
                     break;
                 };
                 if !self.plain && !is_plain(ready, at, end) {
                     break;
                 }
+                let text = ready.get(at..end).unwrap_or(&[]);
                 if sink.wants_text() {
-                    sink.text_bytes(ready.get(at..end).unwrap_or(&[]));
+                    sink.text_bytes(text);
                 }
+                self.draft_text(text);
                 at = end;
             }
             open = None;
             let taken = match ready.get(at + 1) {
-                _ if expected.is_some() => expected.unwrap_or(Taken::Not),
-                Some(b'/') => self.common_end(ready, from, &mut at, sink),
+                Some(b'/') => self.common_end((ready, buf), &mut at, sink),
                 Some(b'!' | b'?') | None => break,
-                Some(_) => match self.common_start(ready, from, &mut at, &mut open, sink) {
+                Some(_) => match self.common_start((ready, buf), &mut at, &mut open, sink) {
                     (Taken::Not, Some(told)) => {
                         open = None;
-                        match self.tell_start(ready, from, at, &told, sink)? {
+                        match self.tell_start((ready, buf), at, &told, sink)? {
                             Step::Next(next) => at = next,
                             other => return Ok(other),
                         }
@@ -103,8 +107,7 @@ impl Scanner {
     #[inline(always)]
     fn common_end<S: Sink>(
         &mut self,
-        ready: &[u8],
-        from: usize,
+        (ready, buf): (&[u8], &[u8]),
         at: &mut usize,
         sink: &mut S,
     ) -> Taken {
@@ -124,10 +127,12 @@ impl Scanner {
         if !fits {
             return Taken::Not;
         }
-        self.expect_end(ready, from, *at, close);
         let start = *at;
         *at = close + 1;
-        self.tell_end(start, close, sink)
+        let quiet = self.trace.draft.is_active() && sink.ends_quietly();
+        let taken = self.tell_end(start, close, sink);
+        self.draft_end(buf, start, quiet);
+        taken
     }
 
     /// Tells the end of an element inside the root.
@@ -149,7 +154,7 @@ impl Scanner {
 
     /// Closes an element inside the root of which the sink knows.
     #[inline(always)]
-    fn pop_frame(&mut self) {
+    pub(super) fn pop_frame(&mut self) {
         let Some(frame) = self.frames.pop() else {
             return;
         };
@@ -166,8 +171,7 @@ impl Scanner {
     #[inline(always)]
     fn common_start<S: Sink>(
         &mut self,
-        ready: &[u8],
-        from: usize,
+        (ready, buf): (&[u8], &[u8]),
         at: &mut usize,
         open: &mut Option<usize>,
         sink: &mut S,
@@ -213,7 +217,7 @@ impl Scanner {
             }),
         };
         let known = self.known.at_mut(place);
-        let symbol = known.name.symbol;
+        let (symbol, class) = (known.name.symbol, known.name.class);
         // A leaf whose end tag stands right behind its text is taken at once.
         *open = find::less_than(ready, close + 1);
         if let Some(start) = *open
@@ -224,8 +228,7 @@ impl Scanner {
             let end = self.base + next as u64;
             let taken = sink.leaf_known((symbol, &mut known.note), depth, text, end);
             if taken != Taken::Not {
-                let leaf = ready.get(start..next).unwrap_or(&[]);
-                self.expect_start(ready, from, *at, &told, leaf);
+                self.draft_leaf(buf, (*at, start), &told, sink);
                 self.told = end;
                 (*at, *open) = (next, None);
                 return (taken, None);
@@ -236,11 +239,11 @@ impl Scanner {
         if taken == Taken::Not {
             return (taken, Some(told));
         }
-        let expected = self.expect_start(ready, from, *at, &told, &[]);
         self.told = end;
         let key = self.known.at(place).key();
         let name = ready.get(*at + 1..name_end).unwrap_or(&[]);
-        self.push_frame(key, name, (scope, serial), expected);
+        self.push_frame((key, symbol, class), name, (scope, serial));
+        self.draft_start(buf, *at, &told, sink);
         *at = close + 1;
         (taken, None)
     }
@@ -249,13 +252,11 @@ impl Scanner {
     #[inline(never)]
     fn tell_start<S: Sink>(
         &mut self,
-        ready: &[u8],
-        from: usize,
+        (ready, buf): (&[u8], &[u8]),
         at: usize,
         told: &Told,
         sink: &mut S,
     ) -> Result<Step, Box<Error>> {
-        let expected = self.expect_start(ready, from, at, told, &[]);
         let known = self.known.at(told.place);
         let (name, key) = (known.name, known.key());
         self.values.clear();
@@ -267,29 +268,29 @@ impl Scanner {
         };
         let scope = self.scope();
         let step = self.enter_element(ready, at, &read, (name, key, scope), sink);
-        if !told.empty
-            && let Some(frame) = self.frames.last_mut()
-        {
-            frame.expected = expected;
+        match told.empty {
+            true => self.draft_empty(buf, at, told, sink),
+            false => self.draft_start(buf, at, told, sink),
         }
         step
     }
 
     /// Opens an element that the sink has taken.
     #[inline(always)]
-    pub(super) fn push_frame(
+    fn push_frame(
         &mut self,
-        key: NameKey,
+        (key, symbol, class): (NameKey, u64, u8),
         name: &[u8],
         (scope, serial): (ScopeId, u32),
-        expected: u32,
     ) {
         self.frames.push(Frame {
             key,
             name_start: self.names.len() as u32,
             scope,
             serial,
-            expected,
+            symbol,
+            class,
+            element: 0,
             declares: false,
         });
         if !key.is_whole() {

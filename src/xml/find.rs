@@ -144,6 +144,112 @@ pub(super) fn less_than(buf: &[u8], at: usize) -> Option<usize> {
     memchr::memchr(b'<', rest).map(|found| at + found)
 }
 
+/// Whether `piece` stands at `at`.
+#[inline(always)]
+pub(super) fn stands_at(buf: &[u8], at: usize, piece: &[u8]) -> bool {
+    let Some(there) = buf.get(at..at + piece.len()) else {
+        return false;
+    };
+    if let (Some(a), Some(b)) = (ends::<16>(there), ends::<16>(piece)) {
+        return a == b && (piece.len() <= 32 || there == piece);
+    }
+    if let (Some(a), Some(b)) = (ends::<8>(there), ends::<8>(piece)) {
+        return a == b;
+    }
+    if let (Some(a), Some(b)) = (ends::<4>(there), ends::<4>(piece)) {
+        return a == b;
+    }
+    match (ends::<2>(there), ends::<2>(piece)) {
+        (Some(a), Some(b)) => a == b,
+        _ => there == piece,
+    }
+}
+
+/// The next `>`, which is mostly near.
+#[inline]
+pub(super) fn greater_than(buf: &[u8]) -> Option<usize> {
+    if let Some(bytes) = load(buf, 0) {
+        let close = equals(bytes, b'>').to_bitmask();
+        if close != 0 {
+            return Some(close.trailing_zeros() as usize);
+        }
+    }
+    memchr::memchr(b'>', buf)
+}
+
+/// The first and the last `N` bytes, which overlap where there are fewer than twice as many.
+#[inline(always)]
+fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
+    Some((*bytes.first_chunk()?, *bytes.last_chunk()?))
+}
+
+/// Whether an empty tag ends in these bytes.
+pub(super) fn is_empty_tag_in(markup: &[u8]) -> bool {
+    memchr::memchr_iter(b'>', markup).any(|close| markup.get(close.wrapping_sub(1)) == Some(&b'/'))
+}
+
+/// Where the text that begins at `at` ends, if it stands as it is: UTF-8 of which nothing is forbidden,
+/// no reference, carriage return or `]`.
+#[inline(always)]
+pub(super) fn plain_text(buf: &[u8], at: usize) -> Option<usize> {
+    if let Some(bytes) = load(buf, at) {
+        let open = equals(bytes, b'<').to_bitmask();
+        if open != 0 {
+            let odd = outside(bytes) | equals(bytes, b'&') | equals(bytes, b']');
+            if odd.to_bitmask().trailing_zeros() > open.trailing_zeros() {
+                return Some(at + open.trailing_zeros() as usize);
+            }
+        }
+    }
+    plain_text_closely(buf, at)
+}
+
+#[inline(never)]
+fn plain_text_closely(buf: &[u8], at: usize) -> Option<usize> {
+    let open = less_than(buf, at)?;
+    let text = buf.get(at..open)?;
+    let survey = survey(text);
+    let fits = !survey.special && !survey.control && (!survey.non_ascii || is_good(text));
+    fits.then_some(open)
+}
+
+/// Where the value that begins at `at` ends, if it stands as it is: at its quote.
+#[inline(always)]
+pub(super) fn plain_value(buf: &[u8], at: usize, quote: u8) -> Option<usize> {
+    if let Some(bytes) = load(buf, at) {
+        let stop = equals(bytes, quote).to_bitmask();
+        if stop != 0 {
+            let odd = outside(bytes) | equals(bytes, b'&') | equals(bytes, b'<');
+            if odd.to_bitmask().trailing_zeros() > stop.trailing_zeros() {
+                return Some(at + stop.trailing_zeros() as usize);
+            }
+        }
+    }
+    plain_value_closely(buf, at, quote)
+}
+
+#[inline(never)]
+fn plain_value_closely(buf: &[u8], at: usize, quote: u8) -> Option<usize> {
+    let stop = value_stop(buf, at, quote);
+    let value = buf.get(at..stop)?;
+    let fits = buf.get(stop) == Some(&quote) && (value.is_ascii() || is_good(value));
+    fits.then_some(stop)
+}
+
+/// All lanes that are neither printable nor ASCII.
+#[inline(always)]
+fn outside(bytes: u8x16) -> u8x16 {
+    // As signed numbers, bytes above 0x7F are below 0x20 as well.
+    bytes
+        .cast_signed()
+        .simd_lt(i8x16::splat(0x20))
+        .cast_unsigned()
+}
+
+fn is_good(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok() && super::chars::find_forbidden(bytes).is_none()
+}
+
 /// Finds the `>` that ends a tag, passing over quoted values, resumable across buffers.
 ///
 /// `quote` is 0 outside a value and is updated; the answer is the index of `>`.
@@ -163,22 +269,6 @@ pub(super) fn tag_end(buf: &[u8], mut at: usize, quote: &mut u8) -> Option<usize
         }
         at = found + 1;
     }
-}
-
-/// A bit for each byte that is the same in both, in so many sixteens, four at most.
-#[inline(always)]
-pub(super) fn equal_bits<const N: usize>(a: &[u8; N], b: &[u8; N], lanes: usize) -> u64 {
-    let (a, _) = a.as_chunks::<16>();
-    let (b, _) = b.as_chunks::<16>();
-    let mut bits = 0;
-    // A plain loop: of adapters not all is sure to be inlined.
-    for lane in 0..lanes {
-        if let (Some(a), Some(b)) = (a.get(lane), b.get(lane)) {
-            let equal = u8x16::new(*a).simd_eq(u8x16::new(*b)).to_bitmask();
-            bits |= u64::from(equal) << (16 * lane);
-        }
-    }
-    bits
 }
 
 /// Bits of the bytes that steer a skip, for one window of 64 bytes; bit 0 is the first byte.

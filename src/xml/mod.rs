@@ -29,15 +29,15 @@ mod chars;
 mod content;
 mod decode;
 mod error;
-mod expected;
 mod find;
 mod input;
 mod key;
 mod limits;
 mod names;
 mod reader;
+mod record;
 mod remembered;
-mod repeat;
+mod retrace;
 mod scanner;
 mod scope;
 mod sink;
@@ -45,6 +45,7 @@ mod skip;
 mod tag;
 mod text;
 mod tokens;
+mod trace;
 
 pub use chars::{is_name_char, is_name_start, is_nc_name};
 pub use error::{Error, ErrorKind};
@@ -53,5 +54,6 @@ pub use reader::{Event, Reader};
 pub use scanner::{Fed, Scanner};
 pub use scope::XML_NAMESPACE;
 pub use sink::{
-    Attribute, EndTag, Flow, Name, Nobody, Observer, Records, Sink, Tag, Taken, Values,
+    Attribute, EndTag, Flow, Name, Nobody, Observer, Opening, Part, Records, Sink, Tag, Taken,
+    Values, Want,
 };

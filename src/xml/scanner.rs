@@ -10,7 +10,6 @@
 use std::cell::Cell;
 
 use super::error::{Error, ErrorKind};
-use super::expected::Expectations;
 use super::find;
 use super::input::Input;
 use super::key::NameKey;
@@ -19,11 +18,11 @@ use super::names::Names;
 use super::remembered::Remembered;
 use super::scope::{ScopeId, Scopes, Span};
 use super::sink::{Record, Sink};
+use super::trace::{ElementId, Trace};
 
-/// Least size of the first block that is checked ahead of the tokens. It is as long as what was read
-/// of the last document, since decisions on a table's messages mostly fall at about the same place.
-const BLOCK_FIRST: usize = 128;
-/// Later blocks: they stay in the first-level cache until the tokens are read.
+/// The first block that is checked ahead of the tokens, which are mostly few: traces check for themselves.
+pub(super) const BLOCK_FIRST: usize = 128;
+/// Later blocks grow up to this: they stay in the first-level cache until the tokens are read.
 const BLOCK: usize = 8 << 10;
 
 /// How `feed` came back.
@@ -74,10 +73,27 @@ pub(super) struct Frame {
     pub(super) scope: ScopeId,
     /// The scope's serial number.
     pub(super) serial: u32,
-    /// The number of its start tag among those that are expected; 0 if it is not.
-    pub(super) expected: u32,
+    /// The sink's number for its name, and its class.
+    pub(super) symbol: u64,
+    pub(super) class: u8,
+    /// Which element of the traces it is; 0 if it is not known.
+    pub(super) element: ElementId,
     /// Whether the scope begins with this element.
     pub(super) declares: bool,
+}
+
+impl Frame {
+    /// Of no element.
+    pub(super) const NONE: Self = Self {
+        key: NameKey::NONE,
+        name_start: 0,
+        scope: 0,
+        serial: 0,
+        symbol: 0,
+        class: 0,
+        element: 0,
+        declares: false,
+    };
 }
 
 /// The scanner; reusable, grows to its working size once.
@@ -90,7 +106,7 @@ pub struct Scanner {
     pub(super) names: Vec<u8>,
     pub(super) known: Names,
     pub(super) remembered: Remembered,
-    pub(super) expected: Expectations,
+    pub(super) trace: Trace,
     pub(super) records: Vec<Record>,
     pub(super) values: Vec<u8>,
     pub(super) mode: Mode,
@@ -108,7 +124,7 @@ pub struct Scanner {
     error_at: Cell<usize>,
     /// Whether the checked block is free of references, carriage returns and `]]>`.
     pub(super) plain: bool,
-    block: usize,
+    pub(super) block: usize,
     /// Open elements inside a skipped one; the skipped element itself does not count.
     pub(super) skip: Option<u32>,
     /// End of the last token told, for `offset`.
@@ -138,7 +154,7 @@ impl Scanner {
             names: Vec::new(),
             known: Names::default(),
             remembered: Remembered::default(),
-            expected: Expectations::default(),
+            trace: Trace::default(),
             records: Vec::new(),
             values: Vec::new(),
             mode: Mode::Markup,
@@ -174,17 +190,17 @@ impl Scanner {
             self.limits = *limits;
             self.symbols_of = symbols_of;
             self.forget();
-        } else if self.scopes.is_full() || self.known.is_full() || self.expected.is_full() {
+        } else if self.scopes.is_full() || self.known.is_full() {
             self.forget();
         }
-        self.expected.lose();
+        self.trace.begin();
         self.frames.clear();
         self.names.clear();
         self.mode = Mode::Markup;
         self.place = Place::Start;
         self.base = 0;
         self.skip = None;
-        self.block = (self.told as usize + 64).clamp(BLOCK_FIRST, BLOCK);
+        self.block = BLOCK_FIRST;
         self.told = 0;
         self.ahead = 0;
         self.carry.clear();
@@ -199,7 +215,7 @@ impl Scanner {
         self.scopes.forget();
         self.known.forget();
         self.remembered.forget();
-        self.expected.forget();
+        self.trace.forget();
     }
 
     /// Reads more of the document.
@@ -327,6 +343,7 @@ impl Scanner {
         self.stop_at = usize::MAX;
         self.wrong = None;
         self.plain |= self.checked == 0;
+        self.trace.draft.drop();
         let mut at = 0;
         let stopped = loop {
             if at >= buf.len() {
@@ -351,8 +368,14 @@ impl Scanner {
                 if at >= self.checked {
                     continue;
                 }
+                if self.trace.draft.is_active() && self.is_cut(buf, at) {
+                    // A draft goes on where only the block ended.
+                    self.check(buf, self.checked + 1);
+                    continue;
+                }
+                self.draft_rest(buf, at);
             }
-            self.expected.lose();
+            self.trace.lose();
             let step = match self.token(buf, at, sink) {
                 Err(error) => self.first_of(buf, at, error)?,
                 Ok(step) => step,
@@ -382,6 +405,11 @@ impl Scanner {
         }
         self.base += at as u64;
         Ok((at, stopped))
+    }
+
+    /// Whether what begins here may only be cut by the end of the block.
+    fn is_cut(&self, buf: &[u8], at: usize) -> bool {
+        self.checked - at < BLOCK_FIRST && self.checked < buf.len().min(self.stop_at)
     }
 
     /// Whether a tag begins here whose end may still come. A wrong byte in it waits for that end: what
@@ -436,7 +464,7 @@ impl Scanner {
     fn check_block(&mut self, buf: &[u8], upto: usize) {
         let start = self.checked;
         let mut end = buf.len().min(upto.max(start + self.block));
-        self.block = BLOCK;
+        self.block = (self.block * 2).min(BLOCK);
         let Some(block) = buf.get(start..end) else {
             return;
         };

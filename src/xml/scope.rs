@@ -32,15 +32,8 @@ pub(super) struct NameRef {
     pub(super) symbol: u64,
     pub(super) namespace: Span,
     pub(super) prefix_len: u16,
-}
-
-impl NameRef {
-    /// Of what has no name.
-    pub(super) const NONE: Self = Self {
-        symbol: 0,
-        namespace: Span { start: 0, end: 0 },
-        prefix_len: 0,
-    };
+    /// What the name is to the one who reads along.
+    pub(super) class: u8,
 }
 
 /// Number of a scope; 0 is the empty one.
@@ -217,9 +210,10 @@ impl Scopes {
                 }
             },
         };
-        let symbol = sink.symbol(self.text(namespace), local);
+        let uri = self.text(namespace);
         Ok(NameRef {
-            symbol,
+            symbol: sink.symbol(uri, local),
+            class: sink.class(uri, local),
             namespace,
             prefix_len: prefix.len() as u16,
         })
@@ -287,7 +281,7 @@ fn mix(a: u64, b: u64) -> u64 {
     (wide as u64) ^ ((wide >> 64) as u64)
 }
 
-fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
+pub(super) fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
     let mut hash = mix(seed, bytes.len() as u64);
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];

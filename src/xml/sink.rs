@@ -22,6 +22,12 @@ pub enum Flow {
 pub trait Sink {
     /// A number of the sink's choice for an expanded name; asked once per name and scope, then remembered.
     fn symbol(&mut self, namespace: &str, local: &str) -> u64;
+    /// What an expanded name is to whoever reads along: 0 if that is not known, 1 if it means nothing.
+    /// Asked as often.
+    fn class(&mut self, namespace: &str, local: &str) -> u8 {
+        let _ = (namespace, local);
+        0
+    }
     /// A start tag, its attributes resolved. An empty element is told as a start and an end.
     fn start(&mut self, tag: &Tag<'_>) -> Flow;
     /// Whether text is of interest now; when not, it is only checked.
@@ -69,6 +75,119 @@ pub trait Sink {
         let _ = (depth, end);
         Taken::Not
     }
+
+    /// Whether what comes may be taken by trace: markup that stood there before, of which the sink is
+    /// told only what [`Sink::part`] says that it wants. The following are for such sinks.
+    #[inline(always)]
+    fn traces(&self) -> bool {
+        false
+    }
+    /// What the notes are of; when it changes, those given before mean nothing any more.
+    fn epoch(&self) -> u64 {
+        0
+    }
+    /// Depth of the deepest element of which the sink must be shown the content.
+    fn floor(&self) -> u16 {
+        1
+    }
+    /// The sink's note on an element with this symbol and class in the open element of that depth, and
+    /// what it wants of it, which is always the same; nothing if its tag must be shown.
+    fn part(&mut self, outer: u32, (symbol, class): (u64, u8)) -> Option<(u64, Part)> {
+        let _ = (outer, symbol, class);
+        None
+    }
+    /// The element with this note has these values.
+    fn values(&mut self, note: u64, values: Records<'_>, end: u64) -> Opening {
+        let _ = (note, values, end);
+        Opening::Frame
+    }
+    /// The element with this note had this text and ended; its start was not told.
+    fn leaf(&mut self, note: u64, depth: u32, text: &[u8], end: u64) -> Taken {
+        let _ = (note, depth, text, end);
+        Taken::Not
+    }
+    /// The element with this note is open, of which nothing was told yet.
+    fn push(&mut self, note: u64, depth: u32) {
+        let _ = (note, depth);
+    }
+    /// The innermost element that was pushed has these values: the rest of what its start means.
+    fn opened(&mut self, values: Records<'_>, end: u64) -> Taken {
+        let _ = (values, end);
+        Taken::Continue
+    }
+    /// Ends the elements deeper than `depth`, if nothing comes of that; else nothing has happened.
+    fn pops(&mut self, depth: u32) -> bool {
+        let _ = depth;
+        false
+    }
+    /// Whether nothing would come of the innermost element's end.
+    fn ends_quietly(&self) -> bool {
+        false
+    }
+}
+
+/// What a sink wants of an element that is taken by trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part(u8);
+
+impl Part {
+    /// Nothing.
+    pub const QUIET: Self = Self(0);
+    /// The values of its attributes.
+    pub const VALUES: Self = Self(1);
+    /// To be told of its start, on the stack.
+    pub const FRAME: Self = Self(2);
+    /// That its content is passed over.
+    pub const DEAD: Self = Self(4);
+    /// Its text.
+    pub const TEXT: Self = Self(8);
+
+    /// This and that.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The same without [`Part::DEAD`]: of an element without elements.
+    pub const fn living(self) -> Self {
+        Self(self.0 & !Self::DEAD.0)
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_quiet(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn values(self) -> bool {
+        self.0 & Self::VALUES.0 != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn frame(self) -> bool {
+        self.0 & Self::FRAME.0 != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn dead(self) -> bool {
+        self.0 & Self::DEAD.0 != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn text(self) -> bool {
+        self.0 & Self::TEXT.0 != 0
+    }
+}
+
+/// What came of an element's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// Nothing.
+    Nothing,
+    /// The sink must be told of its start after all.
+    Frame,
+    /// As [`Flow::Stop`].
+    Stop,
 }
 
 /// The attributes of a tag that a sink is not shown.
@@ -121,6 +240,21 @@ pub trait Observer {
     fn depth_max(&self) -> u32 {
         4
     }
+    /// Depth up to which tags must be told now whatever their class; deeper ones as [`Observer::wants`] says.
+    fn told_to(&self) -> u32 {
+        self.depth_max()
+    }
+    /// What is wanted of an element of this class, deeper than [`Observer::told_to`] but not than
+    /// [`Observer::depth_max`], that has no attribute of a class: always the same for its place.
+    fn wants(&self, depth: u32, class: u8) -> Want {
+        let _ = (depth, class);
+        Want::Tag
+    }
+    /// An element of this class with nothing but this text, of which [`Want::Text`] is wanted.
+    fn leaf(&mut self, class: u8, text: &str) -> Flow {
+        let _ = (class, text);
+        Flow::Continue
+    }
     /// A start tag at `tag.depth() <= depth_max()`.
     fn start(&mut self, tag: &Tag<'_>) -> Flow {
         let _ = tag;
@@ -135,6 +269,17 @@ pub trait Observer {
         let _ = tag;
         Flow::Continue
     }
+}
+
+/// What an observer wants of an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing.
+    Nothing,
+    /// Its text, if it has nothing else; then neither its start nor its end is told.
+    Text,
+    /// To be told of its start, its text and its end.
+    Tag,
 }
 
 /// An observer that looks at nothing.

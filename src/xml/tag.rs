@@ -325,7 +325,9 @@ impl Scanner {
             name_start: self.names.len() as u32,
             scope,
             serial: self.scopes.serial(scope),
-            expected: 0,
+            symbol: name.symbol,
+            class: name.class,
+            element: 0,
             declares: read.declares,
         });
         if !key.is_whole() {

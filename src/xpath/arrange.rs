@@ -59,6 +59,7 @@ impl Compiler {
             phase_ends: ends,
             plans,
             sections: self.sections,
+            classes: self.classes,
         }
     }
 

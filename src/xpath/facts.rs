@@ -583,6 +583,12 @@ impl Facts {
         (self.fired.len() > from).then_some(from)
     }
 
+    /// Whether something was collected that waits to be fired.
+    #[inline(always)]
+    pub(super) fn has_collected(&self) -> bool {
+        !self.fired.is_empty()
+    }
+
     /// Fires what was collected from `from` on; the list is shared with outer calls.
     pub(super) fn fire_all(&mut self, program: &Program, states: &States, from: usize, inst: u32) {
         let mut at = from;

@@ -272,6 +272,45 @@ pub(super) fn plain_start<'v>(
     }
 }
 
+/// Lets the values of a plain start's attributes meet their tests; the answer is whether any makes
+/// something true of its instance, which waits in the list of what is to be fired from here on.
+#[inline(always)]
+pub(super) fn plain_values<'v>(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    plain: &PlainStart,
+    values: impl Iterator<Item = (u64, &'v [u8])>,
+) -> bool {
+    let mut meets = false;
+    for (symbol, value) in values {
+        for attribute in plain.attributes.iter().filter(|a| a.symbol == symbol) {
+            let found = Found::Text(value, is_cut(value.len(), VALUE_BYTES_MAX));
+            if attribute.of_document {
+                facts.test(program, states, attribute.index, found, DOCUMENT);
+            } else {
+                meets |= facts.collect(program, attribute.index, found).is_some();
+            }
+        }
+    }
+    meets
+}
+
+/// Opens the instance of a plain start whose values have met their tests.
+pub(super) fn plain_met(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    plain: &PlainStart,
+    depth: u32,
+) {
+    if let Some(node) = plain.anchor {
+        let inst = facts.open(program, node, depth);
+        facts.fire_all(program, states, 0, inst);
+        facts.started(program, states, inst);
+    }
+}
+
 pub(super) fn attributes(
     facts: &mut Facts,
     program: &Program,

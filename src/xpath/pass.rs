@@ -1,9 +1,12 @@
 //! The scanner's sink: a stream, its program, and somebody who reads along.
 
-use crate::xml::{EndTag, Flow, Observer, Sink, Tag, Taken, Values};
+use crate::xml::{EndTag, Flow, Observer, Opening, Part, Records, Sink, Tag, Taken, Values, Want};
 
 use super::program::Program;
 use super::stream::Stream;
+
+/// Where in a note the observer's class stands, if the text is for the observer too.
+const CLASS: u32 = 48;
 
 /// All of it for the time of one feed.
 pub(super) struct Pass<'p, O> {
@@ -16,9 +19,28 @@ pub(super) struct Pass<'p, O> {
     pub(super) check_all: bool,
 }
 
+impl<O> Pass<'_, O> {
+    /// What an event means for the scanner, given whether nothing below the element can matter.
+    #[inline(always)]
+    fn taken(&mut self, dead: bool) -> Taken {
+        if self.stream.news(self.tally) {
+            Taken::Stop
+        } else if (dead || self.stream.over) && !self.check_all {
+            Taken::Skip
+        } else {
+            Taken::Continue
+        }
+    }
+}
+
 impl<O: Observer> Sink for Pass<'_, O> {
     fn symbol(&mut self, namespace: &str, local: &str) -> u64 {
         self.program.symbols.of(namespace, local)
+    }
+
+    fn class(&mut self, namespace: &str, local: &str) -> u8 {
+        let classes = self.program.classes;
+        classes.map_or(0, |class| class(namespace, local))
     }
 
     #[inline]
@@ -129,6 +151,84 @@ impl<O: Observer> Sink for Pass<'_, O> {
         } else {
             Taken::Continue
         }
+    }
+
+    #[inline(always)]
+    fn traces(&self) -> bool {
+        !self.stream.over && self.stream.is_idle()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.stream.states.epoch() << 1 | u64::from(self.check_all)
+    }
+
+    fn floor(&self) -> u16 {
+        self.observer.told_to().max(1) as u16
+    }
+
+    fn part(&mut self, outer: u32, (symbol, class): (u64, u8)) -> Option<(u64, Part)> {
+        let (mut note, mut part) = self.stream.part(outer, symbol)?;
+        if outer < self.observes {
+            match self.observer.wants(outer + 1, class) {
+                Want::Nothing => {}
+                Want::Text => {
+                    note |= u64::from(class) << CLASS;
+                    part = part.and(Part::TEXT);
+                }
+                Want::Tag => return None,
+            }
+        }
+        Some((note, if self.check_all { part.living() } else { part }))
+    }
+
+    #[inline(always)]
+    fn values(&mut self, note: u64, values: Records<'_>, end: u64) -> Opening {
+        if self.stream.values_known(self.program, note, values, end) {
+            return Opening::Frame;
+        }
+        if self.stream.news(self.tally) {
+            Opening::Stop
+        } else {
+            Opening::Nothing
+        }
+    }
+
+    #[inline(always)]
+    fn leaf(&mut self, note: u64, depth: u32, text: &[u8], end: u64) -> Taken {
+        self.stream.leaf(self.program, note, (depth, text), end);
+        let class = (note >> CLASS) as u8;
+        if class != 0 {
+            let text = std::str::from_utf8(text).unwrap_or("");
+            if self.observer.leaf(class, text) == Flow::Stop {
+                self.stream.news(self.tally);
+                return Taken::Stop;
+            }
+        }
+        self.taken(false)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, note: u64, depth: u32) {
+        self.stream.push_known(note);
+        self.depth = depth;
+    }
+
+    fn opened(&mut self, values: Records<'_>, end: u64) -> Taken {
+        let dead = self.stream.opened(self.program, values, end);
+        self.taken(dead)
+    }
+
+    #[inline(always)]
+    fn pops(&mut self, depth: u32) -> bool {
+        let pops = self.stream.pops(depth);
+        if pops {
+            self.depth = depth;
+        }
+        pops
+    }
+
+    fn ends_quietly(&self) -> bool {
+        self.stream.ends_quietly(self.depth.saturating_sub(1))
     }
 
     fn comment(&mut self, text: &str, last: bool) {

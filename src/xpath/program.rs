@@ -222,6 +222,8 @@ pub(super) struct Program {
     /// For each expression: its phase, or why it needs a tree.
     pub(super) plans: Vec<Result<Phase, String>>,
     pub(super) sections: u8,
+    /// What names are to the observer.
+    pub(super) classes: Option<fn(&str, &str) -> u8>,
 }
 
 impl Program {

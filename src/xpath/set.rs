@@ -31,6 +31,9 @@ pub struct Landmarks {
     pub root: Vec<(String, String)>,
     /// Children of the root in document order, each with the expanded names it may have.
     pub sections: Vec<Vec<(String, String)>>,
+    /// What an expanded name (namespace, local) is to the observer that will read along; without it
+    /// every tag is told that the observer's depth allows.
+    pub classes: Option<fn(&str, &str) -> u8>,
 }
 
 /// How an expression is decided.

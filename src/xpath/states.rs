@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use crate::xml::Part;
+
 use super::index::Hashing;
 use super::program::{Listener, Place, Program};
 use super::trie::{NodeId, Reach, SymbolTest};
@@ -126,6 +128,8 @@ pub(super) struct States {
     pub(super) full: bool,
     /// How often the states were numbered anew; notes of another time mean nothing.
     generation: u32,
+    /// The same, for notes that are never mistaken for those of another run of numbers.
+    epoch: u64,
 }
 
 impl States {
@@ -171,6 +175,12 @@ impl States {
         self.full = false;
         self.nodes = 0;
         self.generation = (self.generation + 1).min(GENERATIONS);
+        self.epoch += 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     #[inline]
@@ -413,6 +423,38 @@ impl State {
         let named = elements().any(|(_, _, listener)| listener.wants_name(program));
         state.flags = state.flags_now(program, named);
         state
+    }
+
+    /// What an element in this state wants when it is taken by trace; nothing if it must be shown.
+    pub(super) fn part(&self) -> Option<Part> {
+        // Which instances the text is told to, the open elements say, and not all of them are on the stack.
+        let asks_above = self
+            .ends
+            .iter()
+            .any(|end| end.up.is_none() && end.anchor != 0);
+        if self.flags & (flags::NAMES | flags::TEXTS) != 0 || asks_above {
+            return None;
+        }
+        let mut part = Part::QUIET;
+        if self.flags & flags::SECTION != 0 {
+            part = Part::FRAME;
+        }
+        if self.flags & flags::OPENS != 0 {
+            part = match &self.plain {
+                Some(plain) if part == Part::QUIET && (plain.anchor.is_none() || plain.lazy) => {
+                    Part::VALUES
+                }
+                None if self.flags & flags::ATTRIBUTES != 0 => return None,
+                _ => Part::FRAME,
+            };
+        }
+        if self.flags & flags::DEAD != 0 {
+            part = part.and(Part::DEAD);
+        }
+        if self.flags & flags::CAPTURES != 0 {
+            part = part.and(Part::TEXT);
+        }
+        Some(part)
     }
 
     fn flags_now(&self, program: &Program, named: bool) -> u8 {

@@ -4,7 +4,7 @@
 //! more is done. Text is copied only where a value is wanted, and only as far as its tests need.
 //! What no live state wants is skipped by the scanner. No allocation once the buffers have grown.
 
-use crate::xml::{Tag, Values};
+use crate::xml::{Part, Records, Tag, Values};
 
 use super::facts::{DOCUMENT, Facts, Frame, NONE, is_cut};
 use super::index::VALUE_BYTES_MAX;
@@ -202,6 +202,127 @@ impl Stream {
             listen::element_ends(facts, program, states, end, depth, text);
             facts.frames.pop();
         }
+    }
+
+    // --- elements taken by trace ------------------------------------------------------------------
+
+    /// Whether elements may be taken by trace: no text is being kept.
+    #[inline(always)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.wanted == 0 && !self.takes_nodes && self.node_text.is_empty() && !self.comment_open
+    }
+
+    /// The note on a child of the open element of depth `outer`, and what it wants, if it can do with less
+    /// than its tag.
+    pub(super) fn part(&self, outer: u32, symbol: u64) -> Option<(u64, Part)> {
+        let from = self.facts.frames.get(outer as usize)?.state;
+        let (id, flags) = self.states.known(from, symbol)?;
+        let part = self.states.get(id)?.part()?;
+        Some((u64::from(id) << 8 | u64::from(flags), part))
+    }
+
+    /// The values of an element's attributes meet their tests; the answer is whether it must be opened.
+    #[inline(always)]
+    pub(super) fn values_known(
+        &mut self,
+        program: &Program,
+        note: u64,
+        values: Records<'_>,
+        end: u64,
+    ) -> bool {
+        let Self { facts, states, .. } = self;
+        let plain = states
+            .get((note >> 8) as StateId)
+            .and_then(|state| state.plain.as_ref());
+        let Some(plain) = plain else {
+            return true;
+        };
+        self.here = end;
+        listen::plain_values(facts, program, states, plain, values.all())
+    }
+
+    /// The text of a leaf meets its tests.
+    #[inline(always)]
+    pub(super) fn leaf(
+        &mut self,
+        program: &Program,
+        note: u64,
+        (depth, text): (u32, &[u8]),
+        end: u64,
+    ) {
+        self.here = end;
+        let Self { facts, states, .. } = self;
+        facts.element += 1;
+        let Some(state) = states.get((note >> 8) as StateId) else {
+            return;
+        };
+        for end in &state.ends {
+            listen::element_ends(facts, program, states, end, depth, text);
+        }
+    }
+
+    /// An element is open of which nothing is told yet.
+    #[inline(always)]
+    pub(super) fn push_known(&mut self, note: u64) {
+        self.push((note >> 8) as StateId, note as u8);
+    }
+
+    /// The innermost element's start is told; the answer is whether nothing below it can matter.
+    pub(super) fn opened(&mut self, program: &Program, values: Records<'_>, end: u64) -> bool {
+        self.here = end;
+        let depth = self.facts.frames.len() as u32 - 1;
+        let flags = self.facts.frames.last().map_or(0, |frame| frame.flags);
+        if flags & flags::SECTION != 0 {
+            self.near_root(program, depth, true);
+        }
+        if self.facts.has_collected() {
+            self.opened_met(program, depth);
+        } else if flags & (flags::OPENS | flags::CAPTURES) != 0 {
+            self.listen(program, depth, None, values.all());
+        }
+        flags & flags::DEAD != 0 && self.kept.len() >= self.wanted
+    }
+
+    /// The same for an element whose values have met their tests already.
+    #[inline(always)]
+    fn opened_met(&mut self, program: &Program, depth: u32) {
+        let Self { facts, states, .. } = self;
+        let state = facts
+            .frames
+            .last()
+            .and_then(|frame| states.get(frame.state));
+        let Some((need, Some(plain))) = state.map(|state| (state.need, &state.plain)) else {
+            return;
+        };
+        listen::plain_met(facts, program, states, plain, depth);
+        if need > 0 {
+            self.capture(need);
+        }
+    }
+
+    /// Whether nothing comes of the ends of the elements deeper than `depth`.
+    #[inline(always)]
+    pub(super) fn ends_quietly(&self, depth: u32) -> bool {
+        let outermost = self.facts.frames.get(depth as usize + 1);
+        outermost.is_some_and(|frame| {
+            depth >= 2 && frame.insts as usize == self.facts.insts.len() && self.wanted == 0
+        })
+    }
+
+    /// Ends the elements deeper than `depth`, if nothing comes of it.
+    #[inline(always)]
+    pub(super) fn pops(&mut self, depth: u32) -> bool {
+        if !self.ends_quietly(depth) {
+            return false;
+        }
+        let Some(outermost) = self.facts.frames.get(depth as usize + 1) else {
+            return false;
+        };
+        self.facts.counters.truncate(outermost.counters as usize);
+        self.facts.frames.truncate(depth as usize + 1);
+        let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
+        self.takes_nodes = above & flags::TEXTS != 0;
+        true
     }
 
     /// An element starts; the answer is whether nothing below it can matter.

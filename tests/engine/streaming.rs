@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use soap_router::xml::{Limits, Nobody};
-use soap_router::xpath::{AtomId, Progress, Run, Strategy as How, why};
+use soap_router::xpath::{AtomId, Pause, Progress, Run, Set, Strategy as How, why};
 
 use crate::generate::{document, expression};
 use crate::support::{ask_all, expr, set_of};
@@ -116,5 +116,205 @@ fn messages_before_leave_no_trace() {
     });
     if let Err(error) = found {
         panic!("{error}");
+    }
+}
+
+/// One place of a message that is written otherwise.
+#[derive(Debug, Clone, Copy)]
+enum Edit {
+    Value(&'static str),
+    Byte(u8),
+    Delete(usize),
+    Double(usize),
+}
+
+fn edit() -> impl Strategy<Value = (usize, Edit)> {
+    let edit = prop_oneof![
+        6 => prop::sample::select(&["x", "1", "2.5", "abc", "", "y z", "ä", "xyxyxyxyxyxyxyxyxyxyxyxy"][..])
+            .prop_map(Edit::Value),
+        2 => prop::sample::select(&b"<>&'\"/= ]x\n\r\t\x01\xC3-"[..]).prop_map(Edit::Byte),
+        1 => (1_usize..20).prop_map(Edit::Delete),
+        2 => (1_usize..200).prop_map(Edit::Double),
+    ];
+    (any::<usize>(), edit)
+}
+
+/// A message with edits: values between two tags or quotes, or bytes anywhere.
+fn edited(message: &str, edits: &[(usize, Edit)]) -> Vec<u8> {
+    let mut bytes = message.as_bytes().to_vec();
+    for (place, edit) in edits {
+        let at = place % (bytes.len() + 1);
+        match *edit {
+            Edit::Value(value) => {
+                let Some(open) = bytes[at..].iter().position(|b| matches!(b, b'>' | b'\'')) else {
+                    continue;
+                };
+                let start = at + open + 1;
+                let ends = |b: &u8| matches!(b, b'<' | b'\'');
+                let end = bytes[start..].iter().position(ends).map(|end| start + end);
+                bytes.splice(start..end.unwrap_or(start), value.bytes());
+            }
+            Edit::Byte(byte) => {
+                if let Some(old) = bytes.get_mut(at) {
+                    *old = byte;
+                }
+            }
+            Edit::Delete(count) => {
+                bytes.drain(at..(at + count).min(bytes.len()));
+            }
+            Edit::Double(count) => {
+                let piece = bytes[at..(at + count).min(bytes.len())].to_vec();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+    bytes
+}
+
+/// All that a run says of a message: where it pauses, what matched until then, and how it ends.
+fn transcript(run: &mut Run, set: &Set, message: &[u8], size: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let matched = |run: &Run| {
+        let mut matched: Vec<u32> = run.matched().iter().map(|atom| atom.0).collect();
+        matched.sort_unstable();
+        format!("{matched:?} decided at {}", run.decided_at())
+    };
+    run.set_pause(Pause::AtEachDecision);
+    run.begin(set, &[], &Limits::default(), None).unwrap();
+    let mut at = 0;
+    for chunk in message.chunks(size) {
+        let mut rest = chunk;
+        loop {
+            match run.feed(set, rest, &mut Nobody) {
+                Err(error) => {
+                    lines.push(error.to_string());
+                    return lines;
+                }
+                Ok(Progress::More) => break,
+                Ok(Progress::Paused(taken)) => {
+                    at += taken;
+                    rest = &rest[taken..];
+                    lines.push(format!("paused at {at}: {}", matched(run)));
+                }
+            }
+        }
+        at += rest.len();
+    }
+    lines.push(match run.finish(set, &mut Nobody) {
+        Err(error) => error.to_string(),
+        Ok(()) => format!("ends at {}: {}", run.offset(), matched(run)),
+    });
+    lines
+}
+
+/// Markup that stood in the messages before is compared, not read: that changes nothing of what is said of
+/// a message, be it right or wrong, nor where.
+#[test]
+fn a_message_like_those_before_is_read_like_the_first() {
+    let mut runner = TestRunner::new(Config {
+        cases: cases(60),
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let inputs = (
+        prop::collection::vec(expression(), 1..12),
+        document(),
+        prop::collection::vec(prop::collection::vec(edit(), 0..3), 2..8),
+        prop::sample::select(&[usize::MAX, usize::MAX, 1000, 150, 64, 7, 1][..]),
+        any::<bool>(),
+    );
+    let found = runner.run(&inputs, |(expressions, document, versions, size, all)| {
+        let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
+        let set = set_of(&texts);
+        let mut run = Run::new();
+        run.set_check_all(all);
+        for edits in versions {
+            let message = edited(&document, &edits);
+            let mut fresh = Run::new();
+            fresh.set_check_all(all);
+            let expected = transcript(&mut fresh, &set, &message, size);
+            let found = transcript(&mut run, &set, &message, size);
+            prop_assert_eq!(found, expected, "{}", String::from_utf8_lossy(&message));
+        }
+        Ok(())
+    });
+    if let Err(error) = found {
+        panic!("{error}");
+    }
+}
+
+/// An order as a service gets many; `n` tells one from the other.
+fn order(n: usize) -> String {
+    let lines: String = (0..3)
+        .map(|line| {
+            format!(
+                "\n   <o:Line number='{line}' sku='s{n}'><o:Sku>s{line}</o:Sku> <o:Note/><o:Empty no='{n}'/>\
+                 <o:Quantity unit=\"pcs\">{n}</o:Quantity><o:ALongerNameThanMost>{n}</o:ALongerNameThanMost>\
+                 <o:Price>{}.5</o:Price>\n</o:Line>",
+                n * 100 + line
+            )
+        })
+        .collect();
+    format!(
+        "<?xml version='1.0'?><s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' xmlns:o='urn:o'>\n\
+         <s:Header><o:Version>v{n}</o:Version><o:Tag id='i{n}'/></s:Header>\n<s:Body><o:Order no='n{n}'>\
+         <o:Id>k{n}</o:Id><o:Tier>gold</o:Tier><o:Customer><o:Name>x{n}</o:Name></o:Customer>\
+         <o:Lines>{lines}</o:Lines></o:Order></s:Body></s:Envelope>"
+    )
+}
+
+/// The same, systematically: in a message like those before each byte is another once, missing, or the last.
+#[test]
+fn a_message_like_those_before_but_for_a_byte() {
+    let sets = [
+        vec!["//o:Nothing"],
+        vec![
+            "//o:Line[@sku='s2']/o:Price > 200",
+            "//o:Id='k2'",
+            "//o:Order[o:Tier='gold' and @no='n1']",
+            "/s:Envelope/s:Header/o:Version='v2'",
+        ],
+        vec![
+            "/s:Envelope/s:Header/o:Tag/@id='i2'",
+            "/s:Envelope/s:Header[o:Version='v2']/o:Tag",
+            "/s:Envelope/s:Body/o:Order/o:Customer/o:Name='x2'",
+        ],
+        vec![
+            "count(//o:Line)=3",
+            "//o:Line[2]/o:Sku='s1'",
+            "//o:Line[not(o:Gone)]/o:Note",
+            "//o:Empty/@no='1'",
+            "sum(//o:Quantity)=6",
+            "//o:Customer='x2'",
+            "//o:Line[o:Price>100]//o:ALongerNameThanMost='2'",
+            "//o:Lines/text()='x'",
+        ],
+    ];
+    for texts in sets {
+        let set = set_of(&texts);
+        let mut run = Run::new();
+        let mut held = |message: &[u8], size: usize| {
+            let found = transcript(&mut run, &set, message, size);
+            let expected = transcript(&mut Run::new(), &set, message, size);
+            assert_eq!(found, expected, "{}", String::from_utf8_lossy(message));
+        };
+        for n in [1, 2, 1] {
+            held(order(n).as_bytes(), usize::MAX);
+        }
+        let message = order(2).into_bytes();
+        for at in 0..message.len() {
+            for number in 0..2 {
+                let mut other = message.clone();
+                other[at] = b"<&'\x01>x]/ \xE4\"\r"[(at + 5 * number) % 12];
+                held(&other, usize::MAX);
+            }
+            let mut other = message.clone();
+            other.remove(at);
+            held(&other, usize::MAX);
+            if at % 3 == 0 {
+                held(&message[..at], usize::MAX);
+                held(&message, at + 1);
+            }
+        }
     }
 }

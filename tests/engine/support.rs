@@ -126,6 +126,7 @@ pub(crate) fn landmarks() -> Landmarks {
     Landmarks {
         root: both("Envelope"),
         sections: vec![both("Header"), both("Body")],
+        classes: None,
     }
 }
 

@@ -1,0 +1,390 @@
+//! Writes traces: takes note of what `content.rs` reads, stretch by stretch.
+//!
+//! A *draft* is what was read since the last step ended. It becomes a step where a value, or something
+//! that must be shown to the sink, comes next; anything uncommon ends it.
+
+use smallvec::SmallVec;
+
+use super::content::Told;
+use super::find;
+use super::scanner::{Frame, Scanner};
+use super::scope::NameRef;
+use super::sink::{Part, Sink};
+use super::trace::{ElementId, Event, HOLES_EACH_MAX, Step, StepId};
+
+/// The note of an element that has to be shown, and so is never taken unseen.
+const SHOWN: u64 = u64::MAX;
+
+/// What was read since the last step.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Draft {
+    active: bool,
+    /// Where it begins in the buffer in hand.
+    from: usize,
+    before: StepId,
+    base: ElementId,
+    /// The innermost open element, and the depth that stayed open all the while.
+    element: ElementId,
+    floor: u16,
+    leaf: Option<Leaf>,
+}
+
+/// A start tag that was read with nothing but text behind it.
+#[derive(Debug, Clone, Copy)]
+struct Leaf {
+    tag: usize,
+    close: usize,
+    part: Part,
+}
+
+/// Values that were read: name, quote, and the markup behind each.
+type Holes<'b> = SmallVec<[(NameRef, u8, &'b [u8]); HOLES_EACH_MAX]>;
+
+impl Draft {
+    pub(super) fn drop(&mut self) {
+        self.active = false;
+    }
+
+    #[inline(always)]
+    pub(super) fn is_active(&self) -> bool {
+        self.active
+    }
+}
+
+impl Scanner {
+    /// Begins a draft at a boundary between tokens, or ends one that may not go on.
+    #[inline(always)]
+    pub(super) fn draft<S: Sink>(&mut self, at: usize, sink: &mut S) {
+        let before = std::mem::take(&mut self.trace.last);
+        if !self.trace.records() || !sink.traces() {
+            self.trace.draft.drop();
+        } else if !self.trace.draft.is_active() {
+            self.begin_draft(at, before, sink);
+        }
+    }
+
+    #[inline(never)]
+    fn begin_draft<S: Sink>(&mut self, from: usize, before: StepId, sink: &mut S) {
+        let Some(base) = self.identify(sink) else {
+            return;
+        };
+        self.trace.draft = Draft {
+            active: true,
+            from,
+            before,
+            base,
+            element: base,
+            floor: self.frames.len() as u16,
+            leaf: None,
+        };
+    }
+
+    /// The innermost open element's place in the traces; those around it get theirs besides.
+    #[inline(never)]
+    pub(super) fn identify<S: Sink>(&mut self, sink: &mut S) -> Option<ElementId> {
+        let mut parent = 0;
+        let unknown = self.frames.iter().rposition(|frame| frame.element != 0);
+        for at in unknown.unwrap_or(0)..self.frames.len() {
+            let frame = self.frames.get(at)?;
+            if frame.element == 0 {
+                let note = sink
+                    .part(at as u32, (frame.symbol, frame.class))
+                    .map_or(SHOWN, |(note, _)| note);
+                let element = self.element_of(parent, at + 1, &{ *frame }, note)?;
+                self.frames.get_mut(at)?.element = element;
+            }
+            parent = self.frames.get(at)?.element;
+        }
+        Some(parent)
+    }
+
+    /// The element of an open frame.
+    fn element_of(
+        &mut self,
+        parent: ElementId,
+        depth: usize,
+        frame: &Frame,
+        note: u64,
+    ) -> Option<ElementId> {
+        if !self.scopes.lasts(frame.scope) {
+            return None;
+        }
+        let held = frame.key.bytes();
+        let name = match frame.key.is_whole() {
+            true => held.get(..frame.key.length as usize),
+            false => {
+                let start = frame.name_start as usize;
+                self.names.get(start..start + frame.key.length as usize)
+            }
+        };
+        self.trace.element_of(parent, depth, frame, (name?, note))
+    }
+
+    /// A start tag was read, and its element is open.
+    #[inline(never)]
+    pub(super) fn draft_start<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        told: &Told,
+        sink: &mut S,
+    ) {
+        let draft = self.trace.draft;
+        if !draft.active {
+            return;
+        }
+        let depth = self.frames.len();
+        let Some(frame) = self.frames.last().copied() else {
+            return;
+        };
+        let part = sink.part(depth as u32 - 1, (frame.symbol, frame.class));
+        let part = part.filter(|_| !self.has_classed_attribute());
+        let note = part.map_or(SHOWN, |(note, _)| note);
+        let element = self.element_of(draft.element, depth, &frame, note);
+        let Some(element) = element.filter(|_| draft.leaf.is_none()) else {
+            self.trace.draft.drop();
+            return;
+        };
+        if let Some(frame) = self.frames.last_mut() {
+            frame.element = element;
+        }
+        let behind = told.close + 1;
+        let Some(open) = find::less_than(buf, behind) else {
+            self.trace.draft.drop();
+            return;
+        };
+        let is_leaf = buf.get(open + 1) == Some(&b'/');
+        let Some((_, part)) = part.filter(|(_, part)| is_leaf || !part.text()) else {
+            self.draft_rest(buf, at);
+            return;
+        };
+        if is_leaf && !part.frame() {
+            self.trace.draft.element = element;
+            self.trace.draft.leaf = Some(Leaf {
+                tag: at,
+                close: told.close,
+                part,
+            });
+        } else if part == Part::QUIET && self.records.is_empty() {
+            self.trace.draft.element = element;
+        } else {
+            let step = Step {
+                element,
+                after: element,
+                ..Step::new(Event::Start, part, draft.floor, draft.base)
+            };
+            self.close_draft(buf, step, at, told.close);
+        }
+    }
+
+    /// An element with nothing but text was read from its start to its end tag.
+    #[inline(never)]
+    pub(super) fn draft_leaf<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        (at, end): (usize, usize),
+        told: &Told,
+        sink: &mut S,
+    ) {
+        let draft = self.trace.draft;
+        if !draft.active {
+            return;
+        }
+        let part = self.unopened((buf, at), told, sink);
+        match part.filter(|(_, part)| draft.leaf.is_none() && !part.frame()) {
+            Some((element, part)) => {
+                let leaf = Leaf {
+                    tag: at,
+                    close: told.close,
+                    part,
+                };
+                self.close_leaf((buf, end), (element, draft.element), leaf);
+            }
+            None => self.trace.draft.drop(),
+        }
+    }
+
+    /// An element with nothing but text is over; its end tag begins at `end`.
+    fn close_leaf(
+        &mut self,
+        (buf, end): (&[u8], usize),
+        (element, outer): (ElementId, ElementId),
+        leaf: Leaf,
+    ) {
+        let draft = self.trace.draft;
+        let part = leaf.part.living();
+        let (event, after) = match part.text() {
+            true => (Event::Leaf, outer),
+            false => (Event::Text, element),
+        };
+        let step = Step {
+            element,
+            after,
+            ..Step::new(event, part, draft.floor, draft.base)
+        };
+        self.close_draft(buf, step, leaf.tag, leaf.close);
+        if event == Event::Text && self.trace.last != 0 {
+            // The end tag begins the next step.
+            self.trace.draft = Draft {
+                active: true,
+                from: end,
+                before: std::mem::take(&mut self.trace.last),
+                base: element,
+                element: outer,
+                floor: self.trace.element(outer).depth,
+                leaf: None,
+            };
+        }
+    }
+
+    /// An empty element was read.
+    pub(super) fn draft_empty<S: Sink>(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        told: &Told,
+        sink: &mut S,
+    ) {
+        let draft = self.trace.draft;
+        if !draft.active {
+            return;
+        }
+        if draft.leaf.is_some() {
+            self.trace.draft.drop();
+            return;
+        }
+        match self.unopened((buf, at), told, sink) {
+            Some((_, part)) if part.frame() || part.text() => self.draft_rest(buf, at),
+            Some((_, part)) if !part.values() && self.records.is_empty() => {}
+            Some((element, part)) => {
+                let step = Step {
+                    element,
+                    after: draft.element,
+                    ..Step::new(Event::Empty, part.living(), draft.floor, draft.base)
+                };
+                self.close_draft(buf, step, at, told.close);
+            }
+            None => self.draft_rest(buf, at),
+        }
+    }
+
+    /// Whether the tag read last has an attribute that means something to the observer.
+    fn has_classed_attribute(&self) -> bool {
+        self.records.iter().any(|record| record.resolved.class > 1)
+    }
+
+    /// The element of a tag that is over albuf, and its part.
+    fn unopened<S: Sink>(
+        &mut self,
+        (buf, at): (&[u8], usize),
+        told: &Told,
+        sink: &mut S,
+    ) -> Option<(ElementId, Part)> {
+        let outer = self.frames.last()?;
+        let known = self.known.at(told.place);
+        let frame = Frame {
+            key: known.key(),
+            symbol: known.name.symbol,
+            class: known.name.class,
+            scope: outer.scope,
+            serial: outer.serial,
+            ..Frame::NONE
+        };
+        let (note, part) = sink.part(self.frames.len() as u32, (frame.symbol, frame.class))?;
+        if self.has_classed_attribute() {
+            return None;
+        }
+        if !self.scopes.lasts(frame.scope) {
+            return None;
+        }
+        let name = buf.get(at + 1..told.name_end)?;
+        let (parent, depth) = (self.trace.draft.element, self.frames.len() + 1);
+        let element = self.trace.element_of(parent, depth, &frame, (name, note))?;
+        Some((element, part))
+    }
+
+    /// Text was read: it is part of a draft as white space, or in a leaf.
+    #[inline(always)]
+    pub(super) fn draft_text(&mut self, text: &[u8]) {
+        let draft = &mut self.trace.draft;
+        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t');
+        if draft.active && draft.leaf.is_none() && !text.iter().all(space) {
+            draft.drop();
+        }
+    }
+
+    /// An end tag was read and its element is closed; `quiet` when nothing came of it.
+    #[inline(never)]
+    pub(super) fn draft_end(&mut self, buf: &[u8], at: usize, quiet: bool) {
+        let draft = self.trace.draft;
+        if !draft.active {
+            return;
+        }
+        let (inner, depth) = match self.frames.last() {
+            Some(frame) => (frame.element, self.frames.len() as u16),
+            None => (0, 0),
+        };
+        let closed = self.trace.element(draft.element);
+        if inner == 0 || closed.parent != inner || closed.depth != depth + 1 {
+            self.trace.draft.drop();
+        } else if let Some(leaf) = draft.leaf {
+            self.close_leaf((buf, at), (draft.element, inner), leaf);
+        } else if quiet {
+            self.trace.draft.element = inner;
+            self.trace.draft.floor = draft.floor.min(depth);
+        } else {
+            self.draft_rest(buf, at);
+        }
+    }
+
+    /// What stands at `at` is not common, or must be shown: the draft ends before it.
+    #[inline(never)]
+    pub(super) fn draft_rest(&mut self, buf: &[u8], at: usize) {
+        let draft = self.trace.draft;
+        self.trace.draft.drop();
+        self.trace.last = 0;
+        if !draft.active || draft.leaf.is_some() {
+            return;
+        }
+        let lead = buf.get(draft.from..at).unwrap_or(&[]);
+        if memchr::memchr(b'<', lead).is_none() {
+            return;
+        }
+        let step = Step {
+            after: draft.element,
+            ..Step::new(Event::Nothing, Part::QUIET, draft.floor, draft.base)
+        };
+        self.trace.close(step, lead, &[], draft.before);
+    }
+
+    /// The draft becomes a step that ends with the tag from `tag` to `close`, whose attributes are noted.
+    fn close_draft(&mut self, buf: &[u8], mut step: Step, tag: usize, close: usize) {
+        let draft = self.trace.draft;
+        self.trace.draft.drop();
+        let mut holes = Holes::new();
+        let mut ends = self
+            .records
+            .iter()
+            .map(|record| tag + record.value.start as usize);
+        let lead_end = ends.next().unwrap_or(close + 1);
+        for record in &self.records {
+            let stop = tag + record.value.end as usize;
+            let next = ends.next().unwrap_or(close + 1);
+            let (Some(quote), Some(behind)) = (buf.get(stop), buf.get(stop..next)) else {
+                return;
+            };
+            if holes.len() >= HOLES_EACH_MAX {
+                return;
+            }
+            holes.push((record.resolved, *quote, behind));
+        }
+        let (Some(lead), Ok(offset)) = (
+            buf.get(draft.from..lead_end),
+            u16::try_from(tag.wrapping_sub(draft.from)),
+        ) else {
+            return;
+        };
+        step.tag = offset;
+        self.trace.close(step, lead, &holes, draft.before);
+    }
+}
