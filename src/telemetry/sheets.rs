@@ -239,7 +239,7 @@ impl EncodeMetric for Durations {
         let count = buckets.iter().map(|(_, count)| count).sum();
         let mut sum = 0.0;
         self.sheets.each(self.first + OF_HISTOGRAM - 1, |own| {
-            sum += f64::from_bits(own)
+            sum += f64::from_bits(own);
         });
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
