@@ -187,7 +187,12 @@ pub(super) fn request_url(head: &RequestParts, origin: &Origin) -> String {
         .uri
         .path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str);
-    [origin.scheme(), "://", host(head), path].concat()
+    let (scheme, host) = (origin.scheme(), host(head));
+    let mut url = String::with_capacity(scheme.len() + host.len() + path.len() + 3);
+    for piece in [scheme, "://", host, path] {
+        url.push_str(piece);
+    }
+    url
 }
 
 /// The version that the caller seems to speak, for faults before its envelope was read.

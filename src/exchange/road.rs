@@ -157,13 +157,13 @@ impl Journey<'_> {
         parcel: &mut Parcel<'_>,
     ) -> Result<Routed, Error> {
         let facts = HeadFacts::read(&head.headers)?;
-        let media = facts.media.clone()?;
+        let media = facts.media.as_ref().map_err(Clone::clone)?;
         self.tolerate(&facts.slips)?;
         if let Some(coding) = arrival::coding(&head.headers) {
             return Err(Error::SenderCoding(coding));
         }
         let mut root = match media.kind {
-            MediaKind::Multipart => Some(RootPart::new(&media)?),
+            MediaKind::Multipart => Some(RootPart::new(media)?),
             MediaKind::Envelope(_) => None,
         };
         let service = self.service;
@@ -191,7 +191,7 @@ impl Journey<'_> {
             None => probe.decided_after(),
         });
         read?;
-        self.compare(&media, &probe)?;
+        self.compare(media, &probe)?;
         let decision = routing::decide(&service.table, probe.matched())?;
         if let Some(gate) = self.active.gate(Place::Service(self.id)) {
             let name = self
@@ -209,7 +209,7 @@ impl Journey<'_> {
             let headers = &head.headers;
             let facts = probe.facts();
             let limits = &service.limits;
-            let caller = Caller::new(headers, facts, head_known, &media, limits, one_way, unique);
+            let caller = Caller::new(headers, facts, head_known, media, limits, one_way, unique);
             self.caller = Some(Box::new(caller));
         }
         if service.on_overflow == OnOverflow::Refuse && is_wanted_again(&decision) {
@@ -238,7 +238,7 @@ impl Journey<'_> {
             headers,
             probe.facts(),
             parcel,
-            &media,
+            media,
             &around,
         )
         .await?;
@@ -250,7 +250,7 @@ impl Journey<'_> {
         if !service.verify_full {
             return Ok(routed(None));
         }
-        let mut verify = Box::new(Verifier::new(service.limits.xml, &media, parcel.held()));
+        let mut verify = Box::new(Verifier::new(service.limits.xml, media, parcel.held()));
         if parcel.is_complete() {
             verify.finish()?;
             return Ok(routed(None));

@@ -8,7 +8,6 @@
 //! **Invariant:** the decision is the same however the message was cut into chunks.
 
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 use super::address::Address;
 use super::environment::{Externals, days_since_year_one};
@@ -64,7 +63,7 @@ pub struct Considered {
 /// The run.
 #[derive(Debug)]
 pub struct Probe<'a> {
-    set: Arc<Set>,
+    set: &'a Set,
     arrival: Arrival<'a>,
     head: Head,
     run: Option<Box<Run>>,
@@ -85,9 +84,9 @@ pub struct Probe<'a> {
 impl<'a> Probe<'a> {
     /// A message of which nothing was read; [`Probe::begin`] is next.
     #[must_use]
-    pub fn new(set: &Arc<Set>, arrival: Arrival<'a>) -> Self {
+    pub fn new(set: &'a Set, arrival: Arrival<'a>) -> Self {
         let mut probe = Self {
-            set: Arc::clone(set),
+            set,
             arrival,
             head: Head::new(arrival.action),
             run: Some(set.take_run()),
@@ -211,7 +210,7 @@ impl<'a> Probe<'a> {
     /// Draws the shares that stick to an XPath's value: one value serves all shares that ask for
     /// it, so growing a share keeps whom it had.
     fn draw_by_values(&mut self, whole: &[u8]) -> Result<(), ReadError> {
-        let set = Arc::clone(&self.set);
+        let set = self.set;
         let around = Around {
             action: self.arrival.action,
             url: self.arrival.url,
@@ -261,15 +260,15 @@ impl<'a> Probe<'a> {
             }
             self.note_level();
         }
-        let set = Arc::clone(&self.set);
+        let set = self.set;
         while !self.decided && self.head.stage() >= Stage::Envelope {
             let Some(level) = set.levels.get(self.level) else {
                 return self.decide();
             };
-            if self.is_open(&set, level) {
+            if self.is_open(set, level) {
                 return;
             }
-            self.collect(&set, level);
+            self.collect(set, level);
             if !self.matched.is_empty() {
                 return self.decide();
             }
@@ -437,7 +436,7 @@ impl<'a> Probe<'a> {
     /// about why.
     #[must_use]
     pub fn considered(&self, whole: &[u8]) -> Vec<Considered> {
-        let set = &self.set;
+        let set = self.set;
         let rows = set.rows.iter().enumerate();
         let mut all: Vec<(usize, Considered)> = rows
             .filter(|(_, row)| row.level <= self.level)

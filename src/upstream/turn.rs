@@ -65,14 +65,21 @@ impl Turn {
 
     /// The server answered.
     pub fn succeeded(&self) {
-        if !self.judged.swap(true, Ordering::Relaxed) {
+        if self.is_first_word() {
             self.member.succeeded();
         }
     }
 
+    /// One message judges a turn, so nobody comes in between.
+    fn is_first_word(&self) -> bool {
+        let first = !self.judged.load(Ordering::Relaxed);
+        self.judged.store(true, Ordering::Relaxed);
+        first
+    }
+
     /// The server failed. Whether that counts against it, the endpoint's `suspend` says.
     pub fn failed(&self, name: &str, why: &str, status: Option<u16>) {
-        if self.judged.swap(true, Ordering::Relaxed) {
+        if !self.is_first_word() {
             return;
         }
         match &self.group.spec().servers.suspension {
