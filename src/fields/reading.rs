@@ -22,16 +22,10 @@ impl Reading {
         self.places.reserve(PLACES);
     }
 
-    /// How many there are.
+    /// How many lines that is.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.places.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.places.is_empty()
     }
 
     /// The next line, from `start` to the colon and to its end, which is that of its value. `known`

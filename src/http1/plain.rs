@@ -99,7 +99,7 @@ fn read(input: &[u8], limits: Limits) -> Option<Plain<'_>> {
             match line {
                 Some(line) if start == end => {
                     let end = here + 1;
-                    let fits = end <= limits.bytes_max && fields.len() <= limits.fields_max;
+                    let fits = end <= limits.bytes_max && fields.count() <= limits.fields_max;
                     return fits.then_some(Plain { line, fields, end });
                 }
                 Some(_) => field(input, start, colon?, end, &mut fields)?,
