@@ -15,6 +15,9 @@ use super::trace::{ElementId, Event, HOLES_EACH_MAX, Step, StepId};
 /// The note of an element that has to be shown, and so is never taken unseen.
 const SHOWN: u64 = u64::MAX;
 
+/// So many outermost elements, which are mostly read, have no note of their own.
+const SHALLOW: usize = 2;
+
 /// What was read since the last step.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Draft {
@@ -56,7 +59,7 @@ impl Scanner {
     #[inline(always)]
     pub(super) fn draft<S: Sink>(&mut self, at: usize, sink: &mut S) {
         let before = std::mem::take(&mut self.trace.last);
-        if !self.trace.records() || !sink.traces() {
+        if !self.trace.records() || !sink.traces() || self.is_shallow(sink) {
             self.trace.draft.drop();
         } else if !self.trace.draft.is_active() {
             self.begin_draft(at, before, sink);
@@ -87,10 +90,14 @@ impl Scanner {
         for at in unknown.unwrap_or(0)..self.frames.len() {
             let frame = self.frames.get(at)?;
             if frame.element == 0 {
-                let note = sink
-                    .part(at as u32, (frame.symbol, frame.class))
-                    .map_or(SHOWN, |(note, _)| note);
-                let element = self.element_of(parent, at + 1, &{ *frame }, note)?;
+                // What others are when they are taken by trace, they are also when they are read.
+                let part = match at < SHALLOW {
+                    true => None,
+                    false => sink.part(at as u32, (frame.symbol, frame.class)),
+                };
+                let note = part.map_or(SHOWN, |(note, _)| note);
+                let frame = *self.frames.get(at)?;
+                let element = self.element_of(parent, at + 1, &frame, note)?;
                 self.frames.get_mut(at)?.element = element;
             }
             parent = self.frames.get(at)?.element;

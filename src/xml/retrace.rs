@@ -74,7 +74,7 @@ impl Scanner {
         at: &mut usize,
         sink: &mut S,
     ) -> Retraced {
-        if self.trace.draft.is_active() || !sink.traces() {
+        if self.trace.draft.is_active() || !sink.traces() || self.is_shallow(sink) {
             return Retraced::Not;
         }
         let base = match self.frames.last() {
@@ -85,6 +85,12 @@ impl Scanner {
             Some(base) => self.follow(buf, at, base, sink),
             None => Retraced::Not,
         }
+    }
+
+    /// Whether the next tag must be shown to the sink wherever it stands.
+    #[inline(always)]
+    pub(super) fn is_shallow<S: Sink>(&self, sink: &S) -> bool {
+        self.frames.len() < usize::from(sink.floor())
     }
 
     #[inline(never)]

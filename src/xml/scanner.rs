@@ -16,6 +16,7 @@ use super::key::NameKey;
 use super::limits::Limits;
 use super::names::Names;
 use super::remembered::Remembered;
+use super::retrace::Retraced;
 use super::scope::{ScopeId, Scopes, Span};
 use super::sink::{Record, Sink};
 use super::trace::{ElementId, Trace};
@@ -344,12 +345,27 @@ impl Scanner {
         self.wrong = None;
         self.plain |= self.checked == 0;
         self.trace.draft.drop();
+        if self.place == Place::Prolog && self.checked == 0 {
+            self.checked = self.known_start(buf);
+        }
         let mut at = 0;
         let stopped = loop {
             if at >= buf.len() {
                 break false;
             }
             if at >= self.checked {
+                // What is taken by trace need not be checked besides.
+                if self.in_content() {
+                    match self.retrace(buf, &mut at, sink) {
+                        Retraced::Not => {}
+                        Retraced::Some => continue,
+                        Retraced::Stop => break true,
+                        Retraced::Skip => {
+                            self.skip = Some(0);
+                            continue;
+                        }
+                    }
+                }
                 self.plain = true;
                 self.check(buf, at + 1);
                 if at >= self.stop_at {
@@ -357,7 +373,7 @@ impl Scanner {
                     break false;
                 }
             }
-            if self.mode == Mode::Markup && self.place == Place::Content && self.skip.is_none() {
+            if self.in_content() {
                 match self.common_content(buf, at, sink)? {
                     Step::Stop(next) => {
                         at = next;
@@ -405,6 +421,30 @@ impl Scanner {
         }
         self.base += at as u64;
         Ok((at, stopped))
+    }
+
+    /// Whether a tag or text comes next, inside the root and wanted.
+    #[inline(always)]
+    fn in_content(&self) -> bool {
+        self.mode == Mode::Markup && self.place == Place::Content && self.skip.is_none()
+    }
+
+    /// How much of the buffer is an XML declaration and a root's start tag as they stood before, which need
+    /// not be checked again.
+    fn known_start(&self, buf: &[u8]) -> usize {
+        let declaration = &self.input.plain_declaration;
+        if declaration.is_empty() || !buf.starts_with(declaration) {
+            return self.known_root(buf, 0);
+        }
+        let rest = buf.get(declaration.len()..).unwrap_or(&[]);
+        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t');
+        let root = declaration.len() + rest.iter().take_while(|byte| space(byte)).count();
+        self.known_root(buf, root)
+    }
+
+    fn known_root(&self, buf: &[u8], at: usize) -> usize {
+        let known = self.remembered.find(buf, at, 0, 0);
+        known.map_or(0, |known| at + known.close + 1)
     }
 
     /// Whether what begins here may only be cut by the end of the block.
