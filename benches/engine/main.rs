@@ -320,7 +320,11 @@ fn export(folder: &Path) {
 }
 
 fn count(row: &str) {
-    let messages = messages::distinct(200, 10 << 10);
+    let number = |name: &str, default| {
+        let given = std::env::var(name).ok().and_then(|text| text.parse().ok());
+        given.unwrap_or(default)
+    };
+    let messages = messages::distinct(200, number("BYTES", 10 << 10));
     let set = match row {
         "child" => filters::child(10_000),
         "mixed" => filters::mixed(10_000),
@@ -328,10 +332,7 @@ fn count(row: &str) {
         _ => filters::never(),
     };
     let mut run = Run::new();
-    let rounds = std::env::var("ROUNDS")
-        .ok()
-        .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(10);
+    let rounds = number("ROUNDS", 10);
     for _ in 0..rounds {
         for message in &messages {
             match row {
