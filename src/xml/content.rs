@@ -45,7 +45,7 @@ impl Scanner {
                     break;
                 }
             }
-            self.draft(at, sink);
+            self.continue_draft(at, sink);
             if ready.get(at) != Some(&b'<') {
                 let Some(end) = open.or_else(|| find::less_than(ready, at)) else {
                     break;

@@ -44,7 +44,8 @@ struct Leaf {
 type Holes<'b> = SmallVec<[(NameRef, u8, &'b [u8]); HOLES_EACH_MAX]>;
 
 impl Draft {
-    pub(super) fn drop(&mut self) {
+    /// What was read so far becomes no step.
+    pub(super) fn discard(&mut self) {
         self.active = false;
     }
 
@@ -57,10 +58,10 @@ impl Draft {
 impl Scanner {
     /// Begins a draft at a boundary between tokens, or ends one that may not go on.
     #[inline(always)]
-    pub(super) fn draft<S: Sink>(&mut self, at: usize, sink: &mut S) {
+    pub(super) fn continue_draft<S: Sink>(&mut self, at: usize, sink: &mut S) {
         let before = std::mem::take(&mut self.trace.last);
         if !self.trace.records() || !sink.traces() || self.is_shallow(sink) {
-            self.trace.draft.drop();
+            self.trace.draft.discard();
         } else if !self.trace.draft.is_active() {
             self.begin_draft(at, before, sink);
         }
@@ -149,7 +150,7 @@ impl Scanner {
         let note = part.map_or(SHOWN, |(note, _)| note);
         let element = self.element_of(draft.element, depth, &frame, note);
         let Some(element) = element.filter(|_| draft.leaf.is_none()) else {
-            self.trace.draft.drop();
+            self.trace.draft.discard();
             return;
         };
         if let Some(frame) = self.frames.last_mut() {
@@ -157,7 +158,7 @@ impl Scanner {
         }
         let behind = told.close + 1;
         let Some(open) = find::less_than(buf, behind) else {
-            self.trace.draft.drop();
+            self.trace.draft.discard();
             return;
         };
         let is_leaf = buf.get(open + 1) == Some(&b'/');
@@ -207,7 +208,7 @@ impl Scanner {
                 };
                 self.close_leaf((buf, end), (element, draft.element), leaf);
             }
-            None => self.trace.draft.drop(),
+            None => self.trace.draft.discard(),
         }
     }
 
@@ -257,7 +258,7 @@ impl Scanner {
             return;
         }
         if draft.leaf.is_some() {
-            self.trace.draft.drop();
+            self.trace.draft.discard();
             return;
         }
         match self.unopened((buf, at), told, sink) {
@@ -316,7 +317,7 @@ impl Scanner {
         let draft = &mut self.trace.draft;
         let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t');
         if draft.active && draft.leaf.is_none() && !text.iter().all(space) {
-            draft.drop();
+            draft.discard();
         }
     }
 
@@ -333,7 +334,7 @@ impl Scanner {
         };
         let closed = self.trace.element(draft.element);
         if inner == 0 || closed.parent != inner || closed.depth != depth + 1 {
-            self.trace.draft.drop();
+            self.trace.draft.discard();
         } else if let Some(leaf) = draft.leaf {
             self.close_leaf((buf, at), (draft.element, inner), leaf);
         } else if quiet {
@@ -348,7 +349,7 @@ impl Scanner {
     #[inline(never)]
     pub(super) fn draft_rest(&mut self, buf: &[u8], at: usize) {
         let draft = self.trace.draft;
-        self.trace.draft.drop();
+        self.trace.draft.discard();
         self.trace.last = 0;
         if !draft.active || draft.leaf.is_some() {
             return;
@@ -367,7 +368,7 @@ impl Scanner {
     /// The draft becomes a step that ends with the tag from `tag` to `close`, whose attributes are noted.
     fn close_draft(&mut self, buf: &[u8], mut step: Step, tag: usize, close: usize) {
         let draft = self.trace.draft;
-        self.trace.draft.drop();
+        self.trace.draft.discard();
         let mut holes = Holes::new();
         let mut ends = self
             .records

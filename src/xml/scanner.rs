@@ -344,7 +344,7 @@ impl Scanner {
         self.stop_at = usize::MAX;
         self.wrong = None;
         self.plain |= self.checked == 0;
-        self.trace.draft.drop();
+        self.trace.draft.discard();
         if self.place == Place::Prolog && self.checked == 0 {
             self.checked = self.known_start(buf);
         }

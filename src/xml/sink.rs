@@ -240,9 +240,10 @@ pub trait Observer {
     fn depth_max(&self) -> u32 {
         4
     }
-    /// Depth up to which tags must be told now whatever their class; deeper ones as [`Observer::wants`] says.
+    /// Depth of the deepest element whose tags must be told now whatever their class; of white space in an
+    /// element of that depth nothing is told. Deeper ones are told as [`Observer::wants`] says.
     fn told_to(&self) -> u32 {
-        self.depth_max()
+        self.depth_max() + 1
     }
     /// What is wanted of an element of this class, deeper than [`Observer::told_to`] but not than
     /// [`Observer::depth_max`], that has no attribute of a class: always the same for its place.

@@ -236,7 +236,7 @@ impl Trace {
     #[inline(always)]
     pub(super) fn lose(&mut self) {
         self.last = 0;
-        self.draft.drop();
+        self.draft.discard();
     }
 
     /// Whether steps can be added.
@@ -383,6 +383,10 @@ impl Trace {
             self.last = 0;
             return;
         };
+        let before = match self.step(before).after == step.base {
+            true => before,
+            false => 0,
+        };
         let next = match before {
             0 => self
                 .elements
@@ -467,5 +471,62 @@ fn remember(table: &mut Box<[u16]>, place: usize, id: u16) {
     }
     if let Some(slot) = table.get_mut(place) {
         *slot = id;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::key::NameKey;
+
+    fn element(trace: &mut Trace, name: &[u8]) -> Option<ElementId> {
+        let frame = Frame {
+            key: NameKey::at(name, 0, name.len()),
+            ..Frame::NONE
+        };
+        trace.element_of(0, 1, &frame, (name, 0))
+    }
+
+    #[test]
+    fn what_is_full_stays_until_many_messages_have_met_it() {
+        let mut trace = Trace::default();
+        let names: Vec<String> = (0..2 * ELEMENTS_MAX).map(|n| format!("name{n}")).collect();
+        let kept = names
+            .iter()
+            .filter(|name| element(&mut trace, name.as_bytes()).is_some());
+        assert_eq!(kept.count(), ELEMENTS_MAX - 1);
+        assert!(!trace.records());
+        let first = element(&mut trace, b"name0");
+        assert!(first.is_some());
+        for _ in 0..FULL_MESSAGES_MAX {
+            trace.begin();
+            assert_eq!(element(&mut trace, b"name0"), first);
+        }
+        trace.begin();
+        assert!(trace.records());
+        assert!(element(&mut trace, names.last().unwrap().as_bytes()).is_some());
+    }
+
+    #[test]
+    fn steps_are_found_again_by_their_content_and_follow_each_other() {
+        let mut trace = Trace::default();
+        let base = element(&mut trace, b"a").unwrap();
+        let step = || Step {
+            after: base,
+            ..Step::new(Event::Nothing, Part::QUIET, 1, base)
+        };
+        trace.close(step(), b"<b/>", &[], 0);
+        let first = trace.last;
+        trace.close(step(), b"<c/>", &[], first);
+        let second = trace.last;
+        assert_ne!(first, second);
+        trace.close(step(), b"<b/>", &[], second);
+        assert_eq!(trace.last, first);
+        assert_eq!(trace.followers(base).each(), [second, 0]);
+        trace.last = 0;
+        assert_eq!(trace.followers(base).each(), [first, 0]);
+        trace.close(step(), &[b'x'; LEAD_MAX + 1], &[], 0);
+        assert_eq!(trace.last, 0);
+        assert!(trace.records());
     }
 }

@@ -318,3 +318,96 @@ fn a_message_like_those_before_but_for_a_byte() {
         }
     }
 }
+
+/// What the envelope says of itself is the same after other messages, however its header was written.
+#[test]
+fn envelopes_say_of_themselves_what_the_first_would_say() {
+    use soap_router::soap::{Head, class_of};
+    use soap_router::xpath::{Atom, Landmarks, Set};
+    const WSA04: &str = "xmlns:w='http://schemas.xmlsoap.org/ws/2004/08/addressing'";
+    const WSA10: &str = "xmlns:w='http://www.w3.org/2005/08/addressing'";
+    let blocks = [
+        "<w:Action>urn:a</w:Action>",
+        "<w:Action>urn:b</w:Action>",
+        "<w:Action s:mustUnderstand='1'> urn:c </w:Action>",
+        "<w:Action s:actor='urn:other'>urn:d</w:Action>",
+        "<w:To s:actor='http://schemas.xmlsoap.org/soap/actor/next'>urn:e</w:To>",
+        "<w:To>urn:f</w:To>",
+        "<w:To>urn:<x/> g</w:To>",
+        "<w:To><!-- c -->urn:h&amp;i</w:To>",
+        "<w:To/>",
+        "<w:MessageID>1</w:MessageID>",
+        "<w:ReplyTo><w:Address>urn:r</w:Address></w:ReplyTo>",
+        "<o:Version>2</o:Version>",
+        "<o:Version s:actor='http://schemas.xmlsoap.org/soap/actor/next'>2</o:Version>",
+        "<v:To xmlns:v='http://www.w3.org/2005/08/addressing'>urn:j</v:To>",
+        "text",
+        "<o:Tag id='1'/>",
+    ];
+    let bodies = [
+        "<o:Place><o:Tier>gold</o:Tier></o:Place>",
+        "<o:Cancel><o:Tier>gold</o:Tier></o:Cancel>",
+        "<w:Action>urn:x</w:Action><o:Second/>",
+        "",
+    ];
+    let envelope = |choice: &[usize]| {
+        let wsa = if choice[0] < 4 { WSA04 } else { WSA10 };
+        let space = if choice[1] < 8 { "\n  " } else { "" };
+        let header: String = choice[3..]
+            .iter()
+            .map(|n| format!("{space}{}", blocks[n % 16]))
+            .collect();
+        format!(
+            "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' {wsa} xmlns:o='urn:o'>\
+             <s:Header>{header}</s:Header><s:Body>{space}{}</s:Body></s:Envelope>",
+            bodies[choice[2] % 4]
+        )
+    };
+    let landmarks = Landmarks {
+        classes: Some(class_of),
+        ..crate::support::landmarks()
+    };
+    let atoms = ["//o:Tier='gold'", "/s:Envelope/s:Header/o:Version='2'"];
+    let atoms = atoms.map(|text| Atom {
+        expr: expr(text),
+        level: 0,
+    });
+    let set = Set::compile(atoms.into(), &landmarks);
+    let told = |run: &mut Run, message: &str| {
+        let mut head = Head::new(None);
+        run.begin(&set, &[], &Limits::default(), None).unwrap();
+        let mut rest = message.as_bytes();
+        let mut pauses = Vec::new();
+        while let Ok(Progress::Paused(taken)) = run.feed(&set, rest, &mut head) {
+            rest = &rest[taken..];
+            pauses.push((message.len() - rest.len(), head.stage()));
+            if head.error().is_some() {
+                break;
+            }
+        }
+        format!(
+            "{pauses:?} {:?} {:?} {:?}",
+            head.facts(),
+            head.error(),
+            run.matched()
+        )
+    };
+    let mut runner = TestRunner::new(Config {
+        cases: cases(100),
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let choices = prop::collection::vec(prop::collection::vec(0_usize..16, 4..8), 2..12);
+    let found = runner.run(&choices, |choices| {
+        let mut run = Run::new();
+        for choice in choices {
+            let message = envelope(&choice);
+            let expected = told(&mut Run::new(), &message);
+            prop_assert_eq!(told(&mut run, &message), expected, "{}", message);
+        }
+        Ok(())
+    });
+    if let Err(error) = found {
+        panic!("{error}");
+    }
+}
