@@ -145,6 +145,18 @@ http {{
         self.processes["dnsmasq"].send_signal(signal.SIGHUP)
 
 
+def name_port():
+    """A port that a name server can have: it wants it for UDP and for TCP."""
+    while True:
+        port = free_port(kind=socket.SOCK_DGRAM)
+        with socket.socket() as stream:
+            try:
+                stream.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
 def missing(*programs):
     """Says which program a case does without, if it must."""
     absent = [program for program in programs if not shutil.which(program)]
@@ -158,7 +170,7 @@ def names(world):
     if missing("dnsmasq", "nginx"):
         return
     with Scene(world, "names") as scene:
-        port, dns = free_port("127.0.0.2"), free_port(kind=socket.SOCK_DGRAM)
+        port, dns = free_port("127.0.0.2"), name_port()
         scene.nginx("two", "127.0.0.2", port)
         scene.nginx("three", "127.0.0.3", port)
         scene.dnsmasq(dns, "127.0.0.2 soap.test\n")
@@ -194,7 +206,7 @@ def late_name(world):
     if missing("dnsmasq", "nginx"):
         return
     with Scene(world, "late") as scene:
-        port, dns = free_port(), free_port(kind=socket.SOCK_DGRAM)
+        port, dns = free_port(), name_port()
         scene.nginx("late", "127.0.0.1", port)
         scene.dnsmasq(dns, "")
         scene.router(
