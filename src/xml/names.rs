@@ -7,7 +7,7 @@ use super::key::NameKey;
 use super::scope::NameRef;
 
 /// Places for names; a power of two. A service's messages have some dozens of names.
-const NAMES: usize = 128;
+const NAMES: usize = 512;
 /// Brings a hash to the number of a place.
 const SHIFT: u32 = 64 - NAMES.trailing_zeros();
 /// Bytes of names that their keys do not hold whole; when full, further ones are resolved each time.
