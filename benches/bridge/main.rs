@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use soap_router::soap::{Arriving, Bridge, Plan, Version};
-use soap_router::xml::{EndTag, Flow, Limits, Scanner, Sink, Tag, Taken, Values};
+use soap_router::xml::{EndTag, Flow, Limits, Records, Scanner, Sink, Tag, Taken};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -45,7 +45,7 @@ impl Sink for Nobody {
     fn start_known(
         &mut self,
         _known: (u64, &mut u64),
-        _: Values<'_>,
+        _: Records<'_>,
         _depth: u32,
         _end: u64,
     ) -> Taken {

@@ -11,7 +11,7 @@ use super::names::kind_of;
 use super::retrace::Retraced;
 use super::scanner::{Frame, Scanner, Step, span};
 use super::scope::ScopeId;
-use super::sink::{Flow, Record, Records, Sink, Taken, Values};
+use super::sink::{Flow, Record, Records, Sink, Taken};
 use super::tag::Read;
 
 /// A start tag that is read and not told yet.
@@ -209,12 +209,9 @@ impl Scanner {
         if !self.records.is_empty() && sink.minds_attributes(bits) {
             return (Taken::Not, Some(told));
         }
-        let attributes = match self.records.as_slice() {
-            [] => Values::None,
-            records => Values::Read(Records {
-                tag: ready.get(*at..).unwrap_or(&[]),
-                records,
-            }),
+        let attributes = Records {
+            tag: ready.get(*at..).unwrap_or(&[]),
+            records: &self.records,
         };
         let known = self.known.at_mut(place);
         let (symbol, class) = (known.name.symbol, known.name.class);

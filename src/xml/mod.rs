@@ -54,6 +54,5 @@ pub use reader::{Event, Reader};
 pub use scanner::{Fed, Scanner};
 pub use scope::XML_NAMESPACE;
 pub use sink::{
-    Attribute, EndTag, Flow, Name, Nobody, Observer, Opening, Part, Records, Sink, Tag, Taken,
-    Values, Want,
+    Attribute, EndTag, Flow, Name, Nobody, Observer, Opening, Part, Records, Sink, Tag, Taken, Want,
 };

@@ -10,7 +10,7 @@ use super::find;
 use super::scanner::{Frame, Scanner};
 use super::scope::NameRef;
 use super::sink::{Part, Sink};
-use super::trace::{ElementId, Event, HOLES_EACH_MAX, Step, StepId};
+use super::trace::{ElementId, Event, HOLES_EACH_MAX, Step, StepId, UNPLACED};
 
 /// The note of an element that has to be shown, and so is never taken unseen.
 const SHOWN: u64 = u64::MAX;
@@ -53,6 +53,20 @@ impl Draft {
     pub(super) fn is_active(&self) -> bool {
         self.active
     }
+
+    /// The step that the draft becomes with the tag of `element` at its end, behind which `after` is the
+    /// innermost open element.
+    fn step(&self, event: Event, part: Part, (element, after): (ElementId, ElementId)) -> Step {
+        Step {
+            event,
+            part,
+            floor: self.floor,
+            base: self.base,
+            element,
+            after,
+            ..Step::NONE
+        }
+    }
 }
 
 impl Scanner {
@@ -83,27 +97,39 @@ impl Scanner {
         };
     }
 
-    /// The innermost open element's place in the traces; those around it get theirs besides.
+    /// The innermost open element's place in the traces, if there is room for it and those around it,
+    /// which get theirs besides. Each open element is asked for once.
     #[inline(never)]
     pub(super) fn identify<S: Sink>(&mut self, sink: &mut S) -> Option<ElementId> {
-        let mut parent = 0;
-        let unknown = self.frames.iter().rposition(|frame| frame.element != 0);
-        for at in unknown.unwrap_or(0)..self.frames.len() {
-            let frame = self.frames.get(at)?;
-            if frame.element == 0 {
-                // What others are when they are taken by trace, they are also when they are read.
-                let part = match at < SHALLOW {
-                    true => None,
-                    false => sink.part(at as u32, (frame.symbol, frame.class)),
-                };
-                let note = part.map_or(SHOWN, |(note, _)| note);
-                let frame = *self.frames.get(at)?;
-                let element = self.element_of(parent, at + 1, &frame, note)?;
-                self.frames.get_mut(at)?.element = element;
+        let known = self.frames.iter().rposition(|frame| frame.element != 0);
+        let mut parent = known.map_or(0, |at| self.frames.get(at).map_or(0, |f| f.element));
+        for at in known.map_or(0, |at| at + 1)..self.frames.len() {
+            let element = match parent {
+                UNPLACED => None,
+                _ => self.place_of_frame(at, parent, sink),
+            };
+            parent = element.unwrap_or(UNPLACED);
+            if let Some(frame) = self.frames.get_mut(at) {
+                frame.element = parent;
             }
-            parent = self.frames.get(at)?.element;
         }
-        Some(parent)
+        (parent != UNPLACED).then_some(parent)
+    }
+
+    fn place_of_frame<S: Sink>(
+        &mut self,
+        at: usize,
+        parent: ElementId,
+        sink: &mut S,
+    ) -> Option<ElementId> {
+        let frame = *self.frames.get(at)?;
+        // What others are when they are taken by trace, they are also when they are read.
+        let part = match at < SHALLOW {
+            true => None,
+            false => sink.part(at as u32, (frame.symbol, frame.class)),
+        };
+        let note = part.map_or(SHOWN, |(note, _)| note);
+        self.element_of(parent, at + 1, &frame, note)
     }
 
     /// The element of an open frame.
@@ -176,11 +202,7 @@ impl Scanner {
         } else if part == Part::QUIET && self.records.is_empty() {
             self.trace.draft.element = element;
         } else {
-            let step = Step {
-                element,
-                after: element,
-                ..Step::new(Event::Start, part, draft.floor, draft.base)
-            };
+            let step = draft.step(Event::Start, part, (element, element));
             self.close_draft(buf, step, at, told.close);
         }
     }
@@ -225,11 +247,7 @@ impl Scanner {
             true => (Event::Leaf, outer),
             false => (Event::Text, element),
         };
-        let step = Step {
-            element,
-            after,
-            ..Step::new(event, part, draft.floor, draft.base)
-        };
+        let step = draft.step(event, part, (element, after));
         self.close_draft(buf, step, leaf.tag, leaf.close);
         if event == Event::Text && self.trace.last != 0 {
             // The end tag begins the next step.
@@ -265,11 +283,8 @@ impl Scanner {
             Some((_, part)) if part.frame() || part.text() => self.draft_rest(buf, at),
             Some((_, part)) if !part.values() && self.records.is_empty() => {}
             Some((element, part)) => {
-                let step = Step {
-                    element,
-                    after: draft.element,
-                    ..Step::new(Event::Empty, part.living(), draft.floor, draft.base)
-                };
+                let within = (element, draft.element);
+                let step = draft.step(Event::Empty, part.living(), within);
                 self.close_draft(buf, step, at, told.close);
             }
             None => self.draft_rest(buf, at),
@@ -281,7 +296,7 @@ impl Scanner {
         self.records.iter().any(|record| record.resolved.class > 1)
     }
 
-    /// The element of a tag that is over albuf, and its part.
+    /// The element of a tag that is over already, and its part.
     fn unopened<S: Sink>(
         &mut self,
         (buf, at): (&[u8], usize),
@@ -358,10 +373,7 @@ impl Scanner {
         if memchr::memchr(b'<', lead).is_none() {
             return;
         }
-        let step = Step {
-            after: draft.element,
-            ..Step::new(Event::Nothing, Part::QUIET, draft.floor, draft.base)
-        };
+        let step = draft.step(Event::Nothing, Part::QUIET, (0, draft.element));
         self.trace.close(step, lead, &[], draft.before);
     }
 

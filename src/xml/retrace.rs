@@ -8,7 +8,7 @@ use super::find;
 use super::scanner::{BLOCK_FIRST, Scanner, span};
 use super::scope::Span;
 use super::sink::{Flow, Opening, Record, Records, Sink, Taken};
-use super::trace::{ElementId, Event, Step, StepId, Trace};
+use super::trace::{ElementId, Event, Step, StepId, Trace, UNPLACED};
 
 /// How following a trace ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +82,8 @@ impl Scanner {
             _ => self.identify(sink),
         };
         match base {
-            Some(base) => self.follow(buf, at, base, sink),
-            None => Retraced::Not,
+            Some(base) if base != UNPLACED => self.follow(buf, at, base, sink),
+            _ => Retraced::Not,
         }
     }
 

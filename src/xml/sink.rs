@@ -56,7 +56,7 @@ pub trait Sink {
     fn start_known(
         &mut self,
         known: (u64, &mut u64),
-        attributes: Values<'_>,
+        attributes: Records<'_>,
         depth: u32,
         end: u64,
     ) -> Taken {
@@ -190,17 +190,6 @@ pub enum Opening {
     Stop,
 }
 
-/// The attributes of a tag that a sink is not shown.
-#[derive(Debug, Clone, Copy)]
-pub enum Values<'a> {
-    /// There are none.
-    None,
-    /// There are some. After [`Taken::Not`] they are read, and the tag is offered once more.
-    Unread,
-    /// They are at hand.
-    Read(Records<'a>),
-}
-
 /// Attributes that were read and stand as they are.
 #[derive(Debug, Clone, Copy)]
 pub struct Records<'a> {
@@ -209,6 +198,12 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
+    /// Whether there are none.
+    #[inline(always)]
+    pub(crate) fn is_empty(self) -> bool {
+        self.records.is_empty()
+    }
+
     /// Symbol and value of each, which is UTF-8.
     #[inline(always)]
     pub(crate) fn all(self) -> impl Iterator<Item = (u64, &'a [u8])> {

@@ -33,6 +33,8 @@ const FOLLOWERS: usize = 2;
 
 /// Number of an element; 0 is none.
 pub(super) type ElementId = u16;
+/// Of an open element for which there was no room.
+pub(super) const UNPLACED: ElementId = ElementId::MAX;
 /// Number of a step; 0 is none.
 pub(super) type StepId = u16;
 
@@ -128,7 +130,7 @@ impl Element {
 }
 
 impl Step {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         lead: Span { start: 0, end: 0 },
         event: Event::Nothing,
         part: Part::QUIET,
@@ -142,17 +144,6 @@ impl Step {
         after: 0,
         next: Followers([0; FOLLOWERS]),
     };
-
-    /// A step between these elements, `floor` being the depth that stays open.
-    pub(super) fn new(event: Event, part: Part, floor: u16, base: ElementId) -> Self {
-        Self {
-            event,
-            part,
-            floor,
-            base,
-            ..Self::NONE
-        }
-    }
 }
 
 impl Followers {
@@ -281,16 +272,17 @@ impl Trace {
 
     /// The second of these followers was right.
     pub(super) fn prefer_second(&mut self, element: ElementId) {
-        let next = match self.last {
-            0 => self
-                .elements
-                .get_mut(usize::from(element))
-                .map(|e| &mut e.next),
-            last => self.steps.get_mut(usize::from(last)).map(|s| &mut s.next),
-        };
-        if let Some(next) = next {
+        if let Some(next) = self.followers_of(self.last, element) {
             next.swap();
         }
+    }
+
+    /// What came behind a step or, if that is none, behind a tag after which `element` is the innermost.
+    fn followers_of(&mut self, step: StepId, element: ElementId) -> Option<&mut Followers> {
+        Some(match step {
+            0 => &mut self.elements.get_mut(usize::from(element))?.next,
+            _ => &mut self.steps.get_mut(usize::from(step))?.next,
+        })
     }
 
     /// The element with this parent, tag name, scope and note, if there is room for it.
@@ -387,14 +379,7 @@ impl Trace {
             true => before,
             false => 0,
         };
-        let next = match before {
-            0 => self
-                .elements
-                .get_mut(usize::from(step.base))
-                .map(|e| &mut e.next),
-            _ => self.steps.get_mut(usize::from(before)).map(|s| &mut s.next),
-        };
-        if let Some(next) = next {
+        if let Some(next) = self.followers_of(before, step.base) {
             next.add(id);
         }
         self.last = id;
@@ -512,8 +497,10 @@ mod tests {
         let mut trace = Trace::default();
         let base = element(&mut trace, b"a").unwrap();
         let step = || Step {
+            floor: 1,
+            base,
             after: base,
-            ..Step::new(Event::Nothing, Part::QUIET, 1, base)
+            ..Step::NONE
         };
         trace.close(step(), b"<b/>", &[], 0);
         let first = trace.last;

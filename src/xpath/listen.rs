@@ -232,7 +232,8 @@ fn fill_slots(
     }
 }
 
-/// Opens the instance of a plain start and lets the values of its attributes meet their tests.
+/// Lets the values of a plain start's attributes meet their tests and opens its instance, if that can
+/// matter.
 #[inline(always)]
 pub(super) fn plain_start<'v>(
     facts: &mut Facts,
@@ -242,33 +243,8 @@ pub(super) fn plain_start<'v>(
     depth: u32,
     values: impl Iterator<Item = (u64, &'v [u8])>,
 ) {
-    let mut inst = None;
-    if let Some(node) = plain.anchor.filter(|_| !plain.lazy) {
-        inst = Some(facts.open(program, node, depth));
-    }
-    if !plain.attributes.is_empty() {
-        for (symbol, value) in values {
-            facts.element += 1;
-            for attribute in plain.attributes.iter().filter(|a| a.symbol == symbol) {
-                let found = Found::Text(value, is_cut(value.len(), VALUE_BYTES_MAX));
-                if attribute.of_document {
-                    facts.test(program, states, attribute.index, found, DOCUMENT);
-                    continue;
-                }
-                let Some(from) = facts.collect(program, attribute.index, found) else {
-                    continue;
-                };
-                if inst.is_none() {
-                    inst = plain.anchor.map(|node| facts.open(program, node, depth));
-                }
-                if let Some(inst) = inst {
-                    facts.fire_all(program, states, from, inst);
-                }
-            }
-        }
-    }
-    if let Some(inst) = inst {
-        facts.started(program, states, inst);
+    if plain_values(facts, program, states, plain, values) || !plain.lazy {
+        plain_met(facts, program, states, plain, depth);
     }
 }
 

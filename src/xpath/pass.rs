@@ -1,6 +1,6 @@
 //! The scanner's sink: a stream, its program, and somebody who reads along.
 
-use crate::xml::{EndTag, Flow, Observer, Opening, Part, Records, Sink, Tag, Taken, Values, Want};
+use crate::xml::{EndTag, Flow, Observer, Opening, Part, Records, Sink, Tag, Taken, Want};
 
 use super::program::Program;
 use super::stream::Stream;
@@ -97,7 +97,7 @@ impl<O: Observer> Sink for Pass<'_, O> {
     fn start_known(
         &mut self,
         (symbol, note): (u64, &mut u64),
-        attributes: Values<'_>,
+        attributes: Records<'_>,
         depth: u32,
         end: u64,
     ) -> Taken {
@@ -112,14 +112,7 @@ impl<O: Observer> Sink for Pass<'_, O> {
             return Taken::Not;
         };
         self.depth = depth;
-        if self.stream.news(self.tally) {
-            return Taken::Stop;
-        }
-        if (dead || self.stream.over) && !self.check_all {
-            Taken::Skip
-        } else {
-            Taken::Continue
-        }
+        self.taken(dead)
     }
 
     #[inline(always)]

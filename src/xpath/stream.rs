@@ -4,7 +4,7 @@
 //! more is done. Text is copied only where a value is wanted, and only as far as its tests need.
 //! What no live state wants is skipped by the scanner. No allocation once the buffers have grown.
 
-use crate::xml::{Part, Records, Tag, Values};
+use crate::xml::{Part, Records, Tag};
 
 use super::facts::{DOCUMENT, Facts, Frame, NONE, is_cut};
 use super::index::VALUE_BYTES_MAX;
@@ -118,7 +118,7 @@ impl Stream {
         &mut self,
         program: &Program,
         (symbol, note): (u64, &mut u64),
-        attributes: Values<'_>,
+        attributes: Records<'_>,
         end: u64,
     ) -> Option<bool> {
         let from = self.facts.frames.last()?.state;
@@ -132,10 +132,7 @@ impl Stream {
         self.push(state, flags);
         if flags & flags::OPENS != 0 {
             let depth = self.facts.frames.len() as u32 - 1;
-            match attributes {
-                Values::Read(records) => self.listen(program, depth, None, records.all()),
-                _ => self.listen(program, depth, None, std::iter::empty()),
-            }
+            self.listen(program, depth, None, attributes.all());
         } else if flags & flags::CAPTURES != 0 {
             let need = self.states.get(state).map_or(0, |state| state.need);
             self.capture(need);
@@ -144,12 +141,8 @@ impl Stream {
     }
 
     /// Whether the values of attributes, as they are offered, suffice for a state that wants some.
-    fn takes_values(&self, state: StateId, attributes: Values<'_>) -> bool {
-        match attributes {
-            Values::None => true,
-            Values::Unread => false,
-            Values::Read(_) => self.states.get(state).is_some_and(|s| s.plain.is_some()),
-        }
+    fn takes_values(&self, state: StateId, attributes: Records<'_>) -> bool {
+        attributes.is_empty() || self.states.get(state).is_some_and(|s| s.plain.is_some())
     }
 
     /// An element with text only, for whose start nobody waits; nothing has happened when the answer
@@ -315,14 +308,20 @@ impl Stream {
         if !self.ends_quietly(depth) {
             return false;
         }
+        self.close_frames(depth);
+        true
+    }
+
+    /// Takes the elements deeper than `depth`, of whose ends all has been told, from the stack.
+    #[inline(always)]
+    fn close_frames(&mut self, depth: u32) {
         let Some(outermost) = self.facts.frames.get(depth as usize + 1) else {
-            return false;
+            return;
         };
         self.facts.counters.truncate(outermost.counters as usize);
         self.facts.frames.truncate(depth as usize + 1);
         let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
         self.takes_nodes = above & flags::TEXTS != 0;
-        true
     }
 
     /// An element starts; the answer is whether nothing below it can matter.
@@ -451,7 +450,7 @@ impl Stream {
             return false;
         };
         let busy = frame.flags & flags::CLOSES != 0 || frame.capture != NONE;
-        let counters = frame.counters as usize;
+        let depth = (self.facts.frames.len() as u32).saturating_sub(2);
         if frame.flags & flags::SECTION != 0 || !self.node_text.is_empty() {
             return false;
         }
@@ -459,10 +458,7 @@ impl Stream {
         if busy {
             self.leave_busy(program);
         }
-        self.facts.counters.truncate(counters);
-        self.facts.frames.pop();
-        let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
-        self.takes_nodes = above & flags::TEXTS != 0;
+        self.close_frames(depth);
         true
     }
 
@@ -475,15 +471,12 @@ impl Stream {
         let Some(frame) = self.facts.frames.last() else {
             return;
         };
-        let (flags, counters) = (frame.flags, frame.counters as usize);
+        let (flags, depth) = (frame.flags, self.facts.frames.len() as u32 - 1);
         self.leave_busy(program);
         if flags & flags::SECTION != 0 {
-            self.near_root(program, self.facts.frames.len() as u32 - 1, false);
+            self.near_root(program, depth, false);
         }
-        self.facts.counters.truncate(counters);
-        self.facts.frames.pop();
-        let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
-        self.takes_nodes = above & flags::TEXTS != 0;
+        self.close_frames(depth.saturating_sub(1));
         if self.facts.frames.len() == 1 {
             self.leave_root(program);
         }

@@ -17,7 +17,7 @@ use super::shape::{Reached, Shape};
 use super::signed::{is_inclusive, is_method};
 use super::work::Tail;
 use crate::soap::version::Version;
-use crate::xml::{EndTag, Flow, Sink, Tag, Taken, Values};
+use crate::xml::{EndTag, Flow, Records, Sink, Tag, Taken};
 
 /// Namespaces whose elements are looked at wherever they stand.
 const WATCHED: u64 = class::ENVELOPE | class::DSIG;
@@ -411,7 +411,7 @@ impl Sink for Rest {
     fn start_known(
         &mut self,
         (symbol, _): (u64, &mut u64),
-        _attributes: Values<'_>,
+        _attributes: Records<'_>,
         depth: u32,
         _end: u64,
     ) -> Taken {
