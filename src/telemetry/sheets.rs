@@ -232,7 +232,7 @@ impl EncodeMetric for Level {
 
 impl EncodeMetric for Durations {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let bounds = SECONDS.into_iter().chain([f64::MAX]).zip(self.first..);
+        let bounds = SECONDS.into_iter().chain([f64::INFINITY]).zip(self.first..);
         let buckets: Vec<(f64, u64)> = bounds
             .map(|(most, number)| (most, self.sheets.sum(number)))
             .collect();

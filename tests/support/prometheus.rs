@@ -28,7 +28,35 @@ impl Metrics {
                 None => metrics.sample(line),
             }
         }
+        metrics.histograms_end();
         metrics
+    }
+
+    /// The last bucket of each histogram is infinite and has all that was counted.
+    fn histograms_end(&self) {
+        let bucketed = |name: &str| {
+            let first = format!("{name}_bucket{{");
+            self.samples
+                .range(first.clone()..)
+                .next()
+                .is_some_and(|(key, _)| key.starts_with(&first))
+        };
+        for (key, count) in &self.samples {
+            let (name, labels) = key.split_once('{').unwrap_or((key, "}"));
+            let Some(name) = name.strip_suffix("_count").filter(|name| bucketed(name)) else {
+                continue;
+            };
+            let own = labels.strip_suffix('}').expect(key);
+            let all = [
+                format!("{name}_bucket{{le=\"+Inf\""),
+                format!("{name}_bucket{{{own},le=\"+Inf\""),
+            ];
+            let last = all.iter().find_map(|bucket| {
+                let ends = [format!("{bucket}}}"), format!("{bucket},{own}}}")];
+                ends.iter().find_map(|end| self.samples.get(end))
+            });
+            assert_eq!(last, Some(count), "the infinite bucket of `{key}`");
+        }
     }
 
     /// The sample's value; 0 where there is none, as a counter that was never touched.
