@@ -410,12 +410,17 @@ pub(super) fn leaf(
                     continue;
                 };
                 let base = facts.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-                let Some(state) = facts.slots.get((base + slot) as usize) else {
+                let node = facts.element;
+                let Some(state) = facts.slots.get_mut((base + slot) as usize) else {
                     continue;
                 };
                 let empty = state.progress == Progress::Empty;
                 match (info.kind, attribute) {
-                    (SlotKind::Count, _) => facts.count(program, states, slot, inst, 1.0),
+                    (SlotKind::Count, _) => {
+                        if std::mem::replace(&mut state.last, node) != node {
+                            facts.count(program, states, slot, inst, 1.0);
+                        }
+                    }
                     (SlotKind::Sum, _) => {
                         facts.spilled |= cut;
                         facts.count(program, states, slot, inst, value::number_of(text));

@@ -125,17 +125,25 @@ fn parents(steps: &mut Vec<Step>) -> Option<&mut Step> {
         });
         return steps.last_mut();
     }
-    let is_first = steps.len() == 1;
+    // The document has children too, and no name.
+    let may_be_document = |step: &Step| {
+        matches!(step.axis, Axis::Itself | Axis::DescendantOrSelf) && step.test == Test::Node
+    };
+    let from_document = steps.iter().all(may_be_document);
     let last = steps.last_mut()?;
     match (last.axis, &last.test) {
-        (Axis::Itself, Test::Node) | (_, Test::Name(_)) if last.axis != Axis::Attribute => {}
-        (Axis::Child | Axis::Descendant, Test::Node) => last.test = Test::Name(NameTest::any()),
-        // The document has children too, and no name.
-        (Axis::DescendantOrSelf, Test::Node) if !is_first => {
-            last.test = Test::Name(NameTest::any());
+        (Axis::Itself, Test::Node) | (_, Test::Name(_)) if last.axis != Axis::Attribute => {
+            return Some(last);
         }
+        (Axis::Child | Axis::Descendant, Test::Node) => {}
+        (Axis::DescendantOrSelf, Test::Node) if !from_document => {}
         _ => return None,
     }
+    // Of elements only, other ones would be counted.
+    if last.predicates.iter().any(is_positional) {
+        return None;
+    }
+    last.test = Test::Name(NameTest::any());
     Some(last)
 }
 
