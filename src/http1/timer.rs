@@ -27,13 +27,16 @@ impl Timer {
         {
             return Poll::Pending;
         }
-        // A task that has used up its turn is put off instead, without its timer being set.
+        let polled = self.poll(cx, until);
+        // A task that had used up its turn was put off instead, without its timer being set.
         self.owner = has_budget_remaining().then(|| cx.waker().clone());
-        self.poll(cx, until)
+        polled
     }
 
     /// Ready when it is `until`.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+        // Whoever asks here may be put off as well.
+        self.owner = None;
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(sleep_until(until)));
