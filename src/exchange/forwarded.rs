@@ -124,7 +124,7 @@ fn gateway(headers: &mut Fields, origin: &Origin, host: Option<&[u8]>, uri: &Uri
     let trace = trace_id(id);
     let others = [
         (ORIGINAL_HOST, host),
-        (ORIGINAL_URL, Some(url.as_bytes())),
+        (ORIGINAL_URL, url.is_ascii().then_some(url.as_bytes())),
         (APPGW_TRACE_ID, Some(trace.as_bytes())),
     ];
     for (name, value) in others {

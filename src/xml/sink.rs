@@ -238,7 +238,7 @@ pub trait Observer {
     /// Depth of the deepest element whose tags must be told now whatever their class; of white space in an
     /// element of that depth nothing is told. Deeper ones are told as [`Observer::wants`] says.
     fn told_to(&self) -> u32 {
-        self.depth_max() + 1
+        self.depth_max().saturating_add(1)
     }
     /// What is wanted of an element of this class, deeper than [`Observer::told_to`] but not than
     /// [`Observer::depth_max`], that has no attribute of a class: always the same for its place.

@@ -156,7 +156,7 @@ impl<O: Observer> Sink for Pass<'_, O> {
     }
 
     fn floor(&self) -> u16 {
-        self.observer.told_to().max(1) as u16
+        self.observer.told_to().clamp(1, u32::from(u16::MAX)) as u16
     }
 
     fn part(&mut self, outer: u32, (symbol, class): (u64, u8)) -> Option<(u64, Part)> {
