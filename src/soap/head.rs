@@ -328,6 +328,8 @@ impl Observer for Head {
 
     fn told_to(&self) -> u32 {
         match self.stage {
+            // What is wrong already stops at the next tag, whichever that is.
+            _ if self.error.is_some() => u32::MAX,
             Stage::Start => 4,
             // All of a header block whose value is being taken.
             Stage::Envelope if self.field.is_some() => 4,

@@ -393,7 +393,7 @@ fn envelopes_say_of_themselves_what_the_first_would_say() {
         )
     };
     let mut runner = TestRunner::new(Config {
-        cases: cases(100),
+        cases: cases(500),
         failure_persistence: None,
         ..Config::default()
     });
