@@ -104,7 +104,7 @@ pub(super) async fn pass(
     let has_body = !http_body::Body::is_end_stream(&arrival.body);
     let values = Values::of_head(active, id, &arrival.head.headers);
     record.endpoints.push(Arc::clone(&endpoint.spec.name));
-    let rewriter = Rewriter::begin(to.rewrites, &arrival.head, arrival.origin, &record);
+    let rewriter = Rewriter::begin(to.rewrites, &arrival.head, &record);
     let upgrades = !has_body && upgrade::is_asked_for(&arrival.head);
     let mut outbound = Outbound::new(arrival.head, arrival.origin, record.id);
     outbound.below(to.prefix, to.keeps_path);

@@ -69,11 +69,11 @@ pub(super) struct Story {
     pub(super) id: ExchangeId,
     start: Instant,
     worker: Arc<Worker>,
-    active: Arc<Active>,
     /// Where it came in.
     pub(super) origin: Arc<Origin>,
-    /// The service or route that it came to.
-    at: Option<Place>,
+    /// The series of the service or route that it came to. Not the snapshot itself: a tunnel's record
+    /// stays open through many reloads.
+    meter: Option<Arc<ServiceMeter>>,
     /// Who asked for what, where it is logged.
     asked: Option<(SocketAddr, Method, Uri)>,
     pub(super) soap: Option<Version>,
@@ -82,7 +82,7 @@ pub(super) struct Story {
     pub(super) message_id: Option<String>,
     /// `wsa:To`, where rewrites may ask for it.
     pub(super) to: Option<String>,
-    /// The entries that won, where somebody asks ([`Story::tells_choice`]).
+    /// The entries that won, where somebody asks (`tells_facts` in `road.rs`).
     pub(super) entries: SmallVec<[Arc<str>; 1]>,
     /// The endpoints that were chosen, then the one that answered, where somebody asks.
     pub(super) endpoints: SmallVec<[Arc<str>; 1]>,
@@ -120,21 +120,15 @@ fn caller(origin: &Origin, head: &RequestParts) -> SocketAddr {
 }
 
 impl Record {
-    pub(super) fn new(
-        worker: &Arc<Worker>,
-        active: &Arc<Active>,
-        origin: &Arc<Origin>,
-        head: &RequestParts,
-    ) -> Self {
+    pub(super) fn new(worker: &Arc<Worker>, origin: &Arc<Origin>, head: &RequestParts) -> Self {
         let is_logged = worker.access.is_on();
         let asked = || (caller(origin, head), head.method.clone(), head.uri.clone());
         Self(Box::new(Story {
             id: worker.next_id(),
             start: clock::now(),
             worker: Arc::clone(worker),
-            active: Arc::clone(active),
             origin: Arc::clone(origin),
-            at: None,
+            meter: None,
             asked: is_logged.then(asked),
             soap: None,
             action: None,
@@ -163,14 +157,17 @@ impl Record {
 
     /// The service or route is known: it is in flight from here on. Says whether there was a place
     /// for one more.
-    pub(super) fn enter(&mut self, at: Place) -> bool {
-        self.at = Some(at);
-        if let Some(meter) = self.meter() {
+    pub(super) fn enter(&mut self, active: &Active, at: Place) -> bool {
+        let meter = match at {
+            Place::Service(id) => active.service_meter(id),
+            Place::Route(id) => active.route_meter(id),
+        };
+        self.meter = meter.cloned();
+        if let Some(meter) = &self.meter {
             meter.in_flight.up(&self.worker.sheet);
         }
         self.holds_place = true;
-        let max = self.active.snapshot.exchanges_max;
-        self.worker.take_place(max)
+        self.worker.take_place(active.snapshot.exchanges_max)
     }
 
     /// Closes the record with what went back to the caller.
@@ -244,7 +241,7 @@ impl Record {
         } else {
             "service"
         };
-        line.field(kind, self.name().map(|name| &**name))
+        line.field(kind, self.name())
             .field("soap", self.soap.map(Version::as_str))
             .field("action", self.action.as_deref())
             .field("operation", self.operation.as_deref())
@@ -300,25 +297,18 @@ impl Story {
     }
 
     /// Whether it came to a route, where nobody expects SOAP.
-    pub(super) const fn is_of_route(&self) -> bool {
-        matches!(self.at, Some(Place::Route(_)))
+    pub(super) fn is_of_route(&self) -> bool {
+        self.meter.as_ref().is_some_and(|meter| meter.is_of_route())
     }
 
     /// The name of the service or route.
-    pub(super) fn name(&self) -> Option<&Arc<str>> {
-        let snapshot = &self.active.snapshot;
-        Some(match self.at? {
-            Place::Service(id) => &snapshot.service(id)?.name,
-            Place::Route(id) => &snapshot.route(id)?.name,
-        })
+    pub(super) fn name(&self) -> Option<&str> {
+        self.meter.as_ref().map(|meter| meter.name())
     }
 
     /// Its series.
     pub(super) fn meter(&self) -> Option<&Arc<ServiceMeter>> {
-        match self.at? {
-            Place::Service(id) => self.active.service_meter(id),
-            Place::Route(id) => self.active.route_meter(id),
-        }
+        self.meter.as_ref()
     }
 }
 

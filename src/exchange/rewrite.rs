@@ -33,7 +33,7 @@ struct Asked {
     uri: Uri,
     host: String,
     headers: Fields,
-    origin: Origin,
+    origin: Arc<Origin>,
     place: Arc<str>,
     soap: Option<&'static str>,
     action: Option<String>,
@@ -53,7 +53,6 @@ impl Rewriter {
     pub(super) fn begin(
         rules: &Rewrites,
         head: &RequestParts,
-        origin: &Origin,
         record: &Record,
     ) -> Option<Box<Self>> {
         if rules.is_empty() {
@@ -64,8 +63,8 @@ impl Rewriter {
             uri: head.uri.clone(),
             host: arrival::host(head).to_owned(),
             headers: head.headers.clone(),
-            origin: origin.clone(),
-            place: record.name().cloned().unwrap_or_else(|| "".into()),
+            origin: Arc::clone(&record.origin),
+            place: record.name().unwrap_or_default().into(),
             soap: record.soap.map(crate::soap::Version::as_str),
             action: record.action.clone(),
             operation: record.operation.clone(),

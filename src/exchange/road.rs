@@ -43,7 +43,7 @@ use crate::soap::{MediaKind, MediaType, Stage};
 pub async fn handle(worker: &Arc<Worker>, mut arrival: Arrival<'_>) -> Response<Body> {
     forwarded::drop_odd_names(&mut arrival);
     let active = worker.live.load();
-    let record = Record::new(worker, &active, arrival.origin, &arrival.head);
+    let record = Record::new(worker, arrival.origin, &arrival.head);
     match way::find(&active, &mut arrival, &record) {
         Ok(Place::Service(id)) => serve(worker, &active, id, arrival, record).await,
         // Large and seldom: messages do not carry room for it.
@@ -63,7 +63,7 @@ async fn serve(
     let Some(service) = active.snapshot.service(id) else {
         return admit::refuse(&Error::SenderUnknownService, arrival, record);
     };
-    if !record.enter(Place::Service(id)) {
+    if !record.enter(active, Place::Service(id)) {
         return admit::refuse(&Error::RouterOverloaded, arrival, record);
     }
     if let Some(gate) = active.gate(Place::Service(id))
@@ -261,7 +261,7 @@ impl Journey<'_> {
     /// The request's head, rewritten where that is asked for.
     fn outbound(&mut self, head: Box<RequestParts>, origin: &Origin) -> Box<Outbound> {
         let service = self.service;
-        let rewriter = Rewriter::begin(&service.rewrites, &head, origin, &self.record);
+        let rewriter = Rewriter::begin(&service.rewrites, &head, &self.record);
         let mut outbound = Outbound::new(head, origin, self.record.id);
         outbound.below(service.path.prefix(), false);
         if let Some(rewriter) = &rewriter {
@@ -426,8 +426,8 @@ impl Journey<'_> {
         }
     }
 
-    /// Whether anybody asks what the envelope says: the log, rewrites, or a gate that counts
-    /// operations.
+    /// Whether anybody asks what the envelope says and who was chosen: the log, rewrites, or a gate
+    /// that counts operations.
     fn tells_facts(&self) -> bool {
         self.record.is_logged()
             || !self.service.rewrites.is_empty()
@@ -436,14 +436,14 @@ impl Journey<'_> {
 
     fn note_choice(&mut self, decision: &Decision) {
         for delivery in &decision.deliveries {
-            let entry = self.service.table.entry(delivery.entry);
-            let endpoint = self.active.snapshot.endpoint(delivery.endpoint);
-            let (Some(entry), Some(endpoint)) = (entry, endpoint) else {
-                continue;
-            };
             self.active
                 .count_entry(&self.worker.sheet, self.id, delivery.entry);
-            if self.tells_facts() {
+            if !self.tells_facts() {
+                continue;
+            }
+            let entry = self.service.table.entry(delivery.entry);
+            let endpoint = self.active.snapshot.endpoint(delivery.endpoint);
+            if let (Some(entry), Some(endpoint)) = (entry, endpoint) {
                 self.record.entries.push(entry.name.clone());
                 self.record.endpoints.push(Arc::clone(&endpoint.spec.name));
             }

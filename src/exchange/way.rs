@@ -75,7 +75,7 @@ fn rerouted(active: &Active, place: Place, arrival: &Arrival<'_>, record: &Recor
         return None;
     }
     let head = &arrival.head;
-    let rewriter = Rewriter::begin(rewrites, head, arrival.origin, record)?;
+    let rewriter = Rewriter::begin(rewrites, head, record)?;
     let path = rewriter.rerouted()?;
     if path == head.uri.path() {
         return None;
@@ -100,7 +100,7 @@ pub(super) async fn follow(
     let Some(route) = active.snapshot.route(id) else {
         return admit::refuse(&Error::SenderUnknownService, arrival, record);
     };
-    if !record.enter(Place::Route(id)) {
+    if !record.enter(active, Place::Route(id)) {
         return admit::refuse(&Error::RouterOverloaded, arrival, record);
     }
     if let Some(gate) = active.gate(Place::Route(id))

@@ -149,22 +149,24 @@ impl Active {
 
     /// Counts an entry that won.
     pub fn count_entry(&self, sheet: &Sheet, id: ServiceId, entry: EntryId) {
-        let known = |id: ServiceId| self.entries.get(id.0 as usize)?.get(entry.0 as usize);
+        let own = self.entries.get(id.0 as usize);
+        let Some(known) = own.and_then(|own| own.get(entry.0 as usize)) else {
+            return;
+        };
         let find = || {
             let entry = self.snapshot.service(id)?.table.entry(entry)?;
             let endpoint = self.snapshot.endpoint(entry.endpoint)?;
             let meter = self.service_meter(id)?;
             Some(meter.entry(&entry.name, &endpoint.spec.name))
         };
-        let Some(known) = known(id) else { return };
-        if known.get().is_none()
-            && let Some(count) = find()
-        {
-            let _ = known.set(count);
-        }
-        if let Some(count) = known.get() {
-            count.add(sheet, 1);
-        }
+        let count = match known.get() {
+            Some(count) => count,
+            None => match find() {
+                Some(found) => known.get_or_init(|| found),
+                None => return,
+            },
+        };
+        count.add(sheet, 1);
     }
 
     /// Series of an endpoint.

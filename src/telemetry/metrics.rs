@@ -22,6 +22,8 @@ use super::tls::TlsMeter;
 
 /// What a meter's name is the name of, which is the label's name: `service`, `route`.
 type Kind = &'static str;
+/// Of the series of a route.
+const ROUTE: Kind = "route";
 pub(super) type Labels = Vec<(&'static str, String)>;
 type Counts = Family<Labels, Count, Maker>;
 
@@ -117,7 +119,8 @@ pub struct ServiceMeter {
     replies: [Count; 2],
     /// Those that were counted before.
     modes_known: [OnceLock<Count>; MODES_MAX],
-    known: Mutex<HashMap<String, Count>>,
+    /// Entries that won before, by name.
+    entries_known: Mutex<HashMap<String, Count>>,
     /// Exchanges in flight.
     pub in_flight: Level,
     /// Whole duration.
@@ -246,7 +249,7 @@ impl Metrics {
 
     /// The meter of a route: of its own, also where a service has the same name.
     pub fn route(&self, name: &str) -> Arc<ServiceMeter> {
-        self.place("route", name)
+        self.place(ROUTE, name)
     }
 
     fn place(&self, kind: Kind, name: &str) -> Arc<ServiceMeter> {
@@ -457,7 +460,7 @@ impl ServiceMeter {
             tolerated: families.tolerated.clone(),
             replies: [reply("1.1"), reply("1.2")],
             modes_known: [const { OnceLock::new() }; MODES_MAX],
-            known: Mutex::default(),
+            entries_known: Mutex::default(),
             in_flight: families.in_flight.get_or_create_owned(&own),
             seconds: families.seconds.get_or_create_owned(&own),
             request_bytes: families.request_bytes.get_or_create_owned(&own),
@@ -494,9 +497,24 @@ impl ServiceMeter {
             .inc();
     }
 
+    /// The name of the service or route.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.service
+    }
+
+    /// Whether it is a route's.
+    #[must_use]
+    pub fn is_of_route(&self) -> bool {
+        self.kind == ROUTE
+    }
+
     /// Where a winning entry is counted.
     pub fn entry(&self, entry: &str, endpoint: &str) -> Count {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .entries_known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = known.get(entry) {
             return count.clone();
         }
