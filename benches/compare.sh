@@ -38,9 +38,12 @@ fi
 mkdir -p "$target/load"
 rustc -O --edition 2024 -o "$target/load/load" benches/load.rs
 python3 benches/compare/compare.py \
-  --binary "$binary" --load "$target/load/load" --rounds "$rounds" --seconds "$seconds"
+  --binary "$binary" --load "$target/load/load" --rounds "$rounds" --seconds "$seconds" &
+# Told to end, it passes that on, so that no process is left.
+trap 'kill $!' TERM INT
+wait $!
+trap - TERM INT
 if [[ $gibibytes != 0 ]]; then
   printf '\nMessages of %s GiB:\n\n' "$gibibytes"
-  ulimit -n 16384
-  python3 benches/compare/streaming.py --binary "$binary" --gib "$gibibytes" --out benches/results/streaming.json
+  SOAP_ROUTER_BIN=$binary exec benches/streaming.sh "$gibibytes"
 fi

@@ -6,8 +6,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command -v haproxy >/dev/null || { apt-get update -qq; apt-get install -y -qq haproxy >/dev/null; }
-cargo build --release --quiet
+binary=${SOAP_ROUTER_BIN:-}
+if [[ -z $binary ]]; then
+  cargo build --release --quiet
+  binary=${CARGO_TARGET_DIR:-target}/release/soap-router
+fi
 ulimit -n 16384
 exec python3 benches/compare/streaming.py \
-  --binary "${CARGO_TARGET_DIR:-target}/release/soap-router" --gib "${1:-4}" --rows "${2:-}" \
+  --binary "$binary" --gib "${1:-4}" --rows "${2:-}" \
   --out benches/results/streaming.json
