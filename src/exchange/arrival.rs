@@ -10,7 +10,7 @@ use super::error::Error;
 use super::forwarded;
 use crate::fields::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, FORWARDED_FOR, FORWARDED_PROTO, Fields, HOST,
-    RequestParts, SOAP_ACTION,
+    RequestParts, SOAP_ACTION, as_text,
 };
 use crate::filter::Certificate;
 use crate::net::Incoming;
@@ -120,13 +120,10 @@ impl Origin {
     /// A plain connection of this caller.
     #[must_use]
     pub fn new(listener: Arc<str>, peer: SocketAddr) -> Self {
-        let mut forwarded = Fields::new();
-        forwarded.insert(FORWARDED_FOR, peer.ip().to_string().as_str());
-        forwarded.insert(FORWARDED_PROTO, "http");
         Self {
             listener,
             peer,
-            forwarded,
+            forwarded: told(peer, "http"),
             door: Arc::default(),
             port: 0,
             http2: false,
@@ -157,7 +154,7 @@ impl Origin {
             })
         });
         self.session = Some(Arc::new(session));
-        self.forwarded.insert(FORWARDED_PROTO, self.scheme());
+        self.forwarded = told(self.peer, self.scheme());
     }
 
     pub(super) const fn scheme(&self) -> &'static str {
@@ -167,6 +164,14 @@ impl Origin {
             "http"
         }
     }
+}
+
+/// What endpoints are told of a caller.
+fn told(peer: SocketAddr, scheme: &str) -> Fields {
+    let mut forwarded = Fields::new();
+    forwarded.insert(FORWARDED_FOR, peer.ip().to_string().as_str());
+    forwarded.insert(FORWARDED_PROTO, scheme);
+    forwarded
 }
 
 /// `Host`, or the authority of an absolute request target.
@@ -379,9 +384,8 @@ pub(super) fn content_length(headers: &Fields) -> Option<u64> {
 
 /// The coding that hides the envelope, if there is one.
 pub(super) fn coding(headers: &Fields) -> Option<String> {
-    if !headers.contains(CONTENT_ENCODING) {
-        return None;
-    }
-    let value = headers.text(CONTENT_ENCODING).unwrap_or("?").trim();
+    let value = as_text(headers.get(CONTENT_ENCODING)?)
+        .unwrap_or("?")
+        .trim();
     (!value.is_empty() && !value.eq_ignore_ascii_case("identity")).then(|| value.to_owned())
 }

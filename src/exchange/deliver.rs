@@ -99,8 +99,6 @@ struct Trip<'a> {
     outbound: Box<Outbound>,
     lane: usize,
     attempts: Vec<Attempt>,
-    /// Attempts, also those that are not kept.
-    tried: usize,
     /// A backup was due but the message could not be sent again: its beginning was not held any
     /// more.
     committed: bool,
@@ -252,7 +250,6 @@ impl<'a> Trip<'a> {
             outbound,
             lane,
             attempts: Vec::new(),
-            tried: 0,
             committed: false,
             patience: Patience {
                 idle: common.service.limits.body_idle_timeout,
@@ -435,7 +432,6 @@ impl<'a> Trip<'a> {
 
     /// Counts an attempt that went well and, where there is one, keeps it for the log.
     fn note_answer(&mut self, to: Destination<'a>, turn: &Turn, answer: &Answer, took: Duration) {
-        self.tried += 1;
         if let Some(meter) = self.common.active.endpoint_meter(to.id) {
             let sheet = &*self.common.worker.sheet;
             meter.answered(sheet);
@@ -461,7 +457,6 @@ impl<'a> Trip<'a> {
         failure: &Failure,
         took: Duration,
     ) {
-        self.tried += 1;
         if let Some(meter) = self.common.active.endpoint_meter(to.id) {
             meter.failed(&failure.name);
         }
@@ -606,7 +601,7 @@ impl<'a> Trip<'a> {
             return Error::EndpointTimeout;
         }
         // With several endpoints asked, no single one's trouble describes what happened.
-        match (self.tried, last.name.as_str()) {
+        match (self.attempts.len(), last.name.as_str()) {
             (1, "busy") => Error::EndpointBusy,
             (1, "lost") => Error::EndpointLost,
             (1, "timeout") => Error::EndpointTimeout,

@@ -1,7 +1,7 @@
 //! The road of one message, from its head to the last byte of its answer.
 //!
 //! [`handle`] is the whole of it; each stage stands in a file of its own. The room takes and
-//! gives `http` types, so it can be driven without a socket.
+//! gives messages of `fields`, so it can be driven without a socket.
 
 mod admit;
 mod arrival;

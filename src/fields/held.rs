@@ -65,9 +65,7 @@ impl Fields {
             let number = Known::of(name).map_or(0, Known::number);
             let start = own.text.len();
             own.text.extend_from_slice(name);
-            if own.end_line(start, value, number) {
-                own.known.add(number);
-            }
+            own.end_line(start, value, number);
         }
         own
     }
@@ -95,7 +93,7 @@ impl Fields {
                 return;
             };
             let name = self.name_at(&line);
-            let usual = match Known::of(name) {
+            let usual = match Known::numbered(line.number) {
                 Some(known) => known.as_str().as_bytes() == name,
                 None => has_capitals(name),
             };
@@ -322,13 +320,15 @@ impl Fields {
         }
         let start = self.text.len();
         key.write(&mut self.text);
-        self.known.add(key.number());
         self.end_line(start, value, key.number())
     }
 
     /// Adds a field whose name stands in the text from `start` on.
     fn end_line(&mut self, start: usize, value: &[u8], number: u8) -> bool {
         let line = self.finish_line(start, value, number);
+        if line.is_some() {
+            self.known.add(number);
+        }
         self.places.extend(line);
         line.is_some()
     }

@@ -103,6 +103,14 @@ impl Known {
         USUAL.get(usize::from(self.0)).copied().unwrap_or_default()
     }
 
+    /// The name of this number; 0 is none.
+    pub(super) const fn numbered(number: u8) -> Option<Self> {
+        match number {
+            0 => None,
+            _ => Some(Self(number)),
+        }
+    }
+
     /// Its number, not 0 and below 64.
     pub(super) const fn number(self) -> u8 {
         self.0

@@ -180,7 +180,7 @@ impl Leaf {
     }
 }
 
-/// `, not 'x' or 'y'` if the value found is none of those wanted.
+/// ``, not `x` or `y` `` if the value found is none of those wanted.
 fn not<'a>(found: Option<&str>, wanted: impl Iterator<Item = &'a str> + Clone) -> String {
     if wanted.clone().any(|one| Some(one) == found) {
         return String::new();

@@ -261,7 +261,7 @@ fn has_more(read: httparse::Result<usize>, limits: Limits) -> bool {
 }
 
 fn is_request_so_far(input: &[u8]) -> Result<(), httparse::Error> {
-    let mut space = [const { MaybeUninit::uninit() }; FEW_FIELDS];
+    let mut space = FEW;
     let mut parsed = httparse::Request::new(&mut []);
     not_too_many(parsed.parse_with_uninit_headers(input, &mut space))
 }

@@ -34,10 +34,12 @@ pub fn strip_hop_by_hop(headers: &mut Fields) {
             .get_all(CONNECTION)
             .flat_map(|value| value.split(|byte| *byte == b','))
             .map(<[u8]>::trim_ascii)
-            .filter(|name| !Known::of(name).is_some_and(|known| KEPT.has(known)))
+            .filter(|name| !Known::of(name).is_some_and(|own| KEPT.has(own) || HOP_BY_HOP.has(own)))
             .map(Box::from)
             .collect();
-        headers.remove_where(|own| named.iter().any(|name| own.eq_ignore_ascii_case(name)));
+        if !named.is_empty() {
+            headers.remove_where(|own| named.iter().any(|name| own.eq_ignore_ascii_case(name)));
+        }
     }
     headers.remove_any(HOP_BY_HOP);
 }
