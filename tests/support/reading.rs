@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use soap_router::fields::Fields;
 use soap_router::http1::{Decoded, Decoder, Limits, Malformed, read_request, read_response};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Small enough to be reached.
 pub const LIMITS: Limits = Limits {
@@ -36,13 +38,17 @@ pub fn read_all<'a>(
                     None => read_request(&mut input, &mut scanned, LIMITS).map(|head| {
                         head.map(|head| {
                             let line = format!("{} {}", head.parts.method, head.parts.uri);
-                            let map = head.parts.headers.to_map();
-                            assert_eq!(map.len(), head.parts.headers.len(), "none is lost");
-                            (line + &shown(&map), head.framing)
+                            (line + &all_shown(&head.parts.headers), head.framing)
                         })
                     }),
-                    Some(asked) => read_response(&mut input, &mut scanned, LIMITS, asked)
-                        .map(|head| head.map(|head| (head.parts.status.to_string(), head.framing))),
+                    Some(asked) => {
+                        read_response(&mut input, &mut scanned, LIMITS, asked).map(|head| {
+                            head.map(|head| {
+                                let line = head.parts.status.to_string();
+                                (line + &all_shown(&head.parts.headers), head.framing)
+                            })
+                        })
+                    }
                 };
                 match head {
                     Ok(Some((line, framing))) => {
@@ -71,7 +77,15 @@ pub fn read_all<'a>(
             }
         }
     }
-    (messages, Ok(body.is_none() && input.is_empty()))
+    // The connection ends here, and so does an answer that goes on until then.
+    let is_done = body.is_none_or(|mut decoder| decoder.close());
+    (messages, Ok(is_done && input.is_empty()))
+}
+
+fn all_shown(fields: &Fields) -> String {
+    let map = fields.to_map();
+    assert_eq!(map.len(), fields.len(), "none is lost");
+    shown(&map)
 }
 
 /// Fields by their names, each as it came.
@@ -100,27 +114,18 @@ pub fn complete(messages: &[Message], ended: Result<bool, Malformed>) -> &[Messa
 /// What hyper's server takes for requests in these bytes.
 pub fn as_hyper_reads(bytes: &[u8]) -> Vec<Message> {
     let seen: Arc<Mutex<Vec<Message>>> = Arc::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    run(async {
         let (mut near, far) = tokio::io::duplex(1 << 20);
         near.write_all(bytes).await.unwrap();
         near.shutdown().await.unwrap();
         let keep = Arc::clone(&seen);
-        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let keep = Arc::clone(&keep);
             async move {
                 let line = format!("{} {}", request.method(), request.uri());
                 let line = line + &shown(request.headers());
-                if let Ok(whole) = request.into_body().collect().await {
-                    let trailers = whole
-                        .trailers()
-                        .into_iter()
-                        .flat_map(|fields| fields.keys());
-                    let trailers = trailers.map(ToString::to_string).collect();
-                    let body = whole.to_bytes().to_vec();
-                    keep.lock().unwrap().push((line, body, trailers));
+                if let Some(message) = whole(line, request.into_body()).await {
+                    keep.lock().unwrap().push(message);
                 }
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
             }
@@ -131,4 +136,43 @@ pub fn as_hyper_reads(bytes: &[u8]) -> Vec<Message> {
             .await;
     });
     std::mem::take(&mut *seen.lock().unwrap())
+}
+
+/// What hyper's client takes for the answer to its one request in these bytes.
+pub fn as_hyper_reads_answer(bytes: &[u8], asked: &Method) -> Option<Message> {
+    run(async {
+        let (mut near, far) = tokio::io::duplex(1 << 20);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(far))
+            .await
+            .unwrap();
+        let request = Request::builder().method(asked).uri("/");
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let answer = async {
+            let answer = sender.send_request(request).await.ok()?;
+            let line = answer.status().to_string() + &shown(answer.headers());
+            whole(line, answer.into_body()).await
+        };
+        // What came before the request would not answer it.
+        let endpoint = async {
+            near.read_buf(&mut Vec::with_capacity(1024)).await.unwrap();
+            near.write_all(bytes).await.unwrap();
+            near.shutdown().await.unwrap();
+        };
+        tokio::join!(answer, connection, endpoint).0
+    })
+}
+
+/// The message behind its first line and fields, if it comes to its end.
+async fn whole(line: String, body: Incoming) -> Option<Message> {
+    let whole = body.collect().await.ok()?;
+    let trailers = whole.trailers().into_iter().flat_map(HeaderMap::keys);
+    let trailers = trailers.map(ToString::to_string).collect();
+    Some((line, whole.to_bytes().to_vec(), trailers))
+}
+
+fn run<T>(both_sides: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(both_sides)
 }
