@@ -290,13 +290,12 @@ impl Compiler {
 
     fn compare(&mut self, op: Comparison, a: &Node, b: &Node, at: NodeId) -> Compiled<Logic> {
         use Type::{Boolean, NodeSet, Number};
-        let equality = matches!(op, Comparison::Equal | Comparison::NotEqual);
         match (a.kind(), b.kind()) {
             (NodeSet, NodeSet) => {
                 Err("two node-sets are compared, of which any two nodes may fit".into())
             }
             (_, NodeSet) => self.compare(op.turned(), b, a, at),
-            (_, Boolean) | (Boolean, _) if equality => {
+            (_, Boolean) | (Boolean, _) if !op.is_order() => {
                 let (a, b) = (self.boolean(a, at)?, self.boolean(b, at)?);
                 // Each side is needed twice, so a chain of these would double with every link.
                 if size(&a) + size(&b) > TRUTHS_MAX {
@@ -329,21 +328,21 @@ impl Compiler {
                 Some(number) => self.any_node(a, &number_test(op, number), number.is_nan(), op, at),
                 None => Err("a node-set is compared with a number that is computed".into()),
             },
-            (NodeSet, _) => match (b, equality) {
-                (Node::Literal(text), true) => {
+            (NodeSet, _) => match (b, op.is_order()) {
+                (Node::Literal(text), false) => {
                     let test = match op {
                         Comparison::Equal => ValueTest::Equal(text.to_string()),
                         _ => ValueTest::Differs(text.to_string()),
                     };
                     self.any_node(a, &test, false, op, at)
                 }
-                (Node::Literal(text), false) => {
+                (Node::Literal(text), true) => {
                     let number = super::value::number(text);
                     self.any_node(a, &number_test(op, number), number.is_nan(), op, at)
                 }
                 _ => Err("a node-set is compared with a text that is computed".into()),
             },
-            _ => self.compare_values(op, a, b, at, equality),
+            _ => self.compare_values(op, a, b, at),
         }
     }
 
@@ -402,12 +401,11 @@ impl Compiler {
         a: &Node,
         b: &Node,
         at: NodeId,
-        equality: bool,
     ) -> Compiled<Logic> {
         if a.parts().is_empty() && matches!(a, Node::Literal(_) | Node::Number(_)) {
-            return self.compare_values_right(op.turned(), b, a, at, equality);
+            return self.compare_values_right(op.turned(), b, a, at);
         }
-        self.compare_values_right(op, a, b, at, equality)
+        self.compare_values_right(op, a, b, at)
     }
 
     fn compare_values_right(
@@ -416,7 +414,6 @@ impl Compiler {
         a: &Node,
         b: &Node,
         at: NodeId,
-        equality: bool,
     ) -> Compiled<Logic> {
         if let (Node::Call(Function::Count, arguments), Some(number)) = (a, self.constant_number(b))
             && let Some(logic) = self.count(op, number, arguments, at)?
@@ -424,7 +421,7 @@ impl Compiler {
             return Ok(logic);
         }
         match b {
-            Node::Literal(text) if equality && a.kind() == Type::String => {
+            Node::Literal(text) if !op.is_order() && a.kind() == Type::String => {
                 let test = match op {
                     Comparison::Equal => ValueTest::Equal(text.to_string()),
                     _ => ValueTest::Differs(text.to_string()),

@@ -218,40 +218,35 @@ impl<'a> Evaluator<'a> {
 
     pub(super) fn compare(&self, op: Comparison, a: &Value, b: &Value) -> Answer<bool> {
         use Value::{Boolean, Nodes, Number, Text};
-        let equality = matches!(op, Comparison::Equal | Comparison::NotEqual);
         match (a, b) {
-            (Nodes(left), Nodes(right)) => self.compare_sets(op, left, right, equality),
-            (Nodes(nodes), other) => self.compare_set(op, nodes, other, equality),
-            (other, Nodes(nodes)) => self.compare_set(op.turned(), nodes, other, equality),
-            (Boolean(_), _) | (_, Boolean(_)) if equality => {
+            (Nodes(left), Nodes(right)) => self.compare_sets(op, left, right),
+            (Nodes(nodes), other) => self.compare_set(op, nodes, other),
+            (other, Nodes(nodes)) => self.compare_set(op.turned(), nodes, other),
+            (Boolean(_), _) | (_, Boolean(_)) if !op.is_order() => {
                 Ok((truth_of(a) == truth_of(b)) == (op == Comparison::Equal))
             }
             (Number(_), _) | (_, Number(_)) => {
                 Ok(op.numbers(self.number_of(a)?, self.number_of(b)?))
             }
-            (Text(a), Text(b)) if equality => Ok((a == b) == (op == Comparison::Equal)),
+            (Text(a), Text(b)) if !op.is_order() => Ok((a == b) == (op == Comparison::Equal)),
             _ => Ok(op.numbers(self.number_of(a)?, self.number_of(b)?)),
         }
     }
 
-    fn compare_set(
-        &self,
-        op: Comparison,
-        nodes: &[Id],
-        other: &Value,
-        equality: bool,
-    ) -> Answer<bool> {
+    fn compare_set(&self, op: Comparison, nodes: &[Id], other: &Value) -> Answer<bool> {
         if let Value::Boolean(truth) = other {
             let here = !nodes.is_empty();
-            return Ok(match equality {
-                true => (here == *truth) == (op == Comparison::Equal),
-                false => op.numbers(f64::from(u8::from(here)), f64::from(u8::from(*truth))),
+            return Ok(match op.is_order() {
+                true => op.numbers(f64::from(u8::from(here)), f64::from(u8::from(*truth))),
+                false => (here == *truth) == (op == Comparison::Equal),
             });
         }
         for &node in nodes {
             let text = self.string(node)?;
             let found = match other {
-                Value::Text(other) if equality => (text == *other) == (op == Comparison::Equal),
+                Value::Text(other) if !op.is_order() => {
+                    (text == *other) == (op == Comparison::Equal)
+                }
                 other => op.numbers(value::number(&text), self.number_of(other)?),
             };
             if found {
@@ -261,15 +256,9 @@ impl<'a> Evaluator<'a> {
         Ok(false)
     }
 
-    fn compare_sets(
-        &self,
-        op: Comparison,
-        left: &[Id],
-        right: &[Id],
-        equality: bool,
-    ) -> Answer<bool> {
+    fn compare_sets(&self, op: Comparison, left: &[Id], right: &[Id]) -> Answer<bool> {
         let (left, right) = (self.strings(left)?, self.strings(right)?);
-        if equality {
+        if !op.is_order() {
             let known: std::collections::HashSet<&str> = right.iter().map(String::as_str).collect();
             return Ok(match op {
                 Comparison::Equal => left.iter().any(|text| known.contains(text.as_str())),

@@ -247,14 +247,13 @@ impl function::Function for Compares {
 }
 
 fn compare(op: Comparison, a: &Sxd<'_>, b: &Sxd<'_>) -> bool {
-    let equality = matches!(op, Comparison::Equal | Comparison::NotEqual);
     let two = |a: &str, b: &str| match op {
         Comparison::Equal => a == b,
         Comparison::NotEqual => a != b,
         _ => op.numbers(value::number(a), value::number(b)),
     };
     match (a, b) {
-        (Sxd::Boolean(_), _) | (_, Sxd::Boolean(_)) if equality => {
+        (Sxd::Boolean(_), _) | (_, Sxd::Boolean(_)) if !op.is_order() => {
             (a.boolean() == b.boolean()) == (op == Comparison::Equal)
         }
         // By order a node-set counts as whether it is there, anything else as its number.

@@ -20,9 +20,12 @@ pub(super) fn paths(node: &Node) -> Result<Vec<FlatPath>, String> {
     let mut raw = Vec::new();
     collect(node, &mut raw)?;
     let mut out = Vec::new();
-    for path in raw {
+    for mut path in raw {
+        // `.//a` is `//a` from here.
+        let dots = path.steps.iter().take_while(|step| is_dot(step)).count();
+        path.steps.drain(..dots);
         match upward::split_start(&path) {
-            Some(two) => out.extend(two),
+            Some(levels) => out.extend(levels),
             None => out.push(path),
         }
     }
@@ -94,6 +97,11 @@ fn collect(node: &Node, out: &mut Vec<FlatPath>) -> Result<(), String> {
 /// `//`: any node at or below.
 pub(super) fn is_any_depth(step: &Step) -> bool {
     step.axis == Axis::DescendantOrSelf && step.test == Test::Node && step.predicates.is_empty()
+}
+
+/// `.`: the node itself.
+pub(super) fn is_dot(step: &Step) -> bool {
+    step.axis == Axis::Itself && step.test == Test::Node && step.predicates.is_empty()
 }
 
 /// Whether a predicate may ask for the position.
@@ -219,7 +227,7 @@ fn tidy(path: &mut FlatPath) {
 /// `a/self::b[c]` is `a[self::b][c]`: joined into the step before where that is a name test.
 fn fold_self(step: Step, steps: &mut Vec<Step>) {
     let Some(last) = steps.last_mut() else {
-        if step.test != Test::Node || !step.predicates.is_empty() {
+        if !is_dot(&step) {
             steps.push(step);
         }
         return;
@@ -240,7 +248,7 @@ fn fold_self(step: Step, steps: &mut Vec<Step>) {
         _ => None,
     };
     match joined {
-        Some(_) if step.test == Test::Node && step.predicates.is_empty() => {}
+        Some(_) if is_dot(&step) => {}
         Some(test) if !positional => {
             last.test = test;
             last.predicates.extend(step.predicates);
@@ -284,15 +292,9 @@ pub(super) fn name_predicates(step: &mut Step) {
     if !is_element_axis || step.predicates.iter().any(is_positional) {
         return;
     }
-    let mut parts = Vec::new();
-    for predicate in std::mem::take(&mut step.predicates) {
-        match predicate {
-            Node::And(all) if !all.iter().any(is_positional) => parts.extend(all),
-            other => parts.push(other),
-        }
-    }
-    for part in parts {
-        let folded = name_condition(&part).and_then(|wanted| match &step.test {
+    let predicates = std::mem::take(&mut step.predicates);
+    for part in conjuncts(&predicates) {
+        let folded = name_condition(part).and_then(|wanted| match &step.test {
             Test::Name(test) => both(test, &wanted),
             // Only elements have a local name that is not empty.
             Test::Node if wanted.local.is_some() && step.axis != Axis::Attribute => Some(wanted),
@@ -300,7 +302,7 @@ pub(super) fn name_predicates(step: &mut Step) {
         });
         match folded {
             Some(test) => step.test = Test::Name(test),
-            None => step.predicates.push(part),
+            None => step.predicates.push(part.clone()),
         }
     }
 }
@@ -330,8 +332,7 @@ fn name_condition(node: &Node) -> Option<NameTest> {
     else {
         return None;
     };
-    if !matches!(arguments.as_slice(), [Node::Path(Path { start: Start::Here, steps })] if steps.is_empty())
-    {
+    if !matches!(arguments.as_slice(), [Node::Path(path)] if *path == Path::here()) {
         return None;
     }
     match function {

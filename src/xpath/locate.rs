@@ -114,10 +114,7 @@ impl Compiler {
             Test::Name(name) if anchor != 0 => name,
             _ => return Ok(Logic::Const(false)),
         };
-        let here = Node::Path(Path {
-            start: Start::Here,
-            steps: Vec::new(),
-        });
+        let here = Node::Path(Path::here());
         let mut is = |function, text: &str| {
             let value = Node::Call(function, vec![here.clone()]);
             self.scalar_test(&value, ValueTest::Equal(text.to_owned()), anchor)
@@ -581,9 +578,7 @@ fn own_test(predicate: &Node) -> Option<ValueTest> {
         Node::Path(Path {
             start: Start::Here,
             steps,
-        }) => steps.iter().all(|step| {
-            step.axis == Axis::Itself && step.test == Test::Node && step.predicates.is_empty()
-        }),
+        }) => steps.iter().all(flat::is_dot),
         _ => false,
     };
     match predicate {

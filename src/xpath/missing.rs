@@ -26,14 +26,15 @@ impl Reason<'_> {
                     start: path.start.clone(),
                     steps: path.steps.get(..index).unwrap_or(&[]).to_vec(),
                 };
-                return self.of_failed_step(&nodes, step, &before);
+                let place = place(&before, at);
+                return self.of_failed_step(&nodes, step, &place);
             }
             nodes = next;
         }
         Ok(format!("`{}` is empty", show_path(path)))
     }
 
-    fn of_failed_step(&self, from: &[Id], step: &Step, before: &Path) -> Said {
+    fn of_failed_step(&self, from: &[Id], step: &Step, place: &str) -> Said {
         // `*[local-name() = 'x']` is a name too.
         let mut step = step.clone();
         flat::name_predicates(&mut step);
@@ -60,7 +61,7 @@ impl Reason<'_> {
             Test::Name(test) if test.prefix.is_empty() => without_prefix(&bare, test),
             _ => format!("`{}`", show_step(&bare)),
         };
-        Ok(format!("no {what} in {}{hint}", place(before)))
+        Ok(format!("no {what} in {place}{hint}"))
     }
 
     /// The first predicate that none passes of those that passed the ones before.
@@ -82,14 +83,12 @@ impl Reason<'_> {
             };
             let (name, count) = (show_step(&passed), found.len());
             if flat::is_positional(predicate) {
-                let times = if count == 1 { "once" } else { "times" };
-                let many = if count == 1 {
-                    times.to_owned()
-                } else {
-                    format!("{count} {times}")
+                let times = match count {
+                    1 => "once".to_owned(),
+                    _ => format!("{count} times"),
                 };
                 return Ok(format!(
-                    "`{name}` is there {many}, but not as `[{}]`",
+                    "`{name}` is there {times}, but not as `[{}]`",
                     show(predicate)
                 ));
             }
@@ -185,15 +184,13 @@ fn without_prefix(bare: &Step, test: &NameTest) -> String {
 }
 
 /// The path up to the step that failed, for a sentence.
-fn place(before: &Path) -> String {
-    match show_path(before).as_str() {
-        "/" => "the document".to_owned(),
-        "." => "it".to_owned(),
-        path => match path
-            .strip_suffix("//")
-            .map(|path| path.trim_end_matches('.'))
-        {
-            Some("") => "the document".into(),
+fn place(before: &Path, at: Context) -> String {
+    let shown = show_path(before);
+    match (shown.as_str(), at.node) {
+        ("/" | "//", _) | ("." | ".//", 0) => "the document".to_owned(),
+        (".", _) => "it".to_owned(),
+        (".//", _) => "it and below".to_owned(),
+        (path, _) => match path.strip_suffix("//") {
             Some(path) => format!("`{path}` and below"),
             None => format!("`{path}`"),
         },

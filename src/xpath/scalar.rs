@@ -175,9 +175,7 @@ impl Scalar {
     fn truth(&self, slots: &impl Slots, stack: &mut String) -> bool {
         match self {
             Self::Compare(op, a, b) => {
-                let numbers = a.kind() == Type::Number
-                    || b.kind() == Type::Number
-                    || !matches!(op, Comparison::Equal | Comparison::NotEqual);
+                let numbers = op.is_order() || a.kind() == Type::Number || b.kind() == Type::Number;
                 if numbers {
                     return op.numbers(a.number(slots, stack), b.number(slots, stack));
                 }

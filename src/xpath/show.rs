@@ -1,6 +1,7 @@
 //! An expression as a person would write it, for messages: abbreviated, with the prefixes it came with.
 
 use super::ast::{Axis, Node, Path, Start, Step, Test};
+use super::flat::is_any_depth;
 
 /// The text of a node.
 pub(super) fn show(node: &Node) -> String {
@@ -19,10 +20,10 @@ pub(super) fn show(node: &Node) -> String {
         Node::Number(number) => super::value::text(*number),
         Node::Call(function, arguments) => {
             // The context node is what most functions take when nothing is said.
-            let is_context = |node: &Node| matches!(node, Node::Path(Path { start: Start::Here, steps }) if steps.is_empty());
+            let context = Node::Path(Path::here());
             let arguments: Vec<String> = arguments
                 .iter()
-                .filter(|a| !is_context(a))
+                .filter(|a| **a != context)
                 .map(show)
                 .collect();
             format!("{}({})", function.name(), arguments.join(", "))
@@ -67,10 +68,7 @@ pub(super) fn show_path(path: &Path) -> String {
     };
     let mut first = true;
     for step in &path.steps {
-        let any_depth = step.axis == Axis::DescendantOrSelf
-            && step.test == Test::Node
-            && step.predicates.is_empty();
-        if any_depth {
+        if is_any_depth(step) {
             // `//`: one slash is there already, except at a relative start.
             out.push_str(if first && matches!(path.start, Start::Here) {
                 ".//"

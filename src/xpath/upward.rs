@@ -94,19 +94,21 @@ pub(super) fn lift(step: &mut Step, steps: &mut Vec<Step>) {
         .iter()
         .take_while(|part| !is_positional(part))
         .count();
-    let raised: Vec<Option<Node>> = step.predicates.iter().take(movable).map(lifted).collect();
-    if raised.iter().all(Option::is_none) {
+    let (mut raised, mut kept) = (Vec::new(), Vec::new());
+    for (number, part) in step.predicates.iter().enumerate() {
+        match lifted(part).filter(|_| number < movable) {
+            Some(of_parent) => raised.push(of_parent),
+            None => kept.push(part.clone()),
+        }
+    }
+    if raised.is_empty() {
         return;
     }
     let Some(parents) = parents(steps) else {
         return;
     };
-    let mut number = 0;
-    step.predicates.retain(|_| {
-        number += 1;
-        !raised.get(number - 1).is_some_and(Option::is_some)
-    });
-    parents.predicates.extend(raised.into_iter().flatten());
+    parents.predicates.extend(raised);
+    step.predicates = kept;
     // `../../c` has become `../c`.
     if let Some(mut parents) = steps.pop() {
         lift(&mut parents, steps);
@@ -217,44 +219,30 @@ pub(super) fn fold_ancestors(path: &mut FlatPath) {
     if !from_root || !is_element || below.predicates.iter().any(is_positional) {
         return;
     }
-    if let [up, rest @ ..] = rest
-        && let Some(ancestor) = ancestor(up)
-    {
-        let mut ancestor = ancestor;
-        let inner = vec![any.clone(), below.clone()];
-        ancestor.predicates.insert(
-            0,
-            Node::Path(Path {
-                start: Start::Here,
-                steps: inner,
-            }),
-        );
-        let rest = rest.to_vec();
-        path.steps.truncate(1);
-        path.steps.push(ancestor);
-        path.steps.extend(rest);
+    let (any, mut below) = (any.clone(), below.clone());
+    if let Some(mut ancestor) = rest.first().and_then(ancestor) {
+        let inner = Node::Path(Path {
+            start: Start::Here,
+            steps: vec![any, below],
+        });
+        ancestor.predicates.insert(0, inner);
+        path.steps.splice(1..3, [ancestor]);
         return;
     }
-    let found = below.predicates.iter().position(|part| match part {
+    let ancestors = below.predicates.iter().map(|part| match part {
         Node::Path(Path {
             start: Start::Here,
             steps,
-        }) => matches!(steps.as_slice(), [up] if ancestor(up).is_some()),
-        _ => false,
+        }) if steps.len() == 1 => steps.first().and_then(ancestor),
+        _ => None,
     });
-    let Some(at) = found else { return };
-    let mut below = below.clone();
-    let Node::Path(Path { steps, .. }) = below.predicates.remove(at) else {
-        return;
-    };
-    let Some(ancestor) = steps.first().and_then(ancestor) else {
-        return;
-    };
-    let rest = rest.to_vec();
-    let any = any.clone();
-    path.steps.truncate(1);
-    path.steps.extend([ancestor, any, below]);
-    path.steps.extend(rest);
+    let found = ancestors
+        .enumerate()
+        .find_map(|(at, found)| Some((at, found?)));
+    if let Some((at, ancestor)) = found {
+        below.predicates.remove(at);
+        path.steps.splice(1..2, [ancestor, any, below]);
+    }
 }
 
 /// A step to ancestors of one name as the step down that finds them.

@@ -191,16 +191,13 @@ impl Reason<'_> {
             }
         }
         let value = self.evaluator.eval(node, at)?;
-        let is_number = match &value {
+        let is_number = |text: &str| !super::value::number(text).is_nan();
+        let tree = self.evaluator.tree;
+        let has_number = match &value {
             Value::Number(_) | Value::Boolean(_) => return Ok(None),
-            Value::Text(text) => !super::value::number(text).is_nan(),
+            Value::Text(text) => is_number(text),
             Value::Nodes(nodes) if nodes.is_empty() => return Ok(Some(self.of_set(node, at)?)),
-            Value::Nodes(nodes) => {
-                let numbers = nodes.iter().map(|id| self.evaluator.tree.string(*id));
-                numbers
-                    .into_iter()
-                    .any(|text| !super::value::number(&text).is_nan())
-            }
+            Value::Nodes(nodes) => nodes.iter().any(|id| is_number(&tree.string(*id))),
         };
         let said = || {
             format!(
@@ -209,7 +206,7 @@ impl Reason<'_> {
                 self.value(&value)
             )
         };
-        Ok((!is_number).then(said))
+        Ok((!has_number).then(said))
     }
 
     fn of_word(&self, function: Function, arguments: &[Node], at: Context) -> Said {

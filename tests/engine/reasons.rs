@@ -129,6 +129,19 @@ fn what_users_get_wrong() {
             "`normalize-space(/*)` is '1 35', which is no number",
         ),
         ("(//o:Qty)[2]/@unit = 'kg'", "no `@unit` in `(//o:Qty)[2]`"),
+        (
+            "//s:Body[.//o:Version]",
+            "`s:Body` is there, but no `o:Version` in it and below",
+        ),
+        (
+            "//o:Qty/..//o:Price",
+            "no `o:Price` in `//o:Qty/..` and below",
+        ),
+        (".//o:Price", "no `o:Price` in the document"),
+        (
+            "o:Price",
+            "no `o:Price` in the document; there is `Envelope`",
+        ),
     ] {
         check(text, false, expected);
     }
