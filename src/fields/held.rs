@@ -43,7 +43,7 @@ pub(super) struct Line {
 pub struct Several;
 
 /// A field as it stands in the text of a head: its name and its value.
-pub type Place<'a> = (&'a [u8], &'a [u8]);
+type Place<'a> = (&'a [u8], &'a [u8]);
 
 impl Fields {
     /// None.

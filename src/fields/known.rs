@@ -143,7 +143,7 @@ impl Names {
 
     /// Whether they have one in common.
     #[must_use]
-    pub const fn meets(self, others: Self) -> bool {
+    pub(super) const fn meets(self, others: Self) -> bool {
         self.0 & others.0 != 0
     }
 

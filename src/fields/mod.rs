@@ -31,7 +31,7 @@ mod name;
 mod reading;
 mod value;
 
-pub use held::{Fields, Place, Several};
+pub use held::{Fields, Several};
 pub use known::*;
 pub use message::{Request, RequestParts, Response, ResponseParts};
 pub use name::{Key, Name, write_name};
