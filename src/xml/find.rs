@@ -271,39 +271,6 @@ pub(super) fn tag_end(buf: &[u8], mut at: usize, quote: &mut u8) -> Option<usize
     }
 }
 
-/// Bits of the bytes that steer a skip, for one window of 64 bytes; bit 0 is the first byte.
-pub(super) struct Window {
-    /// `<`
-    pub(super) open: u64,
-    /// `>`
-    pub(super) close: u64,
-    /// `/`
-    pub(super) slash: u64,
-    /// `!` or `?`
-    pub(super) odd: u64,
-}
-
-/// Classifies the 64 bytes from `at`, if there are so many.
-#[inline(always)]
-pub(super) fn window(buf: &[u8], at: usize) -> Option<Window> {
-    let whole = buf.get(at..at + 64)?;
-    let mut window = Window {
-        open: 0,
-        close: 0,
-        slash: 0,
-        odd: 0,
-    };
-    for lane in 0..4 {
-        let bytes = load(whole, lane * 16)?;
-        let shift = lane * 16;
-        window.open |= u64::from(equals(bytes, b'<').to_bitmask()) << shift;
-        window.close |= u64::from(equals(bytes, b'>').to_bitmask()) << shift;
-        window.slash |= u64::from(equals(bytes, b'/').to_bitmask()) << shift;
-        window.odd |= u64::from((equals(bytes, b'!') | equals(bytes, b'?')).to_bitmask()) << shift;
-    }
-    Some(window)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

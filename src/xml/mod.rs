@@ -46,6 +46,7 @@ mod tag;
 mod text;
 mod tokens;
 mod trace;
+mod window;
 
 pub use chars::{is_name_char, is_name_start, is_nc_name};
 pub use error::{Error, ErrorKind};

@@ -9,6 +9,8 @@
 
 use std::cell::Cell;
 
+use fearless_simd::Level;
+
 use super::error::{Error, ErrorKind};
 use super::find;
 use super::input::Input;
@@ -101,6 +103,8 @@ impl Frame {
 #[derive(Debug)]
 pub struct Scanner {
     pub(super) limits: Limits,
+    /// The vectors that the machine has.
+    pub(super) level: Level,
     pub(super) scopes: Scopes,
     pub(super) frames: Vec<Frame>,
     /// Names of open elements that their keys do not hold whole.
@@ -150,6 +154,7 @@ impl Scanner {
     pub fn new() -> Self {
         Self {
             limits: Limits::default(),
+            level: Level::new(),
             scopes: Scopes::new(),
             frames: Vec::new(),
             names: Vec::new(),

@@ -8,96 +8,99 @@
 //! **Invariant:** on a well-formed document the skip ends at the same tag as reading would
 //! (`tests/engine/skip.rs`, `fuzz/`).
 
+use fearless_simd::Simd;
+
 use super::chars;
 use super::error::{Error, ErrorKind};
-use super::find::{self, Window};
+use super::find;
 use super::scanner::{Scanner, Step};
+use super::window::Window;
 
-/// What a window of bytes did to the balance.
-struct Balance {
-    starts: u32,
-    ends: u32,
-    /// Whether a tag is still open behind the window.
+/// Before a window: how far it went, and the tag that is open there.
+#[derive(Debug, Clone, Copy)]
+struct Passed {
+    at: usize,
+    /// Open elements inside the skipped one, the tag that is open counted.
+    depth: u32,
+    /// Whether a tag is open at `at`, and where the last tag began.
     inside: bool,
+    tag: usize,
+    /// Whether that tag may be an empty one: the byte before `at` is a `/`.
+    slash: bool,
 }
 
 impl Scanner {
     /// Goes on with a skip from a token's start.
     pub(super) fn pass_over(&mut self, buf: &[u8], at: usize) -> Result<Step, Box<Error>> {
-        let at = self.pass_windows(buf, at);
+        let level = self.level;
+        let at = fearless_simd::dispatch!(level, simd => self.pass_windows(simd, buf, at));
+        if self.checked <= at {
+            self.check_from(buf, at);
+        }
         self.pass_token(buf, at)
     }
 
     /// Counts whole windows; stops at the start of a token that must be read by itself.
-    fn pass_windows(&mut self, buf: &[u8], from: usize) -> usize {
-        let mut at = from;
-        // The start of the tag that is open at `at`, and the depth before it counted.
-        let mut open_tag: Option<(usize, u32)> = None;
-        // The same, and where it was, before the last window with a `<`: a `/>` may stand in a value of
-        // that tag, which only shows at the `>` that comes behind.
-        let mut back = None;
-        let Some(mut depth) = self.skip else {
-            return at;
+    #[inline(always)]
+    fn pass_windows<V: Simd>(&mut self, simd: V, buf: &[u8], from: usize) -> usize {
+        let Some(depth) = self.skip else {
+            return from;
         };
         let room = self
             .limits
             .depth_max
             .saturating_sub(self.frames.len() as u32);
-        loop {
-            if at + 64 >= self.checked {
-                self.check(buf, at + 65);
-            }
-            // One byte more than the window is looked at: what follows its last `<`.
-            let Some(window) = find::window(self.ready(buf), at) else {
-                break;
-            };
-            let Some(next) = buf.get(at + 64).copied().filter(|_| at + 64 < self.checked) else {
-                break;
-            };
-            let Some(balance) = weigh(
-                &window,
-                open_tag.is_some(),
-                buf.get(at.wrapping_sub(1)),
-                next,
-            ) else {
-                break;
-            };
-            if depth + balance.starts > room {
+        let longest = self.limits.tag_bytes_max as usize / 2;
+        let mut here = Passed {
+            at: from,
+            depth,
+            inside: false,
+            tag: from,
+            slash: false,
+        };
+        // The same before the last window with a `<`: a `/>` may stand in a value of a tag that is open
+        // there, which only shows at the `>` that comes behind.
+        let mut back = here;
+        // One byte more than the window is looked at: what follows its last `<`.
+        while let Some(&[ref bytes @ .., next]) =
+            buf.get(here.at..).and_then(<[u8]>::first_chunk::<65>)
+        {
+            let window = Window::of(simd, bytes);
+            if window.unusual != 0 && !self.is_good(buf, here.at) {
                 break;
             }
-            if balance.ends > depth
-                && !stays_inside(
-                    &window,
-                    open_tag.is_some(),
-                    buf.get(at.wrapping_sub(1)),
-                    next,
-                    depth,
-                )
-            {
+            let Some(after) = here.behind(&window, next, room) else {
                 break;
-            }
-            if let Some((start, _)) = open_tag
-                && window.close == 0
-                && at - start > self.limits.tag_bytes_max as usize / 2
-            {
+            };
+            if here.inside && window.close == 0 && here.at - here.tag > longest {
                 break;
             }
             if window.open != 0 {
-                back = Some((at, depth, open_tag));
+                back = here;
             }
-            let last_open = 63 - window.open.leading_zeros().min(63) as usize;
-            if balance.inside && window.open != 0 {
-                open_tag = Some((at + last_open, depth_before(&window, next, depth, &balance)));
-            } else if !balance.inside {
-                open_tag = None;
-            }
-            depth = depth + balance.starts - balance.ends;
-            at += 64;
+            here = after;
         }
-        let (at, depth, open_tag) = back.unwrap_or((at, depth, open_tag));
-        let (at, depth) = open_tag.unwrap_or((at, depth));
+        self.checked = self.checked.max(back.at);
+        let (at, depth) = back.boundary(buf);
         self.skip = Some(depth);
         at
+    }
+
+    /// Whether the window at `at`, in which something unusual stands, is good.
+    #[inline(never)]
+    fn is_good(&mut self, buf: &[u8], at: usize) -> bool {
+        if self.checked <= at {
+            self.check_from(buf, at);
+        }
+        self.check(buf, at + 64);
+        at + 64 <= self.checked
+    }
+
+    /// Checks the block from `at` on; what is before it is known to be good.
+    fn check_from(&mut self, buf: &[u8], at: usize) {
+        self.checked = at;
+        self.plain = true;
+        self.check(buf, at + 1);
     }
 
     /// Reads tokens one by one, enough of them to leave the place where counting failed.
@@ -162,81 +165,68 @@ impl Scanner {
     }
 }
 
-/// Counts a window, or nothing if its tags do not follow each other as they should.
-#[inline(always)]
-fn weigh(window: &Window, inside: bool, before: Option<&u8>, next: u8) -> Option<Balance> {
-    let Window {
-        open,
-        close,
-        slash,
-        odd,
-    } = *window;
-    // Bits from each `<` up to its `>`: the subtraction only gives that when they alternate.
-    let (span, borrow) = close.overflowing_sub(open);
-    let (span, borrow_too) = span.overflowing_sub(u64::from(inside));
-    if span & open != open || span & close != 0 {
-        return None;
+impl Passed {
+    /// Behind a window; or nothing if its tags do not follow each other as they should, more than `room`
+    /// are open in it, or the skipped element may end in it.
+    #[inline(always)]
+    fn behind(self, window: &Window, next: u8, room: u32) -> Option<Self> {
+        let Window {
+            open,
+            close,
+            slash,
+            odd,
+            ..
+        } = *window;
+        // Bits from each `<` up to its `>`: the subtraction only gives that when they alternate.
+        let (span, borrow) = close.overflowing_sub(open);
+        let (span, borrow_too) = span.overflowing_sub(u64::from(self.inside));
+        // What follows each `<`; a tag that begins on the window's border has its second byte behind it.
+        let last = open >> 63;
+        let ends = open & (slash >> 1 | u64::from(next == b'/') << 63);
+        let is_odd = open << 1 & odd | last & u64::from(matches!(next, b'!' | b'?'));
+        if span & open != open || span & close != 0 || is_odd != 0 {
+            return None;
+        }
+        let starts = open ^ ends;
+        let empties = close & (slash << 1 | u64::from(self.slash & self.inside));
+        let ends = ends | empties;
+        let (up, down) = (starts.count_ones(), ends.count_ones());
+        if self.depth + up > room || down > self.depth && !stays_inside(starts, ends, self.depth) {
+            return None;
+        }
+        Some(Self {
+            at: self.at + 64,
+            depth: self.depth + up - down,
+            inside: borrow | borrow_too,
+            tag: match open {
+                0 => self.tag,
+                _ => self.at + 63 - open.leading_zeros() as usize,
+            },
+            slash: slash >> 63 != 0,
+        })
     }
-    let after_open = open << 1;
-    let odd_tag = after_open & odd != 0;
-    let last_open = open >> 63 != 0;
-    if odd_tag || last_open && matches!(next, b'!' | b'?') {
-        return None;
-    }
-    // A tag that began on the window's border has its second byte in this one.
-    let end_tags = (after_open & slash).count_ones() + u32::from(last_open && next == b'/');
-    let starts = open.count_ones() - end_tags;
-    let before_slash = u64::from(before == Some(&b'/') && inside);
-    let empties = (close & (slash << 1 | before_slash)).count_ones();
-    Some(Balance {
-        starts,
-        ends: end_tags + empties,
-        inside: borrow | borrow_too,
-    })
-}
 
-/// Whether the skipped element does not end in the window: its tags one by one, for shallow content.
-#[inline]
-fn stays_inside(
-    window: &Window,
-    inside: bool,
-    before: Option<&u8>,
-    next: u8,
-    mut depth: u32,
-) -> bool {
-    let slash_before = window.slash << 1 | u64::from(before == Some(&b'/') && inside);
-    let mut marks = window.open | window.close & slash_before;
-    while marks != 0 {
-        let bit = marks.trailing_zeros();
-        marks &= marks - 1;
-        let is_open = window.open >> bit & 1 == 1;
-        let is_end = match bit {
-            63 => next == b'/',
-            _ => window.slash >> (bit + 1) & 1 == 1,
-        };
-        if is_open && !is_end {
-            depth += 1;
-        } else if depth == 0 {
-            return false;
-        } else {
-            depth -= 1;
+    /// Where the tag begins that is open, if one is, and the depth before it.
+    fn boundary(self, buf: &[u8]) -> (usize, u32) {
+        match buf.get(self.tag + 1) {
+            _ if !self.inside => (self.at, self.depth),
+            Some(b'/') => (self.tag, self.depth + 1),
+            _ => (self.tag, self.depth.saturating_sub(1)),
         }
     }
-    true
 }
 
-/// The depth before the window's last `<`, which is not closed in it.
-fn depth_before(window: &Window, next: u8, depth: u32, balance: &Balance) -> u32 {
-    let last = 63 - window.open.leading_zeros();
-    let is_end = if last == 63 {
-        next == b'/'
-    } else {
-        window.slash >> (last + 1) & 1 == 1
-    };
-    let after = depth + balance.starts - balance.ends;
-    if is_end {
-        after + 1
-    } else {
-        after.saturating_sub(1)
+/// Whether the skipped element does not end in a window with these starts and ends of elements.
+#[inline(always)]
+fn stays_inside(starts: u64, ends: u64, depth: u32) -> bool {
+    let (mut left, mut ended) = (ends, 0);
+    while left != 0 {
+        let before = starts & (left - 1) & !left;
+        ended += 1;
+        if depth + before.count_ones() < ended {
+            return false;
+        }
+        left &= left - 1;
     }
+    true
 }
