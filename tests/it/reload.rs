@@ -4,12 +4,17 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use soap_router::filter::Registry;
+use soap_router::{app, config, snapshot};
 
 use crate::support::messages::order;
 use crate::support::service::Received;
 use crate::support::{
     Builder, Client, Gate, Reply, Running, Service, router, service, soap_router, until,
 };
+use crate::websocket::{ASKED, YES};
 
 const TO_A: &str = "table:\n  - { filter: { match_all: {} }, endpoint: a }\n";
 const TO_B: &str =
@@ -389,6 +394,60 @@ fn counters_go_on_through_a_reload() {
     router.post(&order());
     let sample = "soap_router_exchanges_total{service=\"orders\",soap=\"1.1\",outcome=\"reply\"}";
     router.metric_becomes(sample, 2.0);
+}
+
+/// A tunnel and an answer that is not over stay open through many reloads, and keep none of the
+/// configurations that were in force.
+#[test]
+fn what_stays_open_keeps_no_old_configuration() {
+    let last = Gate::default();
+    let held = last.clone();
+    let a = service("a").speaks(move |wire, _| {
+        let head = wire.head().unwrap().unwrap();
+        let beginning = match head.get("upgrade") {
+            Some(_) => YES,
+            None => "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 7\r\n\r\n<by>",
+        };
+        wire.write(beginning).unwrap();
+        held.pass();
+        wire.write("end").unwrap();
+    });
+    let folder = router(TO_A).to(&a).service("default_endpoint: a").write();
+    let compiled = || {
+        let loaded = config::load(&folder.path().join("config/router.yaml"));
+        let (compiled, report) = snapshot::compile(&loaded, &Registry::default());
+        Arc::new(compiled.unwrap_or_else(|| panic!("{report:?}")))
+    };
+    let first = compiled();
+    let mut old = vec![Arc::downgrade(&first)];
+    let running = app::Router::start(first).unwrap();
+    let mut tunnel = Client::to(running.address("public").unwrap());
+    tunnel.wire().write(ASKED).unwrap();
+    assert_eq!(tunnel.answer("GET").unwrap().status(), 101);
+    let mut caller = Client::to(running.address("public").unwrap());
+    caller.send("/orders", &order());
+    caller.wire().comes(b"<by>").unwrap();
+    for _ in 0..3 {
+        let next = compiled();
+        old.push(Arc::downgrade(&next));
+        running.apply(next).unwrap();
+    }
+    let current = old.pop().unwrap();
+    until("the old configurations' end", || {
+        let all_gone = old.iter().all(|one| one.strong_count() == 0);
+        all_gone.then_some(())
+    });
+    assert!(Weak::upgrade(&current).is_some());
+    last.open();
+    assert_eq!(caller.answer("POST").unwrap().text(), "<by>end");
+    tunnel.wire().comes(b"end").unwrap();
+    drop((caller, tunnel));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(running.stop());
+    running.join();
 }
 
 /// The sockets that listen on this port, by the kernel's numbers.

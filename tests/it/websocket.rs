@@ -11,10 +11,10 @@ use crate::support::wire::Wire;
 use crate::support::{Answer, Builder, Client, Gate, Reply, Running, Service, router, service};
 
 /// The example of RFC 6455 §1.2.
-const ASKED: &str = "GET /orders?room=1 HTTP/1.1\r\nHost: orders.example.com\r\nUpgrade: WebSocket\r\n\
+pub(crate) const ASKED: &str = "GET /orders?room=1 HTTP/1.1\r\nHost: orders.example.com\r\nUpgrade: WebSocket\r\n\
     Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
-const YES: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub(crate) const YES: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 /// `Hello`, as an endpoint says it and, masked, a caller (RFC 6455 §5.7).
 const HELLO: &[u8] = b"\x81\x05Hello";
