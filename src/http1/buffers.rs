@@ -1,15 +1,16 @@
 //! What was read and not yet used, and what is to be written and not yet taken.
 //!
 //! Reads go into one space that all connections of a thread share and are copied out at their
-//! size, so that a connection that waits holds no memory; only what is certain to be long is
-//! read in place. What is to be written is put together in a space that is lent in the same way.
+//! size, so that a connection that waits holds no memory. What is certain to be long is read in
+//! place; where messages are of middling length, the next is read into a block that it keeps.
+//! What is to be written is put together in a space that is lent in the same way.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -17,8 +18,11 @@ use tokio_util::io::poll_read_buf;
 const READ_MAX: usize = 64 * 1024;
 /// From here on a body's bytes are read in place.
 const LARGE: usize = 16 * 1024;
-/// Data up to this is copied behind what waits already, to leave in one write with it.
+/// Data up to this is copied: what was read out of the space, and what is written behind what
+/// waits already, to leave in one write with it.
 const COPIED_MAX: usize = 4 * 1024;
+/// The block that a message of middling length is read into, and keeps.
+const BLOCK: usize = 16 * 1024;
 /// What waits beyond this is written before more is asked for.
 const WAITING_MAX: usize = 16 * 1024;
 /// Spaces larger than this are not kept.
@@ -26,6 +30,8 @@ const SPACE_MAX: usize = 128 * 1024;
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The block for the next message, which most looks for one do not take.
+    static NEXT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
     static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -41,6 +47,8 @@ pub(super) struct Inbox {
     /// How far a head that is not complete was looked at.
     pub(super) scanned: usize,
     pub(super) ended: bool,
+    /// How much the last message brought with its first read; the next is likely to be like it.
+    last: usize,
 }
 
 /// What is to be written: text first, then data as it came, then what closes it.
@@ -68,8 +76,12 @@ impl Inbox {
             return Poll::Ready(Ok(0));
         }
         let most = most.min(READ_MAX);
-        let read = if wanted >= LARGE && self.bytes.is_empty() {
+        let read = if !self.bytes.is_empty() {
+            self.read_and_copy(io, cx, most)
+        } else if wanted >= LARGE {
             self.read_in_place(io, cx, wanted.min(most))
+        } else if most >= BLOCK && self.last > COPIED_MAX && self.last < BLOCK {
+            self.read_block(io, cx)
         } else {
             self.read_and_copy(io, cx, most)
         };
@@ -92,6 +104,27 @@ impl Inbox {
         read
     }
 
+    /// Reads into the block at hand, which goes along with what is worth no copy.
+    fn read_block<S: Stream + ?Sized>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        NEXT.with_borrow_mut(|block| {
+            block.reserve(BLOCK);
+            let mut room = (&mut *block).limit(BLOCK);
+            let bytes = ready!(poll_read_buf(Pin::new(io), cx, &mut room))?;
+            self.last = bytes;
+            if bytes > COPIED_MAX {
+                self.bytes = std::mem::take(block);
+            } else {
+                self.bytes = BytesMut::from(&**block);
+                block.clear();
+            }
+            Poll::Ready(Ok(bytes))
+        })
+    }
+
     fn read_and_copy<S: Stream + ?Sized>(
         &mut self,
         io: &mut S,
@@ -105,6 +138,7 @@ impl Inbox {
             if self.bytes.is_empty() {
                 // What the last message took may be let go with it.
                 self.bytes = BytesMut::from(buffer.filled());
+                self.last = buffer.filled().len();
             } else {
                 self.bytes.extend_from_slice(buffer.filled());
             }
@@ -207,6 +241,47 @@ impl Outbox {
         if space.capacity() > 0 && space.capacity() <= SPACE_MAX {
             space.clear();
             WRITE.set(space);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn fill(inbox: &mut Inbox, mut io: impl Stream) -> usize {
+        let mut cx = Context::from_waker(Waker::noop());
+        match inbox.poll_fill(&mut io, &mut cx, 0, usize::MAX) {
+            Poll::Ready(Ok(bytes)) => bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn behind_a_message_of_middling_length_the_next_keeps_the_block_it_was_read_into() {
+        let sent: Vec<u8> = (0..=u8::MAX).cycle().take(2 * BLOCK).collect();
+        let mut inbox = Inbox::default();
+        let cases = [
+            (10_000, false),
+            (COPIED_MAX + 1, true),
+            (COPIED_MAX, false),
+            (10_000, false),
+            (2 * BLOCK, true),
+            (10_000, false),
+            (0, false),
+        ];
+        for (length, in_block) in cases {
+            let sent = sent.get(..length).unwrap();
+            let mut io = tokio::io::join(sent, tokio::io::sink());
+            let first = fill(&mut inbox, &mut io);
+            assert_eq!(first, length.min(if in_block { BLOCK } else { READ_MAX }));
+            assert_eq!(inbox.bytes.capacity() >= BLOCK, in_block, "{length}");
+            while inbox.bytes.len() < length {
+                fill(&mut inbox, &mut io);
+            }
+            assert_eq!(std::mem::take(&mut inbox.bytes), sent);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: kept on both sides, replaced unnoticed, and what streams through them.
 
 use super::http::{answering, one};
-use crate::support::messages::{Message, order, order12};
+use crate::support::messages::{Message, long_order, order, order12};
 use crate::support::router::router_to;
 use crate::support::service::{reply, reply_chunked};
 use crate::support::{Framing, Gate, Reply, router, service};
@@ -30,6 +30,23 @@ fn connections_are_kept_on_both_sides() {
     };
     assert!((opened("endpoint") - 1.0).abs() < 1e-9);
     assert!((opened("caller") - 6.0).abs() < 1e-9);
+}
+
+#[test]
+fn messages_of_all_lengths_go_both_ways_on_one_connection() {
+    let (router, a) = answering(|got| {
+        let body = String::from_utf8_lossy(&got.body);
+        reply("200 OK", "Content-Type: text/xml\r\n", &body)
+    });
+    let mut client = router.client();
+    for bytes in [
+        5_000, 5_000, 12_000, 20_000, 1_000, 16_000, 16_384, 100_000, 9_000,
+    ] {
+        let message = long_order(bytes);
+        let answer = client.post("/orders", &message);
+        assert!(answer.body == message.body, "{bytes}");
+    }
+    assert_eq!(a.connections(), 1);
 }
 
 #[test]
