@@ -96,7 +96,7 @@ pub(super) struct Trips<'a> {
 /// One delivery on its way through its candidates.
 struct Trip<'a> {
     common: &'a Common<'a>,
-    outbound: Box<Outbound>,
+    outbound: Box<Outbound<'a>>,
     lane: usize,
     attempts: Vec<Attempt>,
     /// A backup was due but the message could not be sent again: its beginning was not held any
@@ -123,7 +123,7 @@ impl<'a> Trips<'a> {
     pub(super) fn new(
         common: &'a Common<'a>,
         deliveries: &[Delivery],
-        outbound: Box<Outbound>,
+        outbound: Box<Outbound<'a>>,
     ) -> Self {
         let others = (1..deliveries.len()).map(|lane| Trip::new(common, outbound.clone(), lane));
         let others = others.collect();
@@ -244,7 +244,7 @@ impl Cargo {
 const NOTHING_SENT: Result<Answered, Error> = Err(Error::RouterInternal("nothing was sent"));
 
 impl<'a> Trip<'a> {
-    fn new(common: &'a Common<'a>, outbound: Box<Outbound>, lane: usize) -> Self {
+    fn new(common: &'a Common<'a>, outbound: Box<Outbound<'a>>, lane: usize) -> Self {
         Self {
             common,
             outbound,

@@ -15,12 +15,12 @@ use crate::upstream::{Endpoint, HostField};
 
 /// What every attempt's head is made from.
 #[derive(Debug, Clone)]
-pub(super) struct Outbound {
+pub(super) struct Outbound<'a> {
     /// Line and fields; the address is as the caller asked.
     head: Box<RequestParts>,
     host: Option<SmallVec<[u8; 32]>>,
     /// The part of the path that the service or route stands for.
-    prefix: String,
+    prefix: &'a str,
     /// Whether an endpoint without a path of its own is asked for the caller's.
     keeps_path: bool,
     /// What rewrites made of them.
@@ -30,7 +30,7 @@ pub(super) struct Outbound {
     host_is_set: bool,
 }
 
-impl Outbound {
+impl<'p> Outbound<'p> {
     /// Takes a caller's head and makes it ours: hop-by-hop fields go, and the endpoint is told
     /// who asked.
     pub(super) fn new(mut head: Box<RequestParts>, origin: &Origin, id: ExchangeId) -> Box<Self> {
@@ -45,7 +45,7 @@ impl Outbound {
         Box::new(Self {
             head,
             host,
-            prefix: String::new(),
+            prefix: "",
             keeps_path: false,
             path: None,
             query: None,
@@ -59,8 +59,8 @@ impl Outbound {
     }
 
     /// For a service or route that stands for the beginning of the path.
-    pub(super) fn below(&mut self, prefix: &str, keeps_path: bool) {
-        prefix.clone_into(&mut self.prefix);
+    pub(super) const fn below(&mut self, prefix: &'p str, keeps_path: bool) {
+        self.prefix = prefix;
         self.keeps_path = keeps_path;
     }
 
@@ -136,9 +136,9 @@ impl Outbound {
         let asked = self.path.as_deref().unwrap_or_else(|| self.head.uri.path());
         let own = endpoint.target.path();
         match &endpoint.override_path {
-            Some(over) => Cow::Owned(override_path(&self.prefix, over, asked)),
+            Some(over) => Cow::Owned(override_path(self.prefix, over, asked)),
             None if self.path.is_some() || (self.keeps_path && own == "/") => Cow::Borrowed(asked),
-            None if self.keeps_path => Cow::Owned(override_path(&self.prefix, own, asked)),
+            None if self.keeps_path => Cow::Owned(override_path(self.prefix, own, asked)),
             None => Cow::Borrowed(own),
         }
     }

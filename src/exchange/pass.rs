@@ -183,7 +183,7 @@ struct Trip<'a> {
     id: EndpointId,
     endpoint: &'a Endpoint,
     group: &'a Arc<Group>,
-    outbound: Box<Outbound>,
+    outbound: Box<Outbound<'a>>,
     values: Values,
     /// How long the answer of the last attempt may take.
     patience: Patience,

@@ -82,8 +82,8 @@ impl<'a> Parcel<'a> {
         }
         while !probe.is_decided() {
             match (self.read().await?, &mut root) {
-                (Some(chunk), None) => feed(probe, &chunk)?,
-                (Some(chunk), Some(root)) => root.feed(&chunk, probe)?,
+                (Some(chunk), None) => feed(probe, chunk)?,
+                (Some(chunk), Some(root)) => root.feed(chunk, probe)?,
                 (None, None) => {
                     let whole = if probe.needs_whole() {
                         self.whole()
@@ -105,7 +105,7 @@ impl<'a> Parcel<'a> {
     pub(super) async fn until_operation(&mut self, probe: &mut Probe<'_>) -> Result<(), Error> {
         while probe.facts().operation.is_none() {
             match self.read().await? {
-                Some(chunk) => probe.feed(&chunk)?,
+                Some(chunk) => probe.feed(chunk)?,
                 None => break,
             }
         }
@@ -128,25 +128,28 @@ impl<'a> Parcel<'a> {
     }
 
     /// The next bytes, also kept; `None` at the end.
-    pub(super) async fn read(&mut self) -> Result<Option<Bytes>, Error> {
-        match &mut self.rest {
-            None => Ok(None),
+    pub(super) async fn read(&mut self) -> Result<Option<&[u8]>, Error> {
+        let read = match &mut self.rest {
+            None => false,
             // Most messages came with their head: no timer is needed for what is here.
             Some(Incoming::Whole(bytes)) => {
                 let bytes = std::mem::take(bytes);
                 self.rest = None;
-                if bytes.is_empty() {
-                    return Ok(None);
+                let some = !bytes.is_empty();
+                if some {
+                    self.keep(bytes)?;
                 }
-                self.keep(bytes).map(Some)
+                some
             }
-            Some(_) => self.read_on().await,
-        }
+            Some(_) => self.read_on().await?,
+        };
+        Ok(self.held.last().filter(|_| read).map(|last| &**last))
     }
 
-    async fn read_on(&mut self) -> Result<Option<Bytes>, Error> {
+    /// Says whether there was more.
+    async fn read_on(&mut self) -> Result<bool, Error> {
         let Some(rest) = &mut self.rest else {
-            return Ok(None);
+            return Ok(false);
         };
         let idle = self.limits.body_idle_timeout;
         loop {
@@ -159,7 +162,7 @@ impl<'a> Parcel<'a> {
                     })?;
             let Some(frame) = frame else {
                 self.rest = None;
-                return Ok(None);
+                return Ok(false);
             };
             let frame = frame.map_err(|error| {
                 tracing::debug!(%error, "caller's body broke off");
@@ -174,7 +177,8 @@ impl<'a> Parcel<'a> {
                     if rest.is_end_stream() {
                         self.rest = None;
                     }
-                    return self.keep(data).map(Some);
+                    self.keep(data)?;
+                    return Ok(true);
                 }
                 Err(other) => {
                     self.trailers = other.into_trailers().ok().or_else(|| self.trailers.take());
@@ -183,7 +187,7 @@ impl<'a> Parcel<'a> {
         }
     }
 
-    fn keep(&mut self, data: Bytes) -> Result<Bytes, Error> {
+    fn keep(&mut self, data: Bytes) -> Result<(), Error> {
         self.held_bytes += data.len() as u64;
         if self.held_bytes > self.message_max() {
             return Err(Error::SenderTooLarge {
@@ -195,8 +199,8 @@ impl<'a> Parcel<'a> {
                 max: self.limits.buffered_body,
             });
         }
-        self.held.push(data.clone());
-        Ok(data)
+        self.held.push(data);
+        Ok(())
     }
 
     fn message_max(&self) -> u64 {
@@ -205,10 +209,20 @@ impl<'a> Parcel<'a> {
 
     /// All bytes read so far.
     pub(super) fn whole(&mut self) -> Bytes {
+        self.join();
+        self.held.first().cloned().unwrap_or_default()
+    }
+
+    fn join(&mut self) {
         if self.held.len() > 1 {
             self.held = smallvec![self.held.concat().into()];
         }
-        self.held.first().cloned().unwrap_or_default()
+    }
+
+    /// Takes the message out, all of it read.
+    pub(super) fn take_whole(&mut self) -> Bytes {
+        self.join();
+        self.held.pop().unwrap_or_default()
     }
 
     /// Takes the message out, as a body with a lane for each delivery; `replayable` says which of them

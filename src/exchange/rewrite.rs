@@ -90,7 +90,7 @@ impl Rewriter {
     }
 
     /// Changes the request.
-    pub(super) fn request(&self, outbound: &mut Outbound) {
+    pub(super) fn request(&self, outbound: &mut Outbound<'_>) {
         for rule in self.rules.iter() {
             if rule.when.iter().any(|one| one.variable.is_of_answer()) {
                 continue;

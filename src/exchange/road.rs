@@ -80,7 +80,7 @@ async fn serve(
         version,
         ..Dialect::default()
     };
-    Journey {
+    let journey = Journey {
         worker,
         active,
         id,
@@ -88,9 +88,10 @@ async fn serve(
         dialect,
         record,
         caller: None,
-    }
-    .run(arrival)
-    .await
+    };
+    // Pinned where they are made, as what they call: futures are awaited by moving them, and these
+    // are kilobytes.
+    pin!(journey.run(arrival)).await
 }
 
 /// What is known of a message when it can be sent.
@@ -114,7 +115,7 @@ struct Journey<'a> {
     caller: Option<Box<Caller>>,
 }
 
-impl Journey<'_> {
+impl<'a> Journey<'a> {
     async fn run(mut self, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { head, body, origin } = arrival;
         let mut parcel = Parcel::new(body, &self.service.limits);
@@ -123,8 +124,6 @@ impl Journey<'_> {
             .timeout
             .map(|after| (Instant::now() + after, after));
         let routed = {
-            // Pinned here, as what is sent below: awaited as they are, their kilobytes would be
-            // moved first.
             let route = pin!(self.route(&head, origin, &mut parcel));
             match time {
                 None => Ok(route.await),
@@ -167,7 +166,7 @@ impl Journey<'_> {
             MediaKind::Envelope(_) => None,
         };
         let service = self.service;
-        let url = arrival::request_url(head, origin);
+        let (url, now) = (arrival::request_url(head, origin), self.worker.now());
         let mut probe = Probe::new(
             &service.filters,
             filter::Arrival {
@@ -180,7 +179,7 @@ impl Journey<'_> {
                 charset: media.charset.as_deref(),
                 limits: service.limits.xml,
                 draw: self.worker.draw(),
-                now: self.worker.now(),
+                now,
             },
         );
         probe.begin()?;
@@ -229,7 +228,7 @@ impl Journey<'_> {
             url: &url,
             charset: media.charset.as_deref(),
             limits: service.limits.xml,
-            now: self.worker.now(),
+            now,
         };
         let headers = &head.headers;
         let values = Values::read(
@@ -259,7 +258,7 @@ impl Journey<'_> {
     }
 
     /// The request's head, rewritten where that is asked for.
-    fn outbound(&mut self, head: Box<RequestParts>, origin: &Origin) -> Box<Outbound> {
+    fn outbound(&mut self, head: Box<RequestParts>, origin: &Origin) -> Box<Outbound<'a>> {
         let service = self.service;
         let rewriter = Rewriter::begin(&service.rewrites, &head, &self.record);
         let mut outbound = Outbound::new(head, origin, self.record.id);
@@ -276,7 +275,7 @@ impl Journey<'_> {
         mut self,
         routed: Routed,
         parcel: &mut Parcel<'_>,
-        outbound: Box<Outbound>,
+        outbound: Box<Outbound<'_>>,
         time: Option<(Instant, Duration)>,
     ) -> Response<Body> {
         let Routed {
@@ -388,7 +387,7 @@ impl Journey<'_> {
         parcel: &mut Parcel<'_>,
     ) -> Cargo {
         if let (true, None) = (parcel.is_small(), &verify) {
-            return Cargo::Whole(parcel.whole());
+            return Cargo::Whole(parcel.take_whole());
         }
         let lanes: SmallVec<[bool; 4]> = decision
             .deliveries

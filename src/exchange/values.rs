@@ -166,7 +166,7 @@ async fn read_envelope(parcel: &mut Parcel<'_>, media: &MediaType) -> Result<Byt
     }
     while !finder.is_done() {
         match parcel.read().await? {
-            Some(chunk) => finder.feed(&chunk, &mut envelope)?,
+            Some(chunk) => finder.feed(chunk, &mut envelope)?,
             None => {
                 finder.finish()?;
                 break;
