@@ -102,6 +102,7 @@ impl<'a> Probe<'a> {
         };
         // Nothing is sent on before its version is known, so the Envelope is always awaited.
         probe.note_level();
+        probe.choose_pauses();
         probe
     }
 
@@ -274,7 +275,19 @@ impl<'a> Probe<'a> {
             }
             self.level += 1;
             self.note_level();
+            self.choose_pauses();
         }
+    }
+
+    /// Where the engine alone decides, what else is known of the envelope decides nothing: each pause
+    /// begins the reading anew.
+    fn choose_pauses(&mut self) {
+        let engines = self.level < self.set.engine_levels;
+        self.head.pause_from(if engines {
+            Stage::Operation
+        } else {
+            Stage::Start
+        });
     }
 
     fn decide(&mut self) {

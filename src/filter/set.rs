@@ -58,6 +58,9 @@ pub struct Set {
     pub(super) xpath: xpath::Set,
     /// When the engine lets the probe look.
     pause: Pause,
+    /// The highest levels, where the engine alone decides all levels that it has a part in, and all
+    /// others come behind them; else none. On these the engine says when to look.
+    pub(super) engine_levels: usize,
     pub(super) turns: Turns,
     /// Whether any filter compares `To`, which costs parsing it.
     pub(super) compares_addresses: bool,
@@ -166,6 +169,11 @@ impl Set {
         }
         Self {
             rows: compiled,
+            engine_levels: if compiler.atoms_in_trees {
+                0
+            } else {
+                engine_levels(&levels)
+            },
             levels,
             compares_addresses: compiler
                 .nodes
@@ -296,6 +304,17 @@ impl Set {
     }
 }
 
+/// See [`Set::engine_levels`].
+fn engine_levels(levels: &[Level]) -> usize {
+    let count = levels.iter().take_while(|level| level.is_engines()).count();
+    let mut behind = levels.iter().skip(count);
+    if behind.any(|level| level.has_engine) {
+        0
+    } else {
+        count
+    }
+}
+
 impl Reading {
     fn rank(&self) -> u8 {
         match self {
@@ -317,6 +336,12 @@ impl Reading {
 }
 
 impl Level {
+    /// Whether nobody else decides here.
+    const fn is_engines(&self) -> bool {
+        let alone = self.trees.is_empty() && !self.has_actions && !self.has_operations;
+        self.has_engine && alone
+    }
+
     fn note(&mut self, class: Class, row: u32) {
         match class {
             Class::Engine(_) => self.has_engine = true,

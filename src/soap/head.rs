@@ -108,6 +108,7 @@ enum Field {
 pub struct Head {
     facts: Facts,
     stage: Stage,
+    pauses_from: Stage,
     error: Option<HeadError>,
     seen_header: bool,
     in_header: bool,
@@ -126,6 +127,7 @@ impl Head {
                 ..Facts::default()
             },
             stage: Stage::Start,
+            pauses_from: Stage::Start,
             error: None,
             seen_header: false,
             in_header: false,
@@ -133,6 +135,12 @@ impl Head {
             value: String::new(),
             offset: 0,
         }
+    }
+
+    /// The pass is paused at this stage and at those behind it, as far as [`Stage::Operation`], where
+    /// it always is: from there on less is observed.
+    pub fn pause_from(&mut self, stage: Stage) {
+        self.pauses_from = stage.min(Stage::Operation);
     }
 
     /// What is known.
@@ -173,7 +181,11 @@ impl Head {
     fn advance(&mut self, stage: Stage, offset: u64) -> Flow {
         self.stage = stage;
         self.offset = offset;
-        Flow::Stop
+        if stage < self.pauses_from {
+            Flow::Continue
+        } else {
+            Flow::Stop
+        }
     }
 
     fn wrong(&mut self, what: &str, offset: u64) -> Flow {
@@ -185,13 +197,13 @@ impl Head {
     }
 
     fn envelope(&mut self, tag: &Tag<'_>) -> Flow {
-        let name = tag.name();
-        match Version::from_namespace(name.namespace) {
-            Some(version) if name.local == "Envelope" => {
+        match Version::from_namespace(tag.namespace()) {
+            Some(version) if tag.local() == b"Envelope" => {
                 self.facts.version = Some(version);
                 self.advance(Stage::Envelope, tag.end())
             }
             _ => {
+                let name = tag.name();
                 let found = QName {
                     namespace: name.namespace.into(),
                     local: name.local.into(),
@@ -207,30 +219,30 @@ impl Head {
     /// Header, then Body; SOAP 1.1 lets qualified elements follow (S11 §4.1), 1.2 nothing
     /// (Part 1 §5.1).
     fn child_of_envelope(&mut self, tag: &Tag<'_>, version: Version) -> Flow {
-        let name = tag.name();
-        let own = name.namespace == version.namespace();
-        match name.local {
-            "Header" if own && self.seen_header => {
+        let own = tag.namespace() == version.namespace();
+        match tag.local() {
+            b"Header" if own && self.seen_header => {
                 self.wrong("the Envelope has a second Header", tag.start())
             }
-            "Header" if own && self.stage == Stage::Envelope => {
+            b"Header" if own && self.stage == Stage::Envelope => {
                 self.seen_header = true;
                 self.in_header = true;
                 Flow::Continue
             }
-            "Header" if own => self.wrong("Header comes after Body", tag.start()),
-            "Body" if own && self.stage == Stage::Envelope => {
+            b"Header" if own => self.wrong("Header comes after Body", tag.start()),
+            b"Body" if own && self.stage == Stage::Envelope => {
                 self.in_header = false;
                 self.advance(Stage::Body, tag.end())
             }
-            "Body" if own => self.wrong("the Envelope has a second Body", tag.start()),
+            b"Body" if own => self.wrong("the Envelope has a second Body", tag.start()),
             _ if self.stage == Stage::AfterBody
                 && version == Version::Soap11
-                && !name.namespace.is_empty() =>
+                && !tag.namespace().is_empty() =>
             {
                 Flow::Continue
             }
-            local => {
+            _ => {
+                let local = tag.name().local;
                 let what = format!("`{local}` stands where Header or Body is expected");
                 self.wrong(&what, tag.start())
             }
@@ -240,9 +252,9 @@ impl Head {
     /// Addressing headers count when they are meant for the last receiver: no actor or role,
     /// or the ultimate receiver's. The first of a name counts.
     fn header_block(&mut self, tag: &Tag<'_>, version: Version) {
-        let name = tag.name();
         self.facts.for_next |= is_for_next(tag, version);
-        if !is_for_others(tag, version) {
+        if Addressing::from_namespace(tag.namespace()).is_some() && !is_for_others(tag, version) {
+            let name = tag.name();
             self.addressing_header(class_of(name.namespace, name.local));
         }
     }
@@ -317,8 +329,8 @@ fn is_for_next(tag: &Tag<'_>, version: Version) -> bool {
 
 impl Observer for Head {
     /// One more than the header blocks' depth: what stands below the deepest level may be passed
-    /// over, their text included. Behind the operation only the Envelope's children count; every
-    /// stage stops the pass, so the next one begins with this.
+    /// over, their text included. Behind the operation only the Envelope's children count; that stage
+    /// always stops the pass, so the next one begins with this.
     fn depth_max(&self) -> u32 {
         match self.stage {
             Stage::Operation | Stage::AfterBody => 2,

@@ -368,6 +368,23 @@ impl<'a> Tag<'a> {
         expand(self.scopes, self.qualified(), self.name)
     }
 
+    /// The namespace of the name.
+    #[inline]
+    pub(crate) fn namespace(&self) -> &'a str {
+        self.scopes.text(self.name.namespace)
+    }
+
+    /// The name without its prefix, for who only compares it: it need not be read as text then.
+    #[inline]
+    pub(crate) fn local(&self) -> &'a [u8] {
+        let prefix = match self.name.prefix_len {
+            0 => 0,
+            length => usize::from(length) + 1,
+        };
+        let local = self.raw.start as usize + prefix..self.raw.end as usize;
+        self.tag.get(local).unwrap_or(&[])
+    }
+
     /// The name as written.
     pub fn qualified(&self) -> &'a str {
         str_of(self.tag, self.raw)
