@@ -7,10 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use crate::support::PATIENCE;
 use crate::support::ports::FreePorts;
 use crate::support::samples::{main_files, tree};
 
 const SAYS: &str = "# says: ";
+/// How a stub begins; behind it stands where it listens.
+const STUB: &str = "soap-router stub --bind ";
 /// Stands behind the output of each command, with its exit code.
 const MARK: &str = "@@@";
 
@@ -35,6 +38,14 @@ fn run(name: &str, commands: &[String], folder: &Path) {
         script.push_str(command);
         if !command.ends_with('&') {
             script.push_str(&format!("\nprintf '\\n{MARK}%s\\n' $?"));
+        } else if let Some(stub) = command.strip_prefix(STUB) {
+            // On a busy machine the router may be there before it, and ask a backup.
+            let (address, _) = stub.split_once(' ').unwrap();
+            let listens = format!("(: < /dev/tcp/{}) 2> /dev/null", address.replace(':', "/"));
+            script.push_str(&format!(
+                "\ntimeout {} bash -c 'until {listens}; do sleep 0.01; done'",
+                PATIENCE.as_secs()
+            ));
         }
         script.push('\n');
     }
