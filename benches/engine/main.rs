@@ -325,10 +325,11 @@ fn count(row: &str) {
         given.unwrap_or(default)
     };
     let messages = messages::distinct(200, number("BYTES", 10 << 10));
+    let filters = number("FILTERS", 10_000);
     let set = match row {
-        "child" => filters::child(10_000),
-        "mixed" => filters::mixed(10_000),
-        "header" => filters::header(10_000),
+        "child" => filters::child(filters),
+        "mixed" => filters::mixed(filters),
+        "header" => filters::header(filters),
         _ => filters::never(),
     };
     let mut run = Run::new();
