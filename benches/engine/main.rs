@@ -324,7 +324,7 @@ fn count(row: &str) {
         let given = std::env::var(name).ok().and_then(|text| text.parse().ok());
         given.unwrap_or(default)
     };
-    let messages = messages::distinct(200, number("BYTES", 10 << 10));
+    let messages = messages::distinct(number("MESSAGES", 200), number("BYTES", 10 << 10));
     let filters = number("FILTERS", 10_000);
     let set = match row {
         "child" => filters::child(filters),

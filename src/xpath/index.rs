@@ -67,8 +67,9 @@ pub(super) struct Index {
     /// Whether a cut value leaves a test open.
     needs_all: bool,
     numeric: bool,
-    /// Whether there is a test on text as such.
+    /// Whether there is a test on text as such, and whether all are for equality with it.
     textual: bool,
+    only_equal: bool,
     /// Whether the memo is used at all.
     pub(super) remembers: bool,
 }
@@ -139,6 +140,7 @@ impl Index {
             || !index.prefixes.is_empty()
             || !index.truth.is_empty()
             || index.contains.is_some();
+        index.only_equal = tests.keys().all(|test| matches!(test, ValueTest::Equal(_)));
         if index.needs_all {
             index.need = VALUE_BYTES_MAX;
         }
@@ -160,6 +162,24 @@ impl Index {
     /// Tells every condition that holds of the value. False when the value was cut too short to say.
     #[inline]
     pub(super) fn test(
+        &self,
+        found: Found<'_>,
+        memo: &mut Memo,
+        serial: u32,
+        tell: impl FnMut(CondId),
+    ) -> bool {
+        match found {
+            Found::Text(text, cut) if self.only_equal => {
+                if !cut {
+                    self.equal.find(text, tell);
+                }
+                true
+            }
+            _ => self.test_all(found, memo, serial, tell),
+        }
+    }
+
+    fn test_all(
         &self,
         found: Found<'_>,
         memo: &mut Memo,

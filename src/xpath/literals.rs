@@ -1,4 +1,5 @@
-//! A table of literals, laid out so that a probe touches one cache line.
+//! A table of literals, laid out so that a probe that finds nothing stays in little memory, and one that
+//! finds something touches one cache line besides.
 //!
 //! Up to eight bytes a literal is one word in its slot; longer ones have a hash there and are compared
 //! besides. Keys come from the configuration, so no message can make probing slow.
@@ -11,14 +12,20 @@ struct Slot {
     word: u64,
     /// The condition, or the number of an entry when `length` says so.
     info: u32,
-    /// Bytes, and [`ENTRY`]; or [`FREE`].
+    /// Bytes, and [`ENTRY`].
     length: u32,
 }
 
+/// No literal is as long as this.
+const FREE: Slot = Slot {
+    word: 0,
+    info: 0,
+    length: u32::MAX,
+};
 /// In a length: there is an entry, because the literal is long or has several conditions.
 const ENTRY: u32 = 1 << 31;
-/// The length of a slot that is free.
-const FREE: u32 = u32::MAX;
+/// Slots that are probed at once: as many as there are bytes in a word of marks.
+const BUCKET: usize = 8;
 /// Bytes that a word holds whole.
 const WHOLE: usize = 8;
 
@@ -32,11 +39,13 @@ struct Entry {
 /// Literals and the conditions that are true of values equal to them.
 #[derive(Debug, Default)]
 pub(super) struct Literals {
+    /// A byte for each slot of a bucket, from its literal's hash; 0 where it is free.
+    marks: Box<[u64]>,
     slots: Box<[Slot]>,
     entries: Vec<Entry>,
     /// Lengths that occur, as bits; the last stands for all longer ones.
     lengths: u64,
-    /// Brings a hash to the number of a slot.
+    /// Brings a hash to the number of a bucket, but for the last bit.
     shift: u32,
 }
 
@@ -47,14 +56,11 @@ impl Literals {
         if all.is_empty() {
             return table;
         }
-        let free = Slot {
-            word: 0,
-            info: 0,
-            length: FREE,
-        };
-        let count = (all.len() * 3 / 2).next_power_of_two().max(4);
-        table.slots = vec![free; count].into_boxed_slice();
-        table.shift = 64 - count.trailing_zeros();
+        // Some slot stays free, which is where probing ends at the latest.
+        let count = (all.len() * 3 / 2).next_power_of_two().max(BUCKET);
+        table.slots = vec![FREE; count].into_boxed_slice();
+        table.marks = vec![0; count / BUCKET].into_boxed_slice();
+        table.shift = 63 - table.marks.len().trailing_zeros();
         for (text, cond) in all {
             table.insert(text, *cond);
         }
@@ -64,19 +70,8 @@ impl Literals {
     fn insert(&mut self, text: &str, cond: CondId) {
         self.lengths |= length_bit(text.len());
         let word = word(text.as_bytes());
-        let mut at = self.start(word, text.len());
-        let mask = self.slots.len() - 1;
-        while let Some(slot) = self
-            .slots
-            .get(at)
-            .copied()
-            .filter(|slot| slot.length != FREE)
-        {
-            if self.is(slot, word, text.as_bytes()) {
-                self.add(at, slot, text, cond);
-                return;
-            }
-            at = (at + 1) & mask;
+        if let Some((at, slot)) = self.look_up(word, text.as_bytes()) {
+            return self.add(at, slot, text, cond);
         }
         let short = Slot {
             word,
@@ -88,8 +83,19 @@ impl Literals {
         } else {
             self.entry(short, text, vec![cond])
         };
-        if let Some(free) = self.slots.get_mut(at) {
-            *free = slot;
+        let (mut bucket, mark) = self.start(word, text.len());
+        while let Some(marks) = self.marks.get_mut(bucket) {
+            let free = zero_bytes(*marks);
+            if free == 0 {
+                bucket = (bucket + 1) & (self.marks.len() - 1);
+                continue;
+            }
+            let place = free.trailing_zeros() & !7;
+            *marks |= u64::from(mark) << place;
+            if let Some(free) = self.slots.get_mut(bucket * BUCKET + place as usize / 8) {
+                *free = slot;
+            }
+            return;
         }
     }
 
@@ -128,30 +134,45 @@ impl Literals {
         if self.lengths & length_bit(text.len()) == 0 {
             return;
         }
-        let word = word(text);
-        let mut at = self.start(word, text.len());
-        let mask = self.slots.len().wrapping_sub(1);
-        while let Some(slot) = self.slots.get(at).filter(|slot| slot.length != FREE) {
-            if slot.word == word && self.is(*slot, word, text) {
-                if slot.length & ENTRY == 0 {
-                    return tell(slot.info);
+        let Some((_, slot)) = self.look_up(word(text), text) else {
+            return;
+        };
+        if slot.length & ENTRY == 0 {
+            return tell(slot.info);
+        }
+        let entry = self.entries.get(slot.info as usize);
+        let conds = entry.map_or(&[][..], |entry| &entry.conds);
+        conds.iter().copied().for_each(tell);
+    }
+
+    /// The slot of a literal and its number.
+    #[inline(always)]
+    fn look_up(&self, word: u64, text: &[u8]) -> Option<(usize, Slot)> {
+        let (mut bucket, mark) = self.start(word, text.len());
+        loop {
+            let marks = *self.marks.get(bucket)?;
+            let mut alike = zero_bytes(marks ^ u64::from(mark) * EACH_BYTE);
+            while alike != 0 {
+                let at = bucket * BUCKET + alike.trailing_zeros() as usize / 8;
+                let slot = *self.slots.get(at)?;
+                if self.is(slot, word, text) {
+                    return Some((at, slot));
                 }
-                let entry = self.entries.get(slot.info as usize);
-                entry
-                    .iter()
-                    .flat_map(|entry| &entry.conds)
-                    .copied()
-                    .for_each(tell);
-                return;
+                alike &= alike - 1;
             }
-            at = (at + 1) & mask;
+            if zero_bytes(marks) != 0 {
+                return None;
+            }
+            bucket = (bucket + 1) & (self.marks.len() - 1);
         }
     }
 
+    /// The bucket where a literal is first looked for, and its mark.
     #[inline(always)]
-    fn start(&self, word: u64, length: usize) -> usize {
-        let mixed = (word ^ (length as u64) << 59).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> self.shift) as usize
+    fn start(&self, word: u64, length: usize) -> (usize, u8) {
+        let mixed = u128::from(word ^ (length as u64) << 59) * 0x9E37_79B9_7F4A_7C15;
+        let hash = mixed as u64 ^ (mixed >> 64) as u64;
+        ((hash >> 1 >> self.shift) as usize, (hash as u8).max(1))
     }
 
     #[inline(always)]
@@ -164,6 +185,15 @@ impl Literals {
                     .get(slot.info as usize)
                     .is_some_and(|entry| entry.text.as_bytes() == text))
     }
+}
+
+/// One in each byte.
+const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
+
+/// The highest bit of bytes that are zero: the lowest such byte for certain, above it perhaps others.
+#[inline(always)]
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(EACH_BYTE) & !word & (EACH_BYTE << 7)
 }
 
 #[inline(always)]

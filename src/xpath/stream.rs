@@ -37,11 +37,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn begin(&mut self, program: &Program, tally: &super::tally::Plan, id: u64) {
+    pub(super) fn begin(&mut self, program: &Program, id: u64) {
         let fresh = self.program != id;
         self.program = id;
         self.facts.begin(program, fresh);
-        self.tally.begin(tally);
+        self.tally.begin();
         let document = if fresh || self.states.full {
             self.states.reset(program)
         } else {
@@ -87,7 +87,9 @@ impl Stream {
         self.over |= settled;
         match self.pause {
             Pause::WhenSettled => settled,
-            Pause::WhenBestLevelIsSure => settled || decided && self.tally.best_is_sure(tally),
+            Pause::WhenBestLevelIsSure => {
+                settled || decided && self.tally.best_is_sure(tally, &self.facts.matched)
+            }
             Pause::AtEachDecision => settled || decided,
         }
     }

@@ -1,6 +1,9 @@
 //! How many expressions are open, by level, without looking at each.
 //!
-//! What ends with a phase is subtracted at once; only expressions that came true are counted singly.
+//! What ends with a phase is subtracted at once; only expressions that came true are counted singly,
+//! and those only once there are enough of them to matter.
+
+use std::ops::Range;
 
 use super::program::Phase;
 use super::set::AtomId;
@@ -27,15 +30,15 @@ pub(super) struct Plan {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     phase: Phase,
+    /// Matched expressions that were taken notice of, and those that were counted: only where their
+    /// number alone does not tell what is asked.
     seen: usize,
-    /// Matched expressions by phase.
+    counted: usize,
+    /// Counted expressions by phase.
     matched: Vec<u32>,
     best: Option<u32>,
     /// Those of the best level.
     matched_best: Vec<u32>,
-    /// Expressions that stream and are open, once `begun`.
-    open: u32,
-    begun: bool,
     /// Whether nothing that streams is open.
     pub(super) settled: bool,
 }
@@ -91,6 +94,11 @@ impl Plan {
             .unwrap_or(0)
     }
 
+    /// How many stream and have this phase or a later one.
+    fn streaming_from(&self, phase: Phase) -> u32 {
+        self.from.get(usize::from(phase)).copied().unwrap_or(0)
+    }
+
     /// The rank of the last level that is not behind `level`.
     fn rank(&self, level: u32) -> Option<u32> {
         let behind = self.levels.partition_point(|known| *known <= level);
@@ -125,41 +133,58 @@ fn sums(atoms: &[(u32, Phase)], levels: usize, phase: Phase) -> Vec<u32> {
 }
 
 impl Tally {
-    pub(super) fn begin(&mut self, plan: &Plan) {
+    pub(super) fn begin(&mut self) {
         self.phase = 0;
         self.seen = 0;
-        self.matched.clear();
-        self.matched.resize(usize::from(plan.phases()), 0);
+        self.counted = 0;
         self.best = None;
         self.settled = false;
-        self.begun = false;
-        self.open = 0;
     }
 
     /// Takes in new decisions; the answer is whether any expression was decided.
     pub(super) fn update(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
-        let new = matched.get(self.seen..).unwrap_or(&[]);
-        for atom in new {
-            self.count(plan, *atom);
-        }
+        let mut decided = matched.len() > self.seen;
         self.seen = matched.len();
-        let before = self.open;
-        if self.begun && phase == self.phase {
-            self.open = self.open.saturating_sub(new.len() as u32);
-        } else {
-            self.phase = phase;
-            let done: u32 = self.matched.iter().skip(usize::from(phase)).sum();
-            let all = plan.from.get(usize::from(phase)).copied().unwrap_or(0);
-            self.open = all.saturating_sub(done);
+        let (before, open) = (plan.streaming_from(self.phase), plan.streaming_from(phase));
+        if phase != self.phase {
+            let over = std::mem::replace(&mut self.phase, phase)..phase;
+            decided = decided || self.falls_short(plan, matched, over, before.saturating_sub(open));
         }
-        self.settled = self.open == 0;
-        !new.is_empty()
-            || self.begun && self.open < before
-            || !std::mem::replace(&mut self.begun, true) && self.open == 0
+        self.settled = !self.falls_short(plan, matched, phase..plan.phases(), open);
+        decided
+    }
+
+    /// Whether fewer than `all` of those that matched are of these phases.
+    fn falls_short(
+        &mut self,
+        plan: &Plan,
+        matched: &[AtomId],
+        phases: Range<Phase>,
+        all: u32,
+    ) -> bool {
+        // Mostly there are not as many of whatever phase.
+        all as usize > matched.len()
+            || all > 0 && {
+                self.count(plan, matched);
+                let of = usize::from(phases.start)..usize::from(phases.end);
+                self.matched.get(of).unwrap_or(&[]).iter().sum::<u32>() < all
+            }
+    }
+
+    /// Counts those that matched since.
+    fn count(&mut self, plan: &Plan, matched: &[AtomId]) {
+        if self.counted == 0 {
+            self.matched.clear();
+            self.matched.resize(usize::from(plan.phases()), 0);
+        }
+        for atom in matched.get(self.counted..).unwrap_or(&[]) {
+            self.count_one(plan, *atom);
+        }
+        self.counted = matched.len();
     }
 
     #[inline]
-    fn count(&mut self, plan: &Plan, atom: AtomId) {
+    fn count_one(&mut self, plan: &Plan, atom: AtomId) {
         let Some((rank, phase)) = plan.atom(atom.0) else {
             return;
         };
@@ -205,7 +230,8 @@ impl Tally {
     }
 
     /// Whether no expression of the best level that matched, or of one before it, is open.
-    pub(super) fn best_is_sure(&self, plan: &Plan) -> bool {
+    pub(super) fn best_is_sure(&mut self, plan: &Plan, matched: &[AtomId]) -> bool {
+        self.count(plan, matched);
         let Some(best) = self.best else { return false };
         let all: u32 = (self.phase..plan.phases())
             .map(|phase| plan.at_most(phase, best))
