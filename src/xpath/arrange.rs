@@ -7,7 +7,7 @@ use super::compile::Compiler;
 use super::eval::Given;
 use super::index::{Index, Memo, VALUE_BYTES_MAX};
 use super::program::{
-    Action, CondId, Conjunction, DECIDES, Effect, FormulaId, Logic, Phase, PhaseEnd, Program, Rule,
+    CondId, Conjunction, DECIDES, Effect, FormulaId, Logic, Opens, Phase, PhaseEnd, Program, Rule,
     RuleId, SlotKind,
 };
 use super::scalar::{Scalar, Slots};
@@ -17,6 +17,26 @@ use super::trie::NodeId;
 const ALTERNATIVES_MAX: usize = 256;
 /// Conditions of one alternative; a longer one is kept whole too.
 const LITERALS_MAX: usize = 64;
+
+/// The rule of a condition that opens none.
+const NOTHING: Rule = Rule {
+    outcome: 0,
+    first: 0,
+    positives: 0,
+    negatives: 0,
+    negative_at_start: false,
+    phase: 0,
+    opens: Opens::Nothing,
+    joins: false,
+};
+
+/// Rules in their final form, and where they and their conditions stand.
+#[derive(Default)]
+struct Arranged {
+    rules: Vec<Rule>,
+    access: Vec<RuleId>,
+    literals: Vec<CondId>,
+}
 
 impl Compiler {
     /// Makes the program; `plans` are the answers of [`Compiler::atom`] in order.
@@ -29,8 +49,11 @@ impl Compiler {
         self.find_lazy(&rules);
         let indexes: Vec<Index> = self.tests.iter().map(Index::build).collect();
         self.arrange_scalars(&indexes, &mut ends);
-        let (actions, access) = self.actions(&rules);
-        let (rules, literals) = self.flattened(&rules);
+        let Arranged {
+            rules,
+            access,
+            literals,
+        } = self.arranged(&rules, &mut ends);
         let useful = self.useful(&plans);
         let mut places: Vec<Option<Box<super::program::Place>>> = Vec::new();
         places.resize_with(self.trie.nodes.len(), || None);
@@ -44,9 +67,9 @@ impl Compiler {
             trie: self.trie,
             places,
             useful,
-            actions,
-            access,
+            conds: self.final_conds,
             rules,
+            access,
             literals,
             formulas: self
                 .formulas
@@ -97,6 +120,8 @@ impl Compiler {
                     continue;
                 };
                 slot.need = slot.need.max(need);
+                let is_text = !matches!(slot.kind, SlotKind::Count | SlotKind::Sum);
+                slot.kept |= is_text && !whole;
                 if early.is_some() {
                     slot.scalars.push(id as u32);
                 }
@@ -363,69 +388,112 @@ impl Compiler {
         uses
     }
 
-    /// Puts each rule behind the condition that fewest rules need.
-    fn actions(&self, rules: &[Conjunction]) -> (Vec<(Action, bool)>, Vec<RuleId>) {
+    /// Puts each rule behind the condition that fewest rules need, and gives it its final number.
+    fn arranged(&mut self, rules: &[Conjunction], ends: &mut [PhaseEnd]) -> Arranged {
         let uses = self.uses(rules);
         let mut opens: Vec<Vec<RuleId>> = vec![Vec::new(); self.final_conds];
-        let mut joins = vec![false; self.final_conds];
-        for (id, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.spent) {
+        let mut unopened = Vec::new();
+        let mut out = Arranged::default();
+        out.rules.resize(self.final_conds, NOTHING);
+        for (id, rule) in (0..).zip(rules).filter(|(_, rule)| !rule.spent) {
             let rarest = rule
                 .positive
                 .iter()
                 .min_by_key(|cond| uses.get(**cond as usize).copied().unwrap_or(0));
-            let Some(&rarest) = rarest else { continue };
-            opens
-                .get_mut(rarest as usize)
-                .into_iter()
-                .for_each(|rules| rules.push(id as RuleId));
-            for cond in rule.positive.iter().filter(|cond| **cond != rarest) {
-                joins
-                    .get_mut(*cond as usize)
-                    .into_iter()
-                    .for_each(|joins| *joins = true);
+            let opened = match rarest {
+                Some(rarest) => opens.get_mut(*rarest as usize),
+                None => Some(&mut unopened),
+            };
+            opened.into_iter().for_each(|rules| rules.push(id));
+            for cond in rule.positive.iter().filter(|cond| Some(*cond) != rarest) {
+                let joined = out.rules.get_mut(*cond as usize);
+                joined.into_iter().for_each(|rule| rule.joins = true);
             }
         }
-        let mut access = Vec::new();
-        let actions = opens.into_iter().zip(joins).map(|(opens, joins)| {
-            let action = match opens.as_slice() {
-                [] => Action::Nothing,
-                [only] => Action::Rule(*only),
-                many => {
-                    let start = access.len() as u32;
-                    access.push(many.len() as RuleId);
-                    access.extend_from_slice(many);
-                    Action::Rules(start)
+        let flat = |out: &mut Arranged, id: &RuleId, opener| {
+            let rule = rules.get(*id as usize);
+            rule.map_or(NOTHING, |rule| self.flattened(rule, opener, out))
+        };
+        for (cond, opened) in (0..).zip(&opens) {
+            let rule = match opened.as_slice() {
+                [] => continue,
+                [only] => Rule {
+                    opens: Opens::Itself,
+                    ..flat(&mut out, only, Some(cond))
+                },
+                several => {
+                    let first = out.access.len() as u32;
+                    out.access.push(several.len() as RuleId);
+                    for id in several {
+                        let rule = flat(&mut out, id, Some(cond));
+                        out.access.push(out.rules.len() as RuleId);
+                        out.rules.push(rule);
+                    }
+                    Rule {
+                        first,
+                        opens: Opens::Several,
+                        ..NOTHING
+                    }
                 }
             };
-            (action, joins)
-        });
-        (actions.collect(), access)
+            if let Some(own) = out.rules.get_mut(cond as usize) {
+                *own = Rule {
+                    joins: own.joins,
+                    ..rule
+                };
+            }
+        }
+        let mut numbers = HashMap::new();
+        for id in &unopened {
+            let rule = flat(&mut out, id, None);
+            numbers.insert(*id, out.rules.len() as RuleId);
+            out.rules.push(rule);
+        }
+        self.renumber_due(&numbers, ends);
+        out
     }
 
-    /// The rules in their final form, and the list of their conditions.
-    fn flattened(&self, rules: &[Conjunction]) -> (Vec<Rule>, Vec<CondId>) {
-        let mut literals = Vec::new();
-        let flat = rules.iter().map(|rule| {
-            let first = literals.len() as u32;
-            if !rule.spent {
-                literals.extend(rule.positive.iter().chain(&rule.negative));
+    /// Puts the final numbers of rules without an opening condition where they are due.
+    fn renumber_due(&mut self, numbers: &HashMap<RuleId, RuleId>, ends: &mut [PhaseEnd]) {
+        let new = |rule: &mut RuleId| {
+            if let Some(number) = numbers.get(rule) {
+                *rule = *number;
             }
-            let formula = self.formulas.get(rule.formula as usize);
-            let outcome =
-                match formula.map(|(formula, _)| (formula.once, formula.effects.as_slice())) {
-                    Some((None, [Effect::Atom(atom)])) => atom | DECIDES,
-                    _ => rule.formula,
-                };
-            Rule {
-                outcome,
-                first,
-                positives: rule.positive.len() as u16,
-                negatives: rule.negative.len() as u16,
-                negative_at_start: rule.negative_at_start,
-                phase: rule.phase,
+        };
+        ends.iter_mut().flat_map(|end| &mut end.rules).for_each(new);
+        let places = self.places.values_mut();
+        for anchor in places.filter_map(|place| place.anchor.as_mut()) {
+            anchor.rules_at_start.iter_mut().for_each(new);
+            anchor.rules_at_end.iter_mut().for_each(new);
+        }
+    }
+
+    /// A rule in its final form.
+    fn flattened(&self, rule: &Conjunction, opener: Option<CondId>, out: &mut Arranged) -> Rule {
+        let others = rule.positive.iter().copied();
+        let others: Vec<CondId> = others.filter(|cond| Some(*cond) != opener).collect();
+        let first = match (others.as_slice(), rule.negative.as_slice()) {
+            ([only], []) => *only,
+            (others, negative) => {
+                let first = out.literals.len() as u32;
+                out.literals.extend(others.iter().chain(negative));
+                first
             }
-        });
-        (flat.collect(), literals)
+        };
+        let formula = self.formulas.get(rule.formula as usize);
+        let outcome = match formula.map(|(formula, _)| (formula.once, formula.effects.as_slice())) {
+            Some((None, [Effect::Atom(atom)])) => atom | DECIDES,
+            _ => rule.formula,
+        };
+        Rule {
+            outcome,
+            first,
+            positives: others.len() as u16,
+            negatives: rule.negative.len() as u16,
+            negative_at_start: rule.negative_at_start,
+            phase: rule.phase,
+            ..NOTHING
+        }
     }
 
     /// The one expression that a rule of one condition decides.

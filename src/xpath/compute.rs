@@ -252,6 +252,7 @@ impl Compiler {
             scalars: Vec::new(),
             counts: Vec::new(),
             need: 0,
+            kept: false,
         };
         if at == 0 {
             self.root_slots.push(slot);

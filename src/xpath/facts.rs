@@ -2,7 +2,8 @@
 //!
 //! A condition is true of an instance when its stamp is the instance's serial number, so nothing is
 //! cleared between messages or elements. Only the rarest condition of a rule looks at the rule; the
-//! others are just stamped. `stream.rs` brings the events.
+//! others are just stamped. `stream.rs` brings the events, `slots.rs` has the values that are kept,
+//! `ends.rs` what is due at ends.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,11 +11,9 @@ use smallvec::{SmallVec, smallvec};
 
 use super::eval::Given;
 use super::index::{Found, Hashing, Memo, VALUE_BYTES_MAX};
-use super::program::{
-    Action, CondId, DECIDES, Effect, FormulaId, Logic, Phase, Program, RuleId, SlotKind,
-};
-use super::scalar::{Scalar, Slots};
+use super::program::{CondId, DECIDES, Effect, FormulaId, Opens, Phase, Program, Rule, RuleId};
 use super::set::AtomId;
+use super::slots::{Progress, SlotState};
 use super::states::{StateId, States};
 use super::trie::{NodeId, Reach};
 
@@ -59,7 +58,7 @@ impl Frame {
 
 /// Why rules that wait are looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     /// A condition came true.
     News,
     /// The start tag is done, and with it what depends on it alone.
@@ -79,26 +78,6 @@ pub(super) struct Inst {
     pub(super) started: bool,
 }
 
-/// A slot's value.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SlotState {
-    pub(super) progress: Progress,
-    /// The pooled text.
-    pub(super) text: u32,
-    pub(super) cut: bool,
-    pub(super) number: f64,
-    /// The element counted last, so that none counts twice.
-    pub(super) last: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    Empty,
-    /// The first node is this open element.
-    Taking(u32),
-    Done,
-}
-
 /// All state of one message.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -107,18 +86,19 @@ pub(super) struct Facts {
     pub(super) counters: Vec<(NodeId, u32)>,
     pub(super) slots: Vec<SlotState>,
     pub(super) texts: Vec<String>,
-    free_texts: Vec<u32>,
+    pub(super) free_texts: Vec<u32>,
     pub(super) given: Vec<Given>,
     stamps: Vec<u32>,
     /// Truths of open instances whose stamp an inner instance of the same anchor took.
-    covered: HashSet<(CondId, u32), Hashing>,
-    memos: Vec<Memo>,
+    pub(super) covered: HashSet<(CondId, u32), Hashing>,
+    pub(super) memos: Vec<Memo>,
     /// Rules of the document that wait for a condition, by condition.
     watched: HashMap<CondId, u32, Hashing>,
     watchers: Vec<(RuleId, u32)>,
-    pendings: Vec<(RuleId, u32)>,
-    free_pending: u32,
-    phase_pending: Vec<Vec<RuleId>>,
+    pub(super) pendings: Vec<(RuleId, u32)>,
+    pub(super) free_pending: u32,
+    /// Rules of the document that wait for the end of a phase.
+    pub(super) waiting: Vec<(Phase, RuleId)>,
     /// Expressions that are true, as bits.
     decided: Vec<u64>,
     pub(super) matched: Vec<AtomId>,
@@ -128,8 +108,8 @@ pub(super) struct Facts {
     pub(super) spilled: bool,
     /// Decisions fell since this was last cleared.
     pub(super) news: bool,
-    fired: Vec<CondId>,
-    stack: String,
+    pub(super) fired: Vec<CondId>,
+    pub(super) stack: String,
     pub(super) element: u64,
 }
 
@@ -155,13 +135,11 @@ impl Facts {
                 *word = 0;
             }
         }
-        self.phase_pending
-            .resize_with(program.phase_ends.len(), Vec::new);
-        self.phase_pending.iter_mut().for_each(Vec::clear);
+        self.waiting.clear();
         if fresh || self.next_serial > u32::MAX / 2 {
             self.next_serial = 1;
             self.stamps.clear();
-            self.stamps.resize(program.actions.len(), 0);
+            self.stamps.resize(program.conds, 0);
             self.decided.clear();
             self.decided.resize(program.plans.len().div_ceil(64), 0);
             self.memos.clear();
@@ -177,8 +155,7 @@ impl Facts {
     pub(super) fn open(&mut self, program: &Program, node: NodeId, frame: u32) -> u32 {
         let slots = self.slots.len() as u32;
         for slot in program.slots(node) {
-            let needs_text = !matches!(slot.kind, SlotKind::Count | SlotKind::Sum);
-            let text = if needs_text { self.take_text() } else { NONE };
+            let text = if slot.kept { self.take_text() } else { NONE };
             self.slots.push(SlotState {
                 progress: Progress::Empty,
                 text,
@@ -199,32 +176,15 @@ impl Facts {
         self.insts.len() as u32 - 1
     }
 
-    fn take_text(&mut self) -> u32 {
-        if let Some(text) = self.free_texts.pop() {
-            return text;
-        }
-        self.texts.push(String::new());
-        self.texts.len() as u32 - 1
-    }
-
-    fn release_slots(&mut self, from: u32) {
-        for slot in self.slots.drain(from as usize..) {
-            if let Some(text) = self.texts.get_mut(slot.text as usize) {
-                text.clear();
-                self.free_texts.push(slot.text);
-            }
-        }
-    }
-
     // --- conditions -----------------------------------------------------------------------------
 
     #[inline]
-    fn serial(&self, inst: u32) -> u32 {
+    pub(super) fn serial(&self, inst: u32) -> u32 {
         self.insts.get(inst as usize).map_or(0, |inst| inst.serial)
     }
 
     #[inline]
-    fn holds(&self, cond: CondId, serial: u32) -> bool {
+    pub(super) fn holds(&self, cond: CondId, serial: u32) -> bool {
         self.stamps.get(cond as usize) == Some(&serial)
             || !self.covered.is_empty() && self.covered.contains(&(cond, serial))
     }
@@ -256,20 +216,30 @@ impl Facts {
     #[inline]
     pub(super) fn fire(&mut self, program: &Program, states: &States, cond: CondId, inst: u32) {
         if cond & DECIDES != 0 {
-            return self.decide(cond & !DECIDES);
+            self.decide(cond & !DECIDES);
+        } else {
+            self.open_rules(program, states, cond, inst);
         }
-        let Some(&(action, joins)) = program.actions.get(cond as usize) else {
+    }
+
+    fn open_rules(&mut self, program: &Program, states: &States, cond: CondId, inst: u32) {
+        let Some(&Rule {
+            opens,
+            joins,
+            first,
+            ..
+        }) = program.rules.get(cond as usize)
+        else {
             return;
         };
-        let serial = self.serial(inst);
-        if !self.note(cond, serial) {
+        if !self.note(cond, self.serial(inst)) {
             return;
         }
-        match action {
-            Action::Nothing => {}
-            Action::Rule(rule) => self.try_rule(program, states, rule, inst),
-            Action::Rules(start) => {
-                for &rule in program.opened(start) {
+        match opens {
+            Opens::Nothing => {}
+            Opens::Itself => self.try_rule(program, states, cond, inst),
+            Opens::Several => {
+                for &rule in program.opened(first) {
                     self.try_rule(program, states, rule, inst);
                 }
             }
@@ -294,7 +264,7 @@ impl Facts {
         }
     }
 
-    /// Looks at a rule whose opening condition is true.
+    /// Looks at a rule whose opening condition is true, as it is of every rule that waits.
     fn try_rule(&mut self, program: &Program, states: &States, id: RuleId, inst: u32) {
         let Some(rule) = program.rules.get(id as usize) else {
             return;
@@ -316,8 +286,8 @@ impl Facts {
             None if inst == DOCUMENT => {
                 if rule.phase < self.phase {
                     self.try_negatives(program, states, id, inst);
-                } else if let Some(pending) = self.phase_pending.get_mut(usize::from(rule.phase)) {
-                    pending.push(id);
+                } else {
+                    self.waiting.push((rule.phase, id));
                 }
             }
             None => {
@@ -335,7 +305,13 @@ impl Facts {
     }
 
     /// Looks at a rule whose negative conditions are all settled.
-    fn try_negatives(&mut self, program: &Program, states: &States, id: RuleId, inst: u32) {
+    pub(super) fn try_negatives(
+        &mut self,
+        program: &Program,
+        states: &States,
+        id: RuleId,
+        inst: u32,
+    ) {
         let Some(rule) = program.rules.get(id as usize) else {
             return;
         };
@@ -369,7 +345,7 @@ impl Facts {
     }
 
     /// Looks again at the rules that wait in an instance.
-    fn recheck(&mut self, program: &Program, states: &States, inst: u32, cause: Cause) {
+    pub(super) fn recheck(&mut self, program: &Program, states: &States, inst: u32, cause: Cause) {
         let Some(open) = self.insts.get(inst as usize).copied() else {
             return;
         };
@@ -393,7 +369,13 @@ impl Facts {
     // --- conclusions ----------------------------------------------------------------------------
 
     /// What a rule says is true of an instance: an expression, or a formula.
-    fn conclude(&mut self, program: &Program, states: &States, id: FormulaId, inst: u32) {
+    pub(super) fn conclude(
+        &mut self,
+        program: &Program,
+        states: &States,
+        id: FormulaId,
+        inst: u32,
+    ) {
         if id & DECIDES != 0 {
             return self.decide(id & !DECIDES);
         }
@@ -547,16 +529,32 @@ impl Facts {
         found: Found<'_>,
         inst: u32,
     ) {
+        let Some(tests) = program.indexes.get(index as usize) else {
+            return;
+        };
+        let Some(conds) = tests.equal(found) else {
+            return self.test_all(program, states, index, found, inst);
+        };
+        for &cond in conds {
+            self.fire(program, states, cond, inst);
+        }
+    }
+
+    #[inline(never)]
+    fn test_all(
+        &mut self,
+        program: &Program,
+        states: &States,
+        index: u32,
+        found: Found<'_>,
+        inst: u32,
+    ) {
+        let serial = self.serial(inst);
         let (Some(tests), Some(memo)) = (
             program.indexes.get(index as usize),
             self.memos.get_mut(index as usize),
         ) else {
             return;
-        };
-        let serial = if tests.remembers {
-            self.insts.get(inst as usize).map_or(0, |inst| inst.serial)
-        } else {
-            0
         };
         let from = self.fired.len();
         if !tests.test(found, memo, serial, |cond| self.fired.push(cond)) {
@@ -576,8 +574,9 @@ impl Facts {
     ) -> Option<usize> {
         let tests = program.indexes.get(index as usize)?;
         let from = self.fired.len();
-        let mut memo = Memo::default();
-        if !tests.test(found, &mut memo, 0, |cond| self.fired.push(cond)) {
+        if let Some(conds) = tests.equal(found) {
+            self.fired.extend_from_slice(conds);
+        } else if !tests.test(found, &mut Memo::default(), 0, |cond| self.fired.push(cond)) {
             self.spilled = true;
         }
         (self.fired.len() > from).then_some(from)
@@ -597,269 +596,6 @@ impl Facts {
             at += 1;
         }
         self.fired.truncate(from);
-    }
-
-    /// The first node of a slot is complete.
-    pub(super) fn fill(
-        &mut self,
-        program: &Program,
-        states: &States,
-        slot: u32,
-        inst: u32,
-        text: &[u8],
-        cut: bool,
-    ) {
-        let Some(open) = self.insts.get(inst as usize).copied() else {
-            return;
-        };
-        let Some(state) = self.slots.get_mut((open.slots + slot) as usize) else {
-            return;
-        };
-        state.progress = Progress::Done;
-        state.cut = cut;
-        if let Some(kept) = self.texts.get_mut(state.text as usize) {
-            kept.clear();
-            kept.push_str(std::str::from_utf8(text).unwrap_or(""));
-        }
-        let Some(scalars) = program
-            .slots(open.node)
-            .get(slot as usize)
-            .map(|slot| &slot.scalars)
-        else {
-            return;
-        };
-        for &scalar in scalars {
-            self.compute(program, states, scalar, inst);
-        }
-    }
-
-    /// More for a count or a sum.
-    pub(super) fn count(
-        &mut self,
-        program: &Program,
-        states: &States,
-        slot: u32,
-        inst: u32,
-        more: f64,
-    ) {
-        let Some(open) = self.insts.get(inst as usize).copied() else {
-            return;
-        };
-        let Some(state) = self.slots.get_mut((open.slots + slot) as usize) else {
-            return;
-        };
-        state.number += more;
-        let number = state.number;
-        let Some(counts) = program
-            .slots(open.node)
-            .get(slot as usize)
-            .map(|slot| &slot.counts)
-        else {
-            return;
-        };
-        for &scalar in counts {
-            let Some(info) = program.scalars.get(scalar as usize) else {
-                continue;
-            };
-            let (Some(tests), Some(memo)) = (
-                program.indexes.get(info.index as usize),
-                self.memos.get_mut(info.index as usize),
-            ) else {
-                continue;
-            };
-            let from = self.fired.len();
-            tests.test_growing(number, memo, open.serial, |cond| self.fired.push(cond));
-            self.fire_all(program, states, from, inst);
-        }
-    }
-
-    /// Computes a scalar from what its slots hold now, and tests it.
-    pub(super) fn compute(&mut self, program: &Program, states: &States, scalar: u32, inst: u32) {
-        let Some(info) = program.scalars.get(scalar as usize) else {
-            return;
-        };
-        let Some(open) = self.insts.get(inst as usize).copied() else {
-            return;
-        };
-        let slots = |slot: u32| self.slots.get((open.slots + slot) as usize);
-        let cut = info
-            .slots
-            .iter()
-            .any(|slot| slots(*slot).is_some_and(|slot| slot.cut));
-        if cut && !matches!(info.scalar, Scalar::Text(_)) {
-            self.spilled = true;
-            return;
-        }
-        let (Some(tests), Some(memo)) = (
-            program.indexes.get(info.index as usize),
-            self.memos.get_mut(info.index as usize),
-        ) else {
-            return;
-        };
-        let mut stack = std::mem::take(&mut self.stack);
-        let from = self.fired.len();
-        let held = Held {
-            slots: &self.slots,
-            texts: &self.texts,
-            given: &self.given,
-            first: open.slots,
-        };
-        let complete = info.scalar.with(&held, &mut stack, |found| {
-            let found = match found {
-                Found::Text(text, _) => Found::Text(text, cut),
-                other => other,
-            };
-            tests.test(found, memo, open.serial, |cond| self.fired.push(cond))
-        });
-        self.stack = stack;
-        self.spilled |= !complete;
-        self.fire_all(program, states, from, inst);
-    }
-
-    // --- ends -----------------------------------------------------------------------------------
-
-    /// The start tag of an instance is done: its attributes are known.
-    pub(super) fn started(&mut self, program: &Program, states: &States, inst: u32) {
-        let Some(open) = self.insts.get_mut(inst as usize) else {
-            return;
-        };
-        open.started = true;
-        let (node, pending) = (open.node, open.pending);
-        if pending != NONE {
-            self.recheck(program, states, inst, Cause::Start);
-        }
-        let rules = program
-            .anchor(node)
-            .map_or(&[][..], |anchor| &anchor.rules_at_start);
-        for &rule in rules {
-            self.try_negatives(program, states, rule, inst);
-        }
-    }
-
-    /// An instance's element has ended.
-    pub(super) fn finish_instance(&mut self, program: &Program, states: &States, inst: u32) {
-        let Some(node) = self.insts.get(inst as usize).map(|inst| inst.node) else {
-            return;
-        };
-        if let Some(anchor) = program.anchor(node) {
-            for &scalar in &anchor.scalars_at_end {
-                self.compute_at_end(program, states, scalar, inst);
-            }
-            self.recheck(program, states, inst, Cause::End);
-            for &rule in &anchor.rules_at_end {
-                self.try_negatives(program, states, rule, inst);
-            }
-            for &formula in &anchor.general_at_end {
-                self.try_general(program, states, formula, inst);
-            }
-        }
-        let Some(open) = self.insts.pop() else { return };
-        let mut at = open.pending;
-        while let Some(slot) = self.pendings.get_mut(at as usize) {
-            let next = std::mem::replace(&mut slot.1, self.free_pending);
-            self.free_pending = at;
-            at = next;
-        }
-        self.release_slots(open.slots);
-        if self.insts.len() <= 1 {
-            self.covered.clear();
-        }
-    }
-
-    fn compute_at_end(&mut self, program: &Program, states: &States, scalar: u32, inst: u32) {
-        let early = program
-            .scalars
-            .get(scalar as usize)
-            .and_then(|info| info.early);
-        let done = early.is_some_and(|slot| {
-            let base = self.insts.get(inst as usize).map_or(0, |inst| inst.slots);
-            self.slots
-                .get((base + slot) as usize)
-                .is_some_and(|slot| slot.progress == Progress::Done)
-        });
-        if !done {
-            self.compute(program, states, scalar, inst);
-        }
-    }
-
-    fn try_general(&mut self, program: &Program, states: &States, formula: FormulaId, inst: u32) {
-        let serial = self.serial(inst);
-        let logic = program
-            .formulas
-            .get(formula as usize)
-            .and_then(|formula| formula.general.as_ref());
-        if !self.spilled && logic.is_some_and(|logic| self.truth(logic, serial)) {
-            self.conclude(program, states, formula, inst);
-        }
-    }
-
-    fn truth(&self, logic: &Logic, serial: u32) -> bool {
-        match logic {
-            Logic::Const(truth) => *truth,
-            Logic::Cond(cond) => self.holds(*cond, serial),
-            Logic::Not(inner) => !self.truth(inner, serial),
-            Logic::And(parts) => parts.iter().all(|part| self.truth(part, serial)),
-            Logic::Or(parts) => parts.iter().any(|part| self.truth(part, serial)),
-        }
-    }
-
-    /// Ends phases of the document up to this one.
-    pub(super) fn settle(&mut self, program: &Program, states: &States, upto: Phase) {
-        while self.phase <= upto {
-            let phase = self.phase;
-            let Some(end) = program.phase_ends.get(usize::from(phase)) else {
-                return;
-            };
-            for &scalar in &end.scalars {
-                self.compute_at_end(program, states, scalar, DOCUMENT);
-            }
-            // From here on rules with negatives of this phase are looked at as they come.
-            self.phase = phase + 1;
-            self.news = true;
-            let pending = self
-                .phase_pending
-                .get_mut(usize::from(phase))
-                .map(std::mem::take)
-                .unwrap_or_default();
-            for &rule in pending.iter().chain(&end.rules) {
-                self.try_negatives(program, states, rule, DOCUMENT);
-            }
-            for &formula in &end.general {
-                self.try_general(program, states, formula, DOCUMENT);
-            }
-            if let Some(slot) = self.phase_pending.get_mut(usize::from(phase)) {
-                *slot = pending;
-                slot.clear();
-            }
-        }
-    }
-}
-
-/// The slots of one instance.
-struct Held<'f> {
-    slots: &'f [SlotState],
-    texts: &'f [String],
-    given: &'f [Given],
-    first: u32,
-}
-
-impl Slots for Held<'_> {
-    fn text(&self, slot: u32) -> &str {
-        let state = self
-            .slots
-            .get((self.first + slot) as usize)
-            .filter(|slot| slot.progress == Progress::Done);
-        state
-            .and_then(|slot| self.texts.get(slot.text as usize))
-            .map_or("", String::as_str)
-    }
-    fn number(&self, slot: u32) -> f64 {
-        self.slots
-            .get((self.first + slot) as usize)
-            .map_or(0.0, |slot| slot.number)
-    }
-    fn external(&self, index: usize) -> Option<&Given> {
-        self.given.get(index)
     }
 }
 

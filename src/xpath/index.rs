@@ -159,27 +159,18 @@ impl Index {
         }
     }
 
-    /// Tells every condition that holds of the value. False when the value was cut too short to say.
-    #[inline]
-    pub(super) fn test(
-        &self,
-        found: Found<'_>,
-        memo: &mut Memo,
-        serial: u32,
-        tell: impl FnMut(CondId),
-    ) -> bool {
+    /// The conditions that hold of the value, if all tests are for equality with text.
+    #[inline(always)]
+    pub(super) fn equal(&self, found: Found<'_>) -> Option<&[CondId]> {
         match found {
-            Found::Text(text, cut) if self.only_equal => {
-                if !cut {
-                    self.equal.find(text, tell);
-                }
-                true
-            }
-            _ => self.test_all(found, memo, serial, tell),
+            Found::Text(_, true) if self.only_equal => Some(&[]),
+            Found::Text(text, false) if self.only_equal => Some(self.equal.find(text)),
+            _ => None,
         }
     }
 
-    fn test_all(
+    /// Tells every condition that holds of the value. False when the value was cut too short to say.
+    pub(super) fn test(
         &self,
         found: Found<'_>,
         memo: &mut Memo,
@@ -225,7 +216,7 @@ impl Index {
     #[inline]
     fn test_text(&self, text: &[u8], cut: bool, memo: &mut Memo, tell: &mut impl FnMut(CondId)) {
         if !cut {
-            self.equal.find(text, &mut *tell);
+            self.equal.find(text).iter().copied().for_each(&mut *tell);
         }
         if !text.is_empty() {
             self.truth.iter().copied().for_each(&mut *tell);
@@ -234,7 +225,7 @@ impl Index {
             let Some(head) = text.get(..*length) else {
                 break;
             };
-            table.find(head, &mut *tell);
+            table.find(head).iter().copied().for_each(&mut *tell);
         }
         if let Some((automaton, conds)) = &self.contains {
             for found in automaton.find_overlapping_iter(text) {

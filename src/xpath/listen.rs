@@ -5,9 +5,10 @@
 
 use crate::xml::Tag;
 
-use super::facts::{DOCUMENT, Facts, Progress, is_cut};
+use super::facts::{DOCUMENT, Facts, is_cut};
 use super::index::{Found, VALUE_BYTES_MAX};
 use super::program::{Listener, Program, SlotKind};
+use super::slots::Progress;
 use super::states::{End, PlainStart, State, States};
 use super::trie::NodeId;
 use super::value;
@@ -72,18 +73,18 @@ fn each_instance(
     depth: u32,
     mut act: impl FnMut(&mut Facts, u32),
 ) {
-    match up {
-        _ if anchor == 0 => act(facts, DOCUMENT),
-        Some(up) => {
-            if let Some(inst) = facts.instance_at(anchor, depth.wrapping_sub(up)) {
-                act(facts, inst);
-            }
-        }
+    let only = match up {
+        _ if anchor == 0 => Some(DOCUMENT),
+        Some(up) => facts.instance_at(anchor, depth.wrapping_sub(up)),
         None => {
             for inst in facts.instances(program, states, node, anchor, None, depth) {
                 act(facts, inst);
             }
+            None
         }
+    };
+    if let Some(inst) = only {
+        act(facts, inst);
     }
 }
 

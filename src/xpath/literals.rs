@@ -70,8 +70,11 @@ impl Literals {
     fn insert(&mut self, text: &str, cond: CondId) {
         self.lengths |= length_bit(text.len());
         let word = word(text.as_bytes());
-        if let Some((at, slot)) = self.look_up(word, text.as_bytes()) {
-            return self.add(at, slot, text, cond);
+        let known = self.look_up(word, text.len(), |slot| {
+            self.is(*slot, word, text.as_bytes())
+        });
+        if let Some(at) = known {
+            return self.add(at, text, cond);
         }
         let short = Slot {
             word,
@@ -100,7 +103,10 @@ impl Literals {
     }
 
     /// Another condition for a literal that is there.
-    fn add(&mut self, at: usize, slot: Slot, text: &str, cond: CondId) {
+    fn add(&mut self, at: usize, text: &str, cond: CondId) {
+        let Some(slot) = self.slots.get(at).copied() else {
+            return;
+        };
         if slot.length & ENTRY != 0 {
             if let Some(entry) = self.entries.get_mut(slot.info as usize) {
                 entry.conds.push(cond);
@@ -128,35 +134,59 @@ impl Literals {
         self.slots.is_empty()
     }
 
-    /// Tells the conditions of the literal that equals `text`.
-    #[inline]
-    pub(super) fn find(&self, text: &[u8], mut tell: impl FnMut(CondId)) {
+    /// The conditions of the literal that equals `text`.
+    #[inline(always)]
+    pub(super) fn find(&self, text: &[u8]) -> &[CondId] {
         if self.lengths & length_bit(text.len()) == 0 {
-            return;
+            return &[];
         }
-        let Some((_, slot)) = self.look_up(word(text), text) else {
-            return;
-        };
-        if slot.length & ENTRY == 0 {
-            return tell(slot.info);
+        if text.len() > WHOLE {
+            return self.find_long(text);
         }
-        let entry = self.entries.get(slot.info as usize);
-        let conds = entry.map_or(&[][..], |entry| &entry.conds);
-        conds.iter().copied().for_each(tell);
+        let word = word(text);
+        let length = text.len() as u32;
+        match self.look_up(word, text.len(), |slot| {
+            slot.word == word && slot.length & !ENTRY == length
+        }) {
+            Some(at) => self.conditions(at),
+            None => &[],
+        }
     }
 
-    /// The slot of a literal and its number.
+    #[inline(never)]
+    fn find_long(&self, text: &[u8]) -> &[CondId] {
+        let word = word(text);
+        let found = self.look_up(word, text.len(), |slot| self.is(*slot, word, text));
+        found.map_or(&[], |at| self.conditions(at))
+    }
+
+    /// The conditions of the literal in a slot.
     #[inline(always)]
-    fn look_up(&self, word: u64, text: &[u8]) -> Option<(usize, Slot)> {
-        let (mut bucket, mark) = self.start(word, text.len());
+    fn conditions(&self, at: usize) -> &[CondId] {
+        match self.slots.get(at) {
+            Some(slot) if slot.length & ENTRY == 0 => std::slice::from_ref(&slot.info),
+            Some(slot) => self.several(slot.info),
+            None => &[],
+        }
+    }
+
+    #[inline(never)]
+    fn several(&self, entry: u32) -> &[CondId] {
+        let entry = self.entries.get(entry as usize);
+        entry.map_or(&[], |entry| &entry.conds)
+    }
+
+    /// The number of a literal's slot.
+    #[inline(always)]
+    fn look_up(&self, word: u64, length: usize, is: impl Fn(&Slot) -> bool) -> Option<usize> {
+        let (mut bucket, mark) = self.start(word, length);
         loop {
             let marks = *self.marks.get(bucket)?;
-            let mut alike = zero_bytes(marks ^ u64::from(mark) * EACH_BYTE);
+            let mut alike = zero_bytes(marks ^ (u64::from(mark) * EACH_BYTE));
             while alike != 0 {
                 let at = bucket * BUCKET + alike.trailing_zeros() as usize / 8;
-                let slot = *self.slots.get(at)?;
-                if self.is(slot, word, text) {
-                    return Some((at, slot));
+                if is(self.slots.get(at)?) {
+                    return Some(at);
                 }
                 alike &= alike - 1;
             }
@@ -172,10 +202,9 @@ impl Literals {
     fn start(&self, word: u64, length: usize) -> (usize, u8) {
         let mixed = u128::from(word ^ (length as u64) << 59) * 0x9E37_79B9_7F4A_7C15;
         let hash = mixed as u64 ^ (mixed >> 64) as u64;
-        ((hash >> 1 >> self.shift) as usize, (hash as u8).max(1))
+        ((hash >> 1 >> self.shift) as usize, hash as u8 | 1)
     }
 
-    #[inline(always)]
     fn is(&self, slot: Slot, word: u64, text: &[u8]) -> bool {
         slot.word == word
             && (slot.length & !ENTRY) as usize == text.len()
@@ -249,15 +278,11 @@ mod tests {
             .collect();
         let table = Literals::build(&all);
         for (text, cond) in &all {
-            let mut found = Vec::new();
-            table.find(text.as_bytes(), |cond| found.push(cond));
-            assert_eq!(found, [*cond], "{text}");
-            table.find(format!("{text}x").as_bytes(), |cond| panic!("{cond}"));
+            assert_eq!(table.find(text.as_bytes()), [*cond], "{text}");
+            assert_eq!(table.find(format!("{text}x").as_bytes()), [0; 0], "{text}");
         }
         let twice = Literals::build(&[("a", 1), ("a", 2), ("", 3)]);
-        let mut found = Vec::new();
-        twice.find(b"a", |cond| found.push(cond));
-        twice.find(b"", |cond| found.push(cond));
-        assert_eq!(found, [1, 2, 3]);
+        assert_eq!(twice.find(b"a"), [1, 2]);
+        assert_eq!(twice.find(b""), [3]);
     }
 }

@@ -102,6 +102,8 @@ pub(super) struct Slot {
     pub(super) counts: Vec<u32>,
     /// Bytes of text that suffice for everything computed from it.
     pub(super) need: usize,
+    /// Whether its text is asked for again, besides being tested as it is when it is there.
+    pub(super) kept: bool,
 }
 
 /// A computed value and its tests.
@@ -138,27 +140,35 @@ pub(super) struct Conjunction {
     pub(super) spent: bool,
 }
 
-/// A conjunction in its final form: its conditions stand in one list with all others.
+/// A conjunction in its final form, small since there are many and few are looked at twice in a row.
+///
+/// The number of a rule that is all that a condition opens is the condition's, so that the truth of the
+/// condition leads to one place in memory; the numbers of others are higher.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
     /// The formula it makes true, or the one expression it decides, with [`DECIDES`].
     pub(super) outcome: u32,
+    /// Where its conditions begin in the list of all, without the one that opens it. If there is one, which must be
+    /// true, then that condition. If the condition of its number opens several rules: where these are.
     pub(super) first: u32,
     pub(super) positives: u16,
     pub(super) negatives: u16,
     pub(super) negative_at_start: bool,
     pub(super) phase: Phase,
+    /// What the condition of its number opens, and whether rules wait for that.
+    pub(super) opens: Opens,
+    pub(super) joins: bool,
 }
 
 /// What the truth of a condition leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum Opens {
     /// Nothing: others ask for it.
     Nothing,
-    /// It opens this rule.
-    Rule(RuleId),
-    /// It opens the rules of this range of `access`; where it begins with their number.
-    Rules(u32),
+    /// The rule of its number.
+    Itself,
+    /// A range of `access`, where that begins with their number.
+    Several,
 }
 
 /// What a formula's truth leads to.
@@ -199,6 +209,12 @@ pub(super) struct PhaseEnd {
     pub(super) general: Vec<FormulaId>,
 }
 
+impl PhaseEnd {
+    pub(super) fn is_empty(&self) -> bool {
+        self.scalars.is_empty() && self.rules.is_empty() && self.general.is_empty()
+    }
+}
+
 /// Everything.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -208,11 +224,12 @@ pub(super) struct Program {
     pub(super) places: Vec<Option<Box<Place>>>,
     /// Trie nodes at or below which something listens.
     pub(super) useful: Vec<bool>,
-    /// What follows from a condition, and whether rules wait for it.
-    pub(super) actions: Vec<(Action, bool)>,
-    /// Rules that conditions open.
-    pub(super) access: Vec<RuleId>,
+    /// How many conditions there are.
+    pub(super) conds: usize,
+    /// One for each condition, then all others.
     pub(super) rules: Vec<Rule>,
+    /// Rules of conditions that open several.
+    pub(super) access: Vec<RuleId>,
     pub(super) literals: Vec<CondId>,
     pub(super) formulas: Vec<Formula>,
     pub(super) indexes: Vec<Index>,
@@ -232,9 +249,12 @@ impl Program {
         PHASE_ROOT + self.sections + 1
     }
 
-    /// The conditions of a rule: those that must be true, those that must not.
+    /// The conditions of a rule besides the one that opens it: those that must be true, those that must not.
     #[inline]
-    pub(super) fn conditions(&self, rule: &Rule) -> (&[CondId], &[CondId]) {
+    pub(super) fn conditions<'p>(&'p self, rule: &'p Rule) -> (&'p [CondId], &'p [CondId]) {
+        if (rule.positives, rule.negatives) == (1, 0) {
+            return (std::slice::from_ref(&rule.first), &[]);
+        }
         let all = self.literals.get(rule.first as usize..).unwrap_or(&[]);
         let (positive, rest) = all
             .split_at_checked(usize::from(rule.positives))

@@ -30,6 +30,8 @@ pub(super) struct Plan {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     phase: Phase,
+    /// Expressions that stream and have this phase or a later one.
+    all: u32,
     /// Matched expressions that were taken notice of, and those that were counted: only where their
     /// number alone does not tell what is asked.
     seen: usize,
@@ -94,11 +96,6 @@ impl Plan {
             .unwrap_or(0)
     }
 
-    /// How many stream and have this phase or a later one.
-    fn streaming_from(&self, phase: Phase) -> u32 {
-        self.from.get(usize::from(phase)).copied().unwrap_or(0)
-    }
-
     /// The rank of the last level that is not behind `level`.
     fn rank(&self, level: u32) -> Option<u32> {
         let behind = self.levels.partition_point(|known| *known <= level);
@@ -135,6 +132,7 @@ fn sums(atoms: &[(u32, Phase)], levels: usize, phase: Phase) -> Vec<u32> {
 impl Tally {
     pub(super) fn begin(&mut self) {
         self.phase = 0;
+        self.all = 0;
         self.seen = 0;
         self.counted = 0;
         self.best = None;
@@ -142,15 +140,23 @@ impl Tally {
     }
 
     /// Takes in new decisions; the answer is whether any expression was decided.
+    #[inline]
     pub(super) fn update(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
-        let mut decided = matched.len() > self.seen;
+        let decided = matched.len() > self.seen;
         self.seen = matched.len();
-        let (before, open) = (plan.streaming_from(self.phase), plan.streaming_from(phase));
-        if phase != self.phase {
-            let over = std::mem::replace(&mut self.phase, phase)..phase;
-            decided = decided || self.falls_short(plan, matched, over, before.saturating_sub(open));
+        if phase == self.phase && matched.len() < self.all as usize {
+            return decided;
         }
-        self.settled = !self.falls_short(plan, matched, phase..plan.phases(), open);
+        self.reckon(plan, matched, phase) || decided
+    }
+
+    /// Finds out whether anything is open; the answer is whether a phase's end decided any expression.
+    fn reckon(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
+        let (before, over) = (self.all, self.phase..phase);
+        self.phase = phase;
+        self.all = plan.from.get(usize::from(phase)).copied().unwrap_or(0);
+        let decided = self.falls_short(plan, matched, over, before.saturating_sub(self.all));
+        self.settled = !self.falls_short(plan, matched, phase..plan.phases(), self.all);
         decided
     }
 
