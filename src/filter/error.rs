@@ -28,13 +28,7 @@ impl ReadError {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Xml(error) => match error.kind {
-                xml::ErrorKind::Doctype | xml::ErrorKind::ProcessingInstruction => {
-                    Reason::ForbiddenMarkup
-                }
-                xml::ErrorKind::Limit { .. } => Reason::LimitExceeded,
-                _ => Reason::MalformedMessage,
-            },
+            Self::Xml(error) => Reason::of_markup(&error.kind),
             Self::Head(HeadError::Version { .. }) => Reason::VersionMismatch,
             Self::Head(HeadError::Structure { .. }) => Reason::MalformedMessage,
             Self::Head(HeadError::Value { .. }) | Self::Tree(_) => Reason::LimitExceeded,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::addressing::Addressing;
 use super::facts::QName;
 use super::version::{SOAP12, Version};
+use crate::xml::ErrorKind;
 
 /// Namespace of the fault's detail element.
 pub const FAULT_NAMESPACE: &str = "urn:soap-router:fault";
@@ -75,6 +76,15 @@ impl Reason {
         Self::NotAllowed,
         Self::InternalError,
     ];
+
+    /// Of what is no XML, or none that a message may have.
+    pub(crate) const fn of_markup(error: &ErrorKind) -> Self {
+        match error {
+            ErrorKind::Doctype | ErrorKind::ProcessingInstruction => Self::ForbiddenMarkup,
+            ErrorKind::Limit { .. } => Self::LimitExceeded,
+            _ => Self::MalformedMessage,
+        }
+    }
 
     /// The name in the fault's detail, in metrics and in logs.
     #[must_use]

@@ -197,13 +197,7 @@ impl Scalar {
         then: impl FnOnce(&str, &str) -> R,
     ) -> R {
         let from = stack.len();
-        a.push(slots, stack);
-        let middle = stack.len();
-        b.push(slots, stack);
-        let out = then(
-            stack.get(from..middle).unwrap_or(""),
-            stack.get(middle..).unwrap_or(""),
-        );
+        let out = self.two_kept(a, b, slots, stack, then);
         stack.truncate(from);
         out
     }

@@ -148,14 +148,7 @@ pub(crate) fn set_of(texts: &[&str]) -> Set {
 
 /// The answers of a set, streaming first and then on a tree where needed.
 pub(crate) fn ask_all(texts: &[&str], message: &[u8], size: usize) -> Result<Vec<bool>, String> {
-    let atoms = texts
-        .iter()
-        .map(|text| Atom {
-            expr: expr(text),
-            level: 0,
-        })
-        .collect();
-    let set = Set::compile(atoms, &landmarks());
+    let set = set_of(texts);
     let mut run = Run::new();
     run.begin(&set, &[], &Limits::default(), None)
         .map_err(|e| e.to_string())?;

@@ -51,13 +51,7 @@ impl BridgeError {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Xml(error) => match error.kind {
-                xml::ErrorKind::Doctype | xml::ErrorKind::ProcessingInstruction => {
-                    Reason::ForbiddenMarkup
-                }
-                xml::ErrorKind::Limit { .. } => Reason::LimitExceeded,
-                _ => Reason::MalformedMessage,
-            },
+            Self::Xml(error) => Reason::of_markup(&error.kind),
             Self::Version { .. } => Reason::VersionMismatch,
             Self::Structure { .. } => Reason::MalformedMessage,
             Self::Limit { .. } | Self::Multipart(MultipartError::Headers { .. }) => {
