@@ -92,6 +92,20 @@ pub(crate) fn mixed(count: usize) -> Set {
     shaped(count, &MIXED)
 }
 
+/// What nothing in a list of [`super::messages::distinct_lists`] meets.
+pub(crate) fn items(count: usize) -> Set {
+    shaped(
+        count,
+        &[
+            "//o:Customer = 'C-{}'",
+            "/soap:Envelope/soap:Body/o:Order/o:Region = 'R-{}'",
+            "//o:Item[@sku = 'S-{}']",
+            "/soap:Envelope/soap:Header/o:Version = 'w{}'",
+            "//o:Item/o:Quantity = '{}00'",
+        ],
+    )
+}
+
 /// A third of them match.
 pub(crate) fn dense(count: usize) -> Set {
     set((0..count).map(|i| match i % 3 {

@@ -56,6 +56,13 @@ fn main() {
     against_reader("with // x10000, 1 KiB", &filters::mixed(10_000), &small);
     against_reader("with // x10000, 10 KiB", &filters::mixed(10_000), &medium);
     against_reader("with // x10000, 1 MiB", &filters::mixed(10_000), &large);
+    let lists = messages::distinct_lists(400, 10 << 10);
+    against_reader(
+        "child paths beside a list, 10 KiB",
+        &filters::child(10_000),
+        &lists,
+    );
+    against_reader("with // in a list, 10 KiB", &filters::items(10_000), &lists);
     against_body_stop(
         "header only x10000, 1 KiB",
         &filters::header(10_000),
@@ -324,11 +331,16 @@ fn count(row: &str) {
         let given = std::env::var(name).ok().and_then(|text| text.parse().ok());
         given.unwrap_or(default)
     };
-    let messages = messages::distinct(number("MESSAGES", 200), number("BYTES", 10 << 10));
+    let (count, size) = (number("MESSAGES", 200), number("BYTES", 10 << 10));
+    let messages = match row {
+        "flat" | "items" => messages::distinct_lists(count, size),
+        _ => messages::distinct(count, size),
+    };
     let filters = number("FILTERS", 10_000);
     let set = match row {
-        "child" => filters::child(filters),
+        "child" | "flat" => filters::child(filters),
         "mixed" => filters::mixed(filters),
+        "items" => filters::items(filters),
         "header" => filters::header(filters),
         _ => filters::never(),
     };

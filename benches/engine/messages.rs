@@ -38,8 +38,37 @@ pub(crate) fn one(seed: usize, size: usize) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// A message of about `size` bytes with a list of small elements beside what the filters look at.
+fn list(seed: usize, size: usize) -> Vec<u8> {
+    let n =
+        |salt: usize| (seed.wrapping_mul(2_654_435_761).wrapping_add(salt * 40_503) >> 7) % 4000;
+    let mut out = format!(
+        "<soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\"><soap:Header>\
+         <o:Version xmlns:o=\"urn:o\">v{}</o:Version></soap:Header><soap:Body>\
+         <o:Order xmlns:o=\"urn:o\" no=\"n{}\"><o:Id>k{}</o:Id><o:Tier>gold</o:Tier>",
+        n(1),
+        n(2),
+        n(3)
+    );
+    let mut item = 4;
+    while out.len() + 100 < size {
+        out += &format!(
+            "<o:Item sku=\"A-{}\"><o:Quantity>{}</o:Quantity></o:Item>\n",
+            n(item),
+            n(item + 1)
+        );
+        item += 1;
+    }
+    out += "</o:Order></soap:Body></soap:Envelope>";
+    out.into_bytes()
+}
+
 pub(crate) fn distinct(count: usize, size: usize) -> Vec<Vec<u8>> {
     (0..count).map(|seed| one(seed, size)).collect()
+}
+
+pub(crate) fn distinct_lists(count: usize, size: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|seed| list(seed, size)).collect()
 }
 
 /// Elements of one name inside each other.

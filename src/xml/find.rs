@@ -188,6 +188,16 @@ pub(super) fn is_empty_tag_in(markup: &[u8]) -> bool {
     memchr::memchr_iter(b'>', markup).any(|close| markup.get(close.wrapping_sub(1)) == Some(&b'/'))
 }
 
+/// Where what begins at `at` ends, if it stands as it is: a value at its quote, or text at a `<`.
+#[inline(always)]
+pub(super) fn plain(buf: &[u8], at: usize, stop: u8) -> Option<usize> {
+    match stop {
+        b'<' => plain_text(buf, at),
+        b'"' => plain_value(buf, at, b'"'),
+        quote => plain_value(buf, at, quote),
+    }
+}
+
 /// Where the text that begins at `at` ends, if it stands as it is: UTF-8 of which nothing is forbidden,
 /// no reference, carriage return or `]`.
 #[inline(always)]

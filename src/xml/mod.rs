@@ -34,6 +34,7 @@ mod input;
 mod key;
 mod limits;
 mod names;
+mod quiet;
 mod reader;
 mod record;
 mod remembered;

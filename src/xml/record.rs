@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::content::Told;
 use super::find;
+use super::quiet;
 use super::scanner::{Frame, Scanner};
 use super::scope::NameRef;
 use super::sink::{Part, Sink};
@@ -15,8 +16,26 @@ use super::trace::{ElementId, Event, HOLES_EACH_MAX, Step, StepId, UNPLACED};
 /// The note of an element that has to be shown, and so is never taken unseen.
 const SHOWN: u64 = u64::MAX;
 
+/// So many different elements may begin in a step that has values before its end.
+const BEGUN_MAX: usize = 16;
+
 /// So many outermost elements, which are mostly read, have no note of their own.
 const SHALLOW: usize = 2;
+
+/// Values of which nothing is wanted: from where to where they stand in the buffer in hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Values {
+    all: [(usize, usize); HOLES_EACH_MAX],
+    count: usize,
+}
+
+/// Elements that began in a draft: a step ends before one that comes again, so that lists are steps that
+/// follow themselves, however long they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Begun {
+    all: [ElementId; BEGUN_MAX],
+    count: usize,
+}
 
 /// What was read since the last step.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,6 +49,10 @@ pub(super) struct Draft {
     element: ElementId,
     floor: u16,
     leaf: Option<Leaf>,
+    values: Values,
+    begun: Begun,
+    /// Behind the element that is part of it and being passed over; or 0.
+    over: usize,
 }
 
 /// A start tag that was read with nothing but text behind it.
@@ -43,7 +66,53 @@ struct Leaf {
 /// Values that were read: name, quote, and the markup behind each.
 type Holes<'b> = SmallVec<[(NameRef, u8, &'b [u8]); HOLES_EACH_MAX]>;
 
+impl Values {
+    /// Adds one; nothing if there is no room.
+    pub(super) fn push(&mut self, start: usize, end: usize) -> Option<()> {
+        *self.all.get_mut(self.count)? = (start, end);
+        self.count += 1;
+        Some(())
+    }
+
+    fn all(&self) -> &[(usize, usize)] {
+        self.all.get(..self.count).unwrap_or(&[])
+    }
+}
+
+impl Begun {
+    fn add(&mut self, element: ElementId) {
+        if let Some(next) = self.all.get_mut(self.count) {
+            *next = element;
+            self.count += 1;
+        }
+    }
+
+    /// Whether another may begin besides.
+    fn admits(&self, element: ElementId) -> bool {
+        let all = self.all.get(..self.count).unwrap_or(&[]);
+        self.count < BEGUN_MAX && !all.contains(&element)
+    }
+}
+
 impl Draft {
+    /// That begins here, in this innermost element of this depth.
+    fn begin(from: usize, before: StepId, base: ElementId, floor: u16) -> Self {
+        Self {
+            active: true,
+            from,
+            before,
+            base,
+            element: base,
+            floor,
+            ..Self::default()
+        }
+    }
+
+    /// Whether an element is being passed over that is part of it.
+    pub(super) fn passes_over(&self) -> bool {
+        self.active && self.over != 0
+    }
+
     /// What was read so far becomes no step.
     pub(super) fn discard(&mut self) {
         self.active = false;
@@ -86,15 +155,7 @@ impl Scanner {
         let Some(base) = self.identify(sink) else {
             return;
         };
-        self.trace.draft = Draft {
-            active: true,
-            from,
-            before,
-            base,
-            element: base,
-            floor: self.frames.len() as u16,
-            leaf: None,
-        };
+        self.trace.draft = Draft::begin(from, before, base, self.frames.len() as u16);
     }
 
     /// The innermost open element's place in the traces, if there is room for it and those around it,
@@ -175,7 +236,7 @@ impl Scanner {
         let part = part.filter(|_| !self.has_classed_attribute());
         let note = part.map_or(SHOWN, |(note, _)| note);
         let element = self.element_of(draft.element, depth, &frame, note);
-        let Some(element) = element.filter(|_| draft.leaf.is_none()) else {
+        let Some(element) = element.filter(|_| draft.leaf.is_none() && draft.over == 0) else {
             self.trace.draft.discard();
             return;
         };
@@ -193,17 +254,86 @@ impl Scanner {
             return;
         };
         if is_leaf && !part.frame() {
+            self.make_room(buf, at, element, self.records.len() + 1);
             self.trace.draft.element = element;
             self.trace.draft.leaf = Some(Leaf {
                 tag: at,
                 close: told.close,
                 part,
             });
-        } else if part == Part::QUIET && self.records.is_empty() {
-            self.trace.draft.element = element;
-        } else {
-            let step = draft.step(Event::Start, part, (element, element));
+            return;
+        }
+        let values = match part {
+            Part::QUIET => self.tag_values(at).map(|values| (values, 0)),
+            Part::DEAD => self.passed_values(buf, at, told),
+            _ => None,
+        };
+        let Some((values, over)) = values else {
+            self.make_room(buf, at, element, self.records.len());
+            let step = self
+                .trace
+                .draft
+                .step(Event::Start, part, (element, element));
             self.close_draft(buf, step, at, told.close);
+            return;
+        };
+        self.make_room(buf, at, element, values.count);
+        self.add_values(Some(values));
+        if over == 0 {
+            self.trace.draft.element = element;
+        }
+        self.trace.draft.over = over;
+    }
+
+    /// The values of the tag that was read last, if a step can have so many.
+    fn tag_values(&self, tag: usize) -> Option<Values> {
+        let mut values = Values::default();
+        for record in &self.records {
+            let value = record.value;
+            values.push(tag + value.start as usize, tag + value.end as usize)?;
+        }
+        Some(values)
+    }
+
+    /// The values in an element of which nothing is wanted and whose start tag was read, and where it ends.
+    fn passed_values(&self, buf: &[u8], tag: usize, told: &Told) -> Option<(Values, usize)> {
+        let mut values = self.tag_values(tag)?;
+        let name = buf.get(tag + 1..told.name_end)?;
+        let end = quiet::content(buf, name, told.close + 1, &mut values)?;
+        Some((values, end))
+    }
+
+    /// Lets the draft end before a tag if the tag's element is in it already, or there is no room for so many
+    /// values more; what begins then is another draft.
+    fn make_room(&mut self, buf: &[u8], tag: usize, element: ElementId, more: usize) {
+        let Draft { values, begun, .. } = &self.trace.draft;
+        if values.count > 0 && values.count + more > HOLES_EACH_MAX || !begun.admits(element) {
+            self.split_draft(buf, tag);
+        }
+        self.trace.draft.begun.add(element);
+    }
+
+    /// Adds values to the draft, which ends if there is no room for them.
+    fn add_values(&mut self, more: Option<Values>) {
+        let values = &mut self.trace.draft.values;
+        let add = |more: &Values| {
+            more.all()
+                .iter()
+                .all(|(start, end)| values.push(*start, *end).is_some())
+        };
+        if !more.as_ref().is_some_and(add) {
+            self.trace.draft.discard();
+        }
+    }
+
+    /// Lets the draft end at `at` and another one begin there.
+    fn split_draft(&mut self, buf: &[u8], at: usize) {
+        let element = self.trace.draft.element;
+        self.draft_rest(buf, at);
+        let before = std::mem::take(&mut self.trace.last);
+        if before != 0 {
+            let depth = self.trace.element(element).depth;
+            self.trace.draft = Draft::begin(at, before, element, depth);
         }
     }
 
@@ -221,13 +351,14 @@ impl Scanner {
             return;
         }
         let part = self.unopened((buf, at), told, sink);
-        match part.filter(|(_, part)| draft.leaf.is_none() && !part.frame()) {
+        match part.filter(|(_, part)| draft.leaf.is_none() && draft.over == 0 && !part.frame()) {
             Some((element, part)) => {
                 let leaf = Leaf {
                     tag: at,
                     close: told.close,
                     part,
                 };
+                self.make_room(buf, at, element, self.records.len() + 1);
                 self.close_leaf((buf, end), (element, draft.element), leaf);
             }
             None => self.trace.draft.discard(),
@@ -243,6 +374,16 @@ impl Scanner {
     ) {
         let draft = self.trace.draft;
         let part = leaf.part.living();
+        if part.is_quiet() {
+            let values = self.tag_values(leaf.tag).and_then(|mut values| {
+                values.push(leaf.close + 1, end)?;
+                Some(values)
+            });
+            self.add_values(values);
+            self.trace.draft.element = outer;
+            self.trace.draft.leaf = None;
+            return;
+        }
         let (event, after) = match part.text() {
             true => (Event::Leaf, outer),
             false => (Event::Text, element),
@@ -251,14 +392,11 @@ impl Scanner {
         self.close_draft(buf, step, leaf.tag, leaf.close);
         if event == Event::Text && self.trace.last != 0 {
             // The end tag begins the next step.
+            let before = std::mem::take(&mut self.trace.last);
+            let floor = self.trace.element(outer).depth;
             self.trace.draft = Draft {
-                active: true,
-                from: end,
-                before: std::mem::take(&mut self.trace.last),
-                base: element,
                 element: outer,
-                floor: self.trace.element(outer).depth,
-                leaf: None,
+                ..Draft::begin(end, before, element, floor)
             };
         }
     }
@@ -275,15 +413,19 @@ impl Scanner {
         if !draft.active {
             return;
         }
-        if draft.leaf.is_some() {
+        if draft.leaf.is_some() || draft.over != 0 {
             self.trace.draft.discard();
             return;
         }
         match self.unopened((buf, at), told, sink) {
             Some((_, part)) if part.frame() || part.text() => self.draft_rest(buf, at),
-            Some((_, part)) if !part.values() && self.records.is_empty() => {}
+            Some((element, part)) if !part.values() => {
+                self.make_room(buf, at, element, self.records.len());
+                self.add_values(self.tag_values(at));
+            }
             Some((element, part)) => {
-                let within = (element, draft.element);
+                self.make_room(buf, at, element, self.records.len());
+                let (draft, within) = (self.trace.draft, (element, draft.element));
                 let step = draft.step(Event::Empty, part.living(), within);
                 self.close_draft(buf, step, at, told.close);
             }
@@ -347,14 +489,27 @@ impl Scanner {
             Some(frame) => (frame.element, self.frames.len() as u16),
             None => (0, 0),
         };
+        if draft.over != 0 {
+            let close = find::greater_than(buf.get(at..).unwrap_or(&[]));
+            match close.map(|close| at + close + 1) == Some(draft.over) {
+                true => self.trace.draft.over = 0,
+                false => self.trace.draft.discard(),
+            }
+            return;
+        }
         let closed = self.trace.element(draft.element);
         if inner == 0 || closed.parent != inner || closed.depth != depth + 1 {
             self.trace.draft.discard();
         } else if let Some(leaf) = draft.leaf {
             self.close_leaf((buf, at), (draft.element, inner), leaf);
         } else if quiet {
-            self.trace.draft.element = inner;
-            self.trace.draft.floor = draft.floor.min(depth);
+            if depth < draft.floor && draft.begun.count > 0 {
+                // Elements that were open before end at the first `>` of a step or not in it.
+                self.split_draft(buf, at);
+            }
+            let draft = &mut self.trace.draft;
+            draft.element = inner;
+            draft.floor = draft.floor.min(depth);
         } else {
             self.draft_rest(buf, at);
         }
@@ -366,45 +521,69 @@ impl Scanner {
         let draft = self.trace.draft;
         self.trace.draft.discard();
         self.trace.last = 0;
-        if !draft.active || draft.leaf.is_some() {
+        if !draft.active || draft.leaf.is_some() || draft.over != 0 {
             return;
         }
-        let lead = buf.get(draft.from..at).unwrap_or(&[]);
-        if memchr::memchr(b'<', lead).is_none() {
+        if memchr::memchr(b'<', buf.get(draft.from..at).unwrap_or(&[])).is_none() {
             return;
         }
         let step = draft.step(Event::Nothing, Part::QUIET, (0, draft.element));
-        self.trace.close(step, lead, &[], draft.before);
+        self.close_step(buf, &draft, step, at, &[]);
     }
 
     /// The draft becomes a step that ends with the tag from `tag` to `close`, whose attributes are noted.
     fn close_draft(&mut self, buf: &[u8], mut step: Step, tag: usize, close: usize) {
         let draft = self.trace.draft;
         self.trace.draft.discard();
-        let mut holes = Holes::new();
-        let mut ends = self
+        let before = draft
+            .values
+            .all()
+            .last()
+            .map_or(draft.from, |(_, end)| *end);
+        let Ok(offset) = u16::try_from(tag.wrapping_sub(before)) else {
+            return;
+        };
+        step.tag = offset;
+        let values: SmallVec<[_; HOLES_EACH_MAX]> = self
             .records
             .iter()
-            .map(|record| tag + record.value.start as usize);
-        let lead_end = ends.next().unwrap_or(close + 1);
-        for record in &self.records {
-            let stop = tag + record.value.end as usize;
-            let next = ends.next().unwrap_or(close + 1);
-            let (Some(quote), Some(behind)) = (buf.get(stop), buf.get(stop..next)) else {
+            .map(|record| {
+                let value = record.value;
+                let (start, end) = (tag + value.start as usize, tag + value.end as usize);
+                (record.resolved, (start, end))
+            })
+            .collect();
+        self.close_step(buf, &draft, step, close + 1, &values);
+    }
+
+    /// The draft becomes this step, up to `end`; the values in the tag at its end are given.
+    fn close_step(
+        &mut self,
+        buf: &[u8],
+        draft: &Draft,
+        mut step: Step,
+        end: usize,
+        values: &[(NameRef, (usize, usize))],
+    ) {
+        let passed = draft.values.all();
+        let passed = passed.iter().map(|value| (NameRef::default(), *value));
+        let all: SmallVec<[_; HOLES_EACH_MAX]> = passed.chain(values.iter().copied()).collect();
+        step.quiet = draft.values.count as u8;
+        let starts = all.iter().skip(1).map(|(_, (start, _))| *start);
+        let next = starts.chain(std::iter::once(end));
+        let mut holes = Holes::new();
+        for ((name, (_, stop)), next) in all.iter().zip(next) {
+            let (Some(byte), Some(behind)) = (buf.get(*stop), buf.get(*stop..next)) else {
                 return;
             };
             if holes.len() >= HOLES_EACH_MAX {
                 return;
             }
-            holes.push((record.resolved, *quote, behind));
+            holes.push((*name, *byte, behind));
         }
-        let (Some(lead), Ok(offset)) = (
-            buf.get(draft.from..lead_end),
-            u16::try_from(tag.wrapping_sub(draft.from)),
-        ) else {
-            return;
-        };
-        step.tag = offset;
-        self.trace.close(step, lead, &holes, draft.before);
+        let first = all.first().map_or(end, |(_, (start, _))| *start);
+        if let Some(lead) = buf.get(draft.from..first) {
+            self.trace.close(step, lead, &holes, draft.before);
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::find;
 use super::scanner::{BLOCK_FIRST, Scanner, span};
 use super::scope::Span;
 use super::sink::{Flow, Opening, Record, Records, Sink, Taken};
-use super::trace::{ElementId, Event, Step, StepId, Trace, UNPLACED};
+use super::trace::{ElementId, Event, HOLES_EACH_MAX, Hole, Step, StepId, Trace, UNPLACED};
 
 /// How following a trace ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(super) enum Retraced {
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     id: StepId,
+    /// The tag at its end.
+    tag: usize,
     /// Behind the markup and its values: behind the start tag at its end, if there is one.
     behind: usize,
     /// Behind a leaf's text.
@@ -154,7 +156,7 @@ impl Scanner {
         sink: &mut S,
     ) -> Retraced {
         let step = self.trace.step(standing.id);
-        let tag = way.at + usize::from(step.tag);
+        let tag = standing.tag;
         let (event, element, after) = (step.event, step.element, step.after);
         if usize::from(step.floor) < way.stays {
             match self.close_frames(standing.id, &mut way.at, sink) {
@@ -170,7 +172,7 @@ impl Scanner {
             let step = self.trace.step(standing.id);
             wanted = self
                 .trace
-                .tell(step, standing, (buf, tag, way.base), &self.records, sink);
+                .tell(step, standing, (buf, way.base), &self.records, sink);
         }
         self.trace.last = standing.id;
         (way.inner, way.at) = (after, standing.next);
@@ -240,13 +242,15 @@ impl Trace {
                 break Some((standing, Wanted::Nothing));
             }
             if !step.part.is_quiet() {
-                let tag = at + usize::from(step.tag);
-                let wanted = self.tell(step, &standing, (buf, tag, base), values, sink);
+                let wanted = self.tell(step, &standing, (buf, base), values, sink);
                 if wanted != Wanted::Nothing {
                     break Some((standing, wanted));
                 }
             }
             (at, inner) = (standing.next, step.after);
+            if step.part.is_quiet() && step.comes_again(standing.id) {
+                at = self.repeats(step, buf, at, limits);
+            }
             self.last = standing.id;
         };
         (way.at, way.inner) = (at, inner);
@@ -259,7 +263,7 @@ impl Trace {
         &self,
         step: &Step,
         standing: &Standing,
-        (buf, tag, base): (&[u8], usize, u64),
+        (buf, base): (&[u8], u64),
         values: &[Record],
         sink: &mut S,
     ) -> Wanted {
@@ -270,7 +274,7 @@ impl Trace {
         let element = self.element(step.element);
         if part.values() {
             let values = Records {
-                tag: buf.get(tag..).unwrap_or(&[]),
+                tag: buf.get(standing.tag..).unwrap_or(&[]),
                 records: values,
             };
             match sink.values(element.note, values, base + standing.behind as u64) {
@@ -308,9 +312,18 @@ impl Trace {
         if id == 0 || !find::stands_at(buf, at, lead) || step.floor < floor {
             return None;
         }
-        let mut behind = at + lead.len();
+        let (mut tag, mut behind) = (at + usize::from(step.tag), at + lead.len());
         if step.holes > 0 {
-            behind = self.values_stand(step, buf, (at, behind), values, limits)?;
+            let (passed, own) = self.holes(step).split_at_checked(usize::from(step.quiet))?;
+            if !passed.is_empty() {
+                (tag, behind) = self.values_pass(passed, buf, (at, behind), limits)?;
+                tag += usize::from(step.tag);
+            }
+            if !step.part.is_quiet() {
+                behind = self.values_stand(own, buf, (tag, behind), values, limits)?;
+            }
+        } else if !step.part.is_quiet() {
+            values.clear();
         }
         let (open, next) = match step.event {
             Event::Text => {
@@ -333,42 +346,93 @@ impl Trace {
         };
         Some(Standing {
             id,
+            tag,
             behind,
             open,
             next,
         })
     }
 
-    /// Passes the values of a step's tag; the answer is what stands behind the tag.
-    #[inline(always)]
-    fn values_stand(
+    /// Passes a step of which nothing is wanted as often as it stands there: lists are long.
+    #[inline(never)]
+    fn repeats(
         &self,
         step: &Step,
         buf: &[u8],
-        (from, mut at): (usize, usize),
-        values: &mut Vec<Record>,
+        mut at: usize,
         (longest, longest_tag): (u32, u32),
-    ) -> Option<usize> {
-        let tag = from + usize::from(step.tag);
-        let noted = !step.part.is_quiet();
-        if noted {
-            values.clear();
+    ) -> usize {
+        let lead = self.bytes(step.lead);
+        let holes = self.holes(step).iter();
+        let pieces: SmallVec<[(u8, &[u8]); HOLES_EACH_MAX]> = holes
+            .map(|hole| (hole.stop, self.bytes(hole.behind)))
+            .collect();
+        while find::stands_at(buf, at, lead) {
+            let mut end = at + lead.len();
+            for (stop, behind) in &pieces {
+                let Some(found) = find::plain(buf, end, *stop) else {
+                    return at;
+                };
+                if !find::stands_at(buf, found, behind) || found - end > longest as usize {
+                    return at;
+                }
+                end = found + behind.len();
+            }
+            if end - at > longest_tag as usize || end == at {
+                break;
+            }
+            at = end;
         }
-        for hole in self.holes(step) {
-            let stop = find::plain_value(buf, at, hole.quote)?;
+        at
+    }
+
+    /// Passes values of which nothing is wanted; the answer is where the last one ends and what stands behind
+    /// the markup behind it.
+    #[inline(always)]
+    fn values_pass(
+        &self,
+        holes: &[Hole],
+        buf: &[u8],
+        (from, mut at): (usize, usize),
+        (longest, longest_tag): (u32, u32),
+    ) -> Option<(usize, usize)> {
+        let mut stop = at;
+        for hole in holes {
+            stop = find::plain(buf, at, hole.stop)?;
             let behind = self.bytes(hole.behind);
             if !find::stands_at(buf, stop, behind) || stop - at > longest as usize {
                 return None;
             }
-            if noted {
-                values.push(Record {
-                    name: Span::default(),
-                    value: span(tag, at, stop),
-                    decoded: false,
-                    declaration: false,
-                    resolved: hole.name,
-                });
+            at = stop + behind.len();
+        }
+        // All tags are within the limit if they are so together.
+        (at - from <= longest_tag as usize).then_some((stop, at))
+    }
+
+    /// Passes the values of the tag at a step's end and notes them; the answer is what stands behind the tag.
+    #[inline(always)]
+    fn values_stand(
+        &self,
+        holes: &[Hole],
+        buf: &[u8],
+        (tag, mut at): (usize, usize),
+        values: &mut Vec<Record>,
+        (longest, longest_tag): (u32, u32),
+    ) -> Option<usize> {
+        values.clear();
+        for hole in holes {
+            let stop = find::plain_value(buf, at, hole.stop)?;
+            let behind = self.bytes(hole.behind);
+            if !find::stands_at(buf, stop, behind) || stop - at > longest as usize {
+                return None;
             }
+            values.push(Record {
+                name: Span::default(),
+                value: span(tag, at, stop),
+                decoded: false,
+                declaration: false,
+                resolved: hole.name,
+            });
             at = stop + behind.len();
         }
         (at - tag <= longest_tag as usize).then_some(at)

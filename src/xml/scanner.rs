@@ -394,9 +394,12 @@ impl Scanner {
                     self.check(buf, self.checked + 1);
                     continue;
                 }
-                self.draft_rest(buf, at);
             }
-            self.trace.lose();
+            // What is passed over may be part of a draft.
+            if self.skip.is_none() || !self.trace.draft.passes_over() {
+                self.draft_rest(buf, at);
+                self.trace.lose();
+            }
             let step = match self.token(buf, at, sink) {
                 Err(error) => self.first_of(buf, at, error)?,
                 Ok(step) => step,

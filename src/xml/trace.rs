@@ -18,8 +18,8 @@ const STEPS_MAX: usize = 512;
 const ELEMENTS_MAX: usize = 512;
 /// Bytes of markup.
 const BYTES_MAX: usize = 24 << 10;
-/// Attributes of all steps, and of one.
-const HOLES_MAX: usize = 256;
+/// Values of all steps, and of one.
+const HOLES_MAX: usize = 512;
 pub(super) const HOLES_EACH_MAX: usize = 8;
 /// Longest stretch of markup in one step.
 const LEAD_MAX: usize = 1 << 10;
@@ -78,10 +78,12 @@ pub(super) struct Step {
     pub(super) event: Event,
     pub(super) part: Part,
     pub(super) holes: u8,
+    /// So many of them come before the tag at its end.
+    pub(super) quiet: u8,
     pub(super) first_hole: u16,
-    /// Where the tag at its end begins.
+    /// Where that tag begins in the markup behind those, or in the first.
     pub(super) tag: u16,
-    /// No empty element stands in its markup, so that the first `>` are those of the end tags.
+    /// No empty element stands in its first markup, so that the first `>` are those of the end tags.
     pub(super) neat: bool,
     /// The depth that stays open all the while.
     pub(super) floor: u16,
@@ -92,12 +94,13 @@ pub(super) struct Step {
     pub(super) next: Followers,
 }
 
-/// An attribute's value, and the markup behind it.
+/// A value, and the markup behind it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hole {
     pub(super) name: NameRef,
-    pub(super) quote: u8,
-    /// From the closing quote to the next value, or to the tag's end.
+    /// What ends it: a quote, or `<` for text.
+    pub(super) stop: u8,
+    /// From there to the next value, or to the step's end.
     pub(super) behind: Span,
 }
 
@@ -135,6 +138,7 @@ impl Step {
         event: Event::Nothing,
         part: Part::QUIET,
         holes: 0,
+        quiet: 0,
         first_hole: 0,
         tag: 0,
         neat: false,
@@ -144,6 +148,12 @@ impl Step {
         after: 0,
         next: Followers([0; FOLLOWERS]),
     };
+
+    /// Whether this step, which has this number, is what came behind it last.
+    #[inline(always)]
+    pub(super) fn comes_again(&self, own: StepId) -> bool {
+        self.next.0.first() == Some(&own) && self.base == self.after
+    }
 }
 
 impl Followers {
@@ -357,11 +367,11 @@ impl Trace {
                 step.neat = !super::find::is_empty_tag_in(lead);
                 step.first_hole = self.holes.len() as u16;
                 step.holes = holes.len() as u8;
-                for (name, quote, behind) in holes {
+                for (name, stop, behind) in holes {
                     let behind = self.keep(&[behind])?;
                     self.holes.push(Hole {
                         name: *name,
-                        quote: *quote,
+                        stop: *stop,
                         behind,
                     });
                 }
@@ -403,10 +413,11 @@ impl Trace {
                 && known.after == step.after
                 && known.event == step.event
                 && known.part == step.part
+                && known.quiet == step.quiet
                 && usize::from(known.holes) == holes.len()
                 && self.bytes(known.lead) == lead
                 && self.holes(known).iter().zip(holes).all(|(a, b)| {
-                    a.quote == b.1 && a.name.symbol == b.0.symbol && self.bytes(a.behind) == b.2
+                    a.stop == b.1 && a.name.symbol == b.0.symbol && self.bytes(a.behind) == b.2
                 })
         };
         look_up(

@@ -255,10 +255,17 @@ fn order(n: usize) -> String {
             )
         })
         .collect();
+    let gifts: String = (0..3)
+        .map(|gift| {
+            format!(
+                "<o:Gift no='g{n}' by=\"\"><o:For><o:Whom>w{gift}</o:Whom>\n</o:For><o:Wrap a='{n}'/></o:Gift>"
+            )
+        })
+        .collect();
     format!(
         "<?xml version='1.0'?><s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' xmlns:o='urn:o'>\n\
          <s:Header><o:Version>v{n}</o:Version><o:Tag id='i{n}'/></s:Header>\n<s:Body><o:Order no='n{n}'>\
-         <o:Id>k{n}</o:Id><o:Tier>gold</o:Tier><o:Customer><o:Name>x{n}</o:Name></o:Customer>\
+         <o:Id>k{n}</o:Id><o:Tier>gold</o:Tier>{gifts}<o:Customer><o:Name>x{n}</o:Name></o:Customer>\
          <o:Lines>{lines}</o:Lines></o:Order></s:Body></s:Envelope>"
     )
 }
@@ -410,4 +417,22 @@ fn envelopes_say_of_themselves_what_the_first_would_say() {
     if let Err(error) = found {
         panic!("{error}");
     }
+}
+
+/// In a message whose markup is compared, a tag without attributes is not taken to have those of the tag before.
+#[test]
+fn a_tag_without_attributes_has_not_those_of_the_tag_before() {
+    let set = set_of(&[
+        "count(//a[@i='1'])=6",
+        "count(//a[@i='1'])>6",
+        "//a[@i='1']/c",
+    ]);
+    // What stands where the attribute stood in the tag before is the same.
+    let pair = "<a i='1'><b>1</b></a><a><b>1</b><c/></a>";
+    let message = format!("<r>{}</r>", pair.repeat(6));
+    let mut run = Run::new();
+    run.begin(&set, &[], &Limits::default(), None).unwrap();
+    run.feed(&set, message.as_bytes(), &mut Nobody).unwrap();
+    run.finish(&set, &mut Nobody).unwrap();
+    assert_eq!(run.matched(), [AtomId(0)]);
 }
