@@ -1,7 +1,7 @@
 //! Writes traces: takes note of what `content.rs` reads, stretch by stretch.
 //!
-//! A *draft* is what was read since the last step ended. It becomes a step where a value, or something
-//! that must be shown to the sink, comes next; anything uncommon ends it.
+//! A *draft* is what was read since the last step ended. It becomes a step where a value that is wanted, or
+//! something that must be shown to the sink, comes next; anything uncommon ends it.
 
 use smallvec::SmallVec;
 

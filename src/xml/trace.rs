@@ -1,8 +1,8 @@
 //! What stood in earlier messages, step by step, so that it can be compared instead of read.
 //!
 //! Messages of a service repeat the same markup around other values. A *trace* is that markup as a graph:
-//! a [`Step`] is a stretch of bytes up to the next value, and knows which steps came behind it. While a
-//! message follows, open elements are not even put on the stacks, since the step says which they are.
+//! a [`Step`] is a stretch of bytes up to the next value that is wanted, and knows which steps came behind it.
+//! While a message follows, open elements are not even put on the stacks, since the step says which they are.
 //! `record.rs` writes traces while `content.rs` reads what is new; `retrace.rs` follows them.
 //!
 //! **Invariants:** a step only holds for the open elements it was recorded in; memory is bounded by the
