@@ -48,6 +48,40 @@ pub(super) struct Memo {
     below: u32,
 }
 
+/// Prefixes of one length.
+#[derive(Debug)]
+struct Prefixes {
+    length: usize,
+    /// The bytes that they end with, as bits: mostly few, such as a colon or a hyphen.
+    lasts: [u64; 4],
+    literals: Literals,
+}
+
+impl Prefixes {
+    fn new(length: usize, all: &[(&str, CondId)]) -> Self {
+        let mut lasts = [0; 4];
+        for last in all.iter().filter_map(|(text, _)| text.bytes().last()) {
+            if let Some(word) = lasts.get_mut(usize::from(last / 64)) {
+                *word |= 1 << (last % 64);
+            }
+        }
+        Self {
+            length,
+            lasts,
+            literals: Literals::build(all),
+        }
+    }
+
+    /// Whether the last byte lets a text be one of them.
+    #[inline(always)]
+    fn may_be(&self, head: &[u8]) -> bool {
+        head.last().is_none_or(|last| {
+            let word = self.lasts.get(usize::from(last / 64)).copied();
+            word.is_some_and(|word| word >> (last % 64) & 1 == 1)
+        })
+    }
+}
+
 /// The tests of one place.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -59,7 +93,7 @@ pub(super) struct Index {
     above: Vec<(f64, bool, CondId)>,
     /// `<` and `<=` by bound, descending; `<=` first among equal bounds.
     below: Vec<(f64, bool, CondId)>,
-    prefixes: Vec<(usize, Literals)>,
+    prefixes: Vec<Prefixes>,
     contains: Option<(AhoCorasick, Vec<CondId>)>,
     truth: Vec<CondId>,
     /// Bytes of text that suffice for every test.
@@ -122,7 +156,7 @@ impl Index {
         index.equal = Literals::build(&equal);
         index.prefixes = prefixes
             .into_iter()
-            .map(|(length, all)| (length, Literals::build(&all)))
+            .map(|(length, all)| Prefixes::new(length, &all))
             .collect();
         if !words.is_empty() {
             index.needs_all = true;
@@ -221,11 +255,14 @@ impl Index {
         if !text.is_empty() {
             self.truth.iter().copied().for_each(&mut *tell);
         }
-        for (length, table) in &self.prefixes {
-            let Some(head) = text.get(..*length) else {
+        for prefixes in &self.prefixes {
+            let Some(head) = text.get(..prefixes.length) else {
                 break;
             };
-            table.find(head).iter().copied().for_each(&mut *tell);
+            if prefixes.may_be(head) {
+                let conds = prefixes.literals.find(head);
+                conds.iter().copied().for_each(&mut *tell);
+            }
         }
         if let Some((automaton, conds)) = &self.contains {
             for found in automaton.find_overlapping_iter(text) {

@@ -112,7 +112,7 @@ impl Run {
             (new, kept) => *kept = new.map(str::to_owned),
         }
         self.keep(externals);
-        self.stream.begin(&set.program, set.id);
+        self.stream.begin(&set.program, &set.tally, set.id);
         self.stream.news(&set.tally);
         self.scanner.begin(limits, charset, set.id)
     }

@@ -37,11 +37,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn begin(&mut self, program: &Program, id: u64) {
+    pub(super) fn begin(&mut self, program: &Program, tally: &super::tally::Plan, id: u64) {
         let fresh = self.program != id;
         self.program = id;
         self.facts.begin(program, fresh);
-        self.tally.begin();
+        self.tally.begin(tally);
         let document = if fresh || self.states.full {
             self.states.reset(program)
         } else {

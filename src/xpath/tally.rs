@@ -96,6 +96,11 @@ impl Plan {
             .unwrap_or(0)
     }
 
+    /// How many stream and have this phase or a later one.
+    fn streaming_from(&self, phase: Phase) -> u32 {
+        self.from.get(usize::from(phase)).copied().unwrap_or(0)
+    }
+
     /// The rank of the last level that is not behind `level`.
     fn rank(&self, level: u32) -> Option<u32> {
         let behind = self.levels.partition_point(|known| *known <= level);
@@ -130,9 +135,9 @@ fn sums(atoms: &[(u32, Phase)], levels: usize, phase: Phase) -> Vec<u32> {
 }
 
 impl Tally {
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, plan: &Plan) {
         self.phase = 0;
-        self.all = 0;
+        self.all = plan.streaming_from(0);
         self.seen = 0;
         self.counted = 0;
         self.best = None;
@@ -144,7 +149,9 @@ impl Tally {
     pub(super) fn update(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
         let decided = matched.len() > self.seen;
         self.seen = matched.len();
-        if phase == self.phase && matched.len() < self.all as usize {
+        let all = plan.streaming_from(phase);
+        if all == self.all && matched.len() < all as usize {
+            self.phase = phase;
             return decided;
         }
         self.reckon(plan, matched, phase) || decided
@@ -154,7 +161,7 @@ impl Tally {
     fn reckon(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
         let (before, over) = (self.all, self.phase..phase);
         self.phase = phase;
-        self.all = plan.from.get(usize::from(phase)).copied().unwrap_or(0);
+        self.all = plan.streaming_from(phase);
         let decided = self.falls_short(plan, matched, over, before.saturating_sub(self.all));
         self.settled = !self.falls_short(plan, matched, phase..plan.phases(), self.all);
         decided
