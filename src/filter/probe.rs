@@ -560,3 +560,82 @@ fn externals<'a>(arrival: &Arrival<'a>) -> Externals<'a> {
         now_days: days_since_year_one(arrival.now),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::environment::environment;
+    use super::super::set::Row;
+    use super::super::spec::Spec;
+    use super::*;
+
+    fn xpath(text: &str) -> Spec {
+        let environment = environment([("o", "urn:o")]);
+        Spec::XPath {
+            expr: xpath::parse(text, &environment, &xpath::ParseLimits::default()).unwrap(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// What matched, and after how many bytes that was certain.
+    fn decide(set: &Set, message: &str) -> (Vec<EntryId>, u64) {
+        let headers = Fields::new();
+        let arrival = Arrival {
+            headers: &headers,
+            action: Some("urn:o/a"),
+            url: "http://host/",
+            listener: "",
+            service: "",
+            certificate: None,
+            charset: None,
+            limits: xml::Limits::default(),
+            draw: 0,
+            now: Duration::ZERO,
+        };
+        let mut probe = Probe::new(set, arrival);
+        probe.begin().unwrap();
+        probe.feed(message.as_bytes()).unwrap();
+        if !probe.is_decided() {
+            probe.finish(message.as_bytes()).unwrap();
+        }
+        (probe.matched().to_vec(), probe.decided_after())
+    }
+
+    #[test]
+    fn where_the_engine_alone_says_when_to_look_decisions_fall_where_they_would() {
+        let early = ["sm:header()/o:V = '2'", "sm:header()/o:V = '3'"];
+        let late = ["//o:T = 'gold'", "//o:T = 'tin'", "//soap:Body/o:P/o:T"];
+        let action = || Spec::Action(vec!["urn:o/a".to_owned()]);
+        let other = || Spec::Action(vec!["urn:o/b".to_owned()]);
+        let leaves = |number: usize| match number {
+            0 | 1 => xpath(early[number]),
+            2..=4 => xpath(late[number - 2]),
+            5 => action(),
+            6 => other(),
+            7 => Spec::Not(Box::new(xpath(early[0]))),
+            _ => Spec::Always,
+        };
+        let head =
+            "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:o=\"urn:o\">";
+        let body =
+            "<e:Body><o:P><o:S>1</o:S><o:T>gold</o:T><o:T>tin</o:T></o:P></e:Body></e:Envelope>";
+        let header = "<e:Header><o:V>2</o:V><o:W/></e:Header>";
+        let messages = [format!("{head}{header}{body}"), format!("{head}{body}")];
+        for number in 0..9 * 9 * 9 {
+            let filters = [number / 81, number / 9 % 9, number % 9];
+            for priorities in [[3, 2, 1], [2, 2, 1], [2, 1, 1]] {
+                let row = |(filter, priority)| Row {
+                    name: String::new(),
+                    priority,
+                    spec: leaves(filter),
+                };
+                let mut set = Set::compile(filters.into_iter().zip(priorities).map(row).collect());
+                let decided = messages.each_ref().map(|message| decide(&set, message));
+                set.engine_levels = 0;
+                let looked = messages.each_ref().map(|message| decide(&set, message));
+                assert_eq!(decided, looked, "{filters:?} {priorities:?}");
+            }
+        }
+    }
+}
