@@ -29,7 +29,7 @@ const WAITING_MAX: usize = 16 * 1024;
 const SPACE_MAX: usize = 128 * 1024;
 
 thread_local! {
-    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_MAX]);
     /// The block for the next message, which most looks for one do not take.
     static NEXT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
     static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -132,7 +132,6 @@ impl Inbox {
         most: usize,
     ) -> Poll<io::Result<usize>> {
         READ.with_borrow_mut(|space| {
-            space.resize(READ_MAX, 0);
             let mut buffer = ReadBuf::new(space.get_mut(..most).unwrap_or_default());
             ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
             if self.bytes.is_empty() {

@@ -27,6 +27,10 @@ pub(super) enum Single {
 
 /// The charset a label means; `Ok(None)` for plain `utf-16`, whose order its bytes must show.
 pub(super) fn by_label(label: &str) -> Result<Option<Charset>, ErrorKind> {
+    // Nearly every message says this, and it is asked for each.
+    if label.eq_ignore_ascii_case("utf-8") {
+        return Ok(Some(Charset::Utf8));
+    }
     let name = label.trim().trim_matches(['"', '\'']);
     let is = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(name));
     Ok(Some(match () {
