@@ -143,6 +143,9 @@ impl Scanner {
     #[inline(always)]
     pub(super) fn continue_draft<S: Sink>(&mut self, at: usize, sink: &mut S) {
         let before = std::mem::take(&mut self.trace.last);
+        if self.trace.draft.passes_over() {
+            return;
+        }
         if !self.trace.records() || !sink.traces() || self.is_shallow(sink) {
             self.trace.draft.discard();
         } else if !self.trace.draft.is_active() {
@@ -263,6 +266,16 @@ impl Scanner {
             });
             return;
         }
+        if is_leaf && let Some(end) = self.own_end(buf, (at, open), told) {
+            self.make_room(buf, at, element, self.records.len());
+            let outer = self.trace.draft.element;
+            let step = self.trace.draft.step(Event::Leaf, part, (element, outer));
+            self.close_draft(buf, step, at, told.close);
+            // The sink may want the text; what comes behind the element comes behind this step.
+            self.begin_behind(outer, end);
+            self.trace.draft.over = end;
+            return;
+        }
         let values = match part {
             Part::QUIET => self.tag_values(at).map(|values| (values, 0)),
             Part::DEAD => self.passed_values(buf, at, told),
@@ -330,11 +343,24 @@ impl Scanner {
     fn split_draft(&mut self, buf: &[u8], at: usize) {
         let element = self.trace.draft.element;
         self.draft_rest(buf, at);
+        self.begin_behind(element, at);
+    }
+
+    /// Begins a draft behind the step that was closed just now, in this innermost element.
+    fn begin_behind(&mut self, element: ElementId, at: usize) {
         let before = std::mem::take(&mut self.trace.last);
         if before != 0 {
             let depth = self.trace.element(element).depth;
             self.trace.draft = Draft::begin(at, before, element, depth);
         }
+    }
+
+    /// Where the end tag at `open` ends, if it is the one of the tag at `tag`.
+    fn own_end(&self, buf: &[u8], (tag, open): (usize, usize), told: &Told) -> Option<usize> {
+        let name = buf.get(tag + 1..told.name_end)?;
+        let behind = open + 2 + name.len();
+        let fits = buf.get(open + 2..behind) == Some(name) && buf.get(behind) == Some(&b'>');
+        fits.then_some(behind + 1)
     }
 
     /// An element with nothing but text was read from its start to its end tag.
@@ -473,12 +499,13 @@ impl Scanner {
     pub(super) fn draft_text(&mut self, text: &[u8]) {
         let draft = &mut self.trace.draft;
         let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t');
-        if draft.active && draft.leaf.is_none() && !text.iter().all(space) {
+        if draft.active && draft.leaf.is_none() && draft.over == 0 && !text.iter().all(space) {
             draft.discard();
         }
     }
 
-    /// An end tag was read and its element is closed; `quiet` when nothing came of it.
+    /// An end tag was read and its element is closed; `quiet` when nothing came of it. Of what comes of it
+    /// where a step begins, the sink can be told.
     #[inline(never)]
     pub(super) fn draft_end(&mut self, buf: &[u8], at: usize, quiet: bool) {
         let draft = self.trace.draft;
@@ -502,7 +529,7 @@ impl Scanner {
             self.trace.draft.discard();
         } else if let Some(leaf) = draft.leaf {
             self.close_leaf((buf, at), (draft.element, inner), leaf);
-        } else if quiet {
+        } else if quiet || draft.begun.count == 0 {
             if depth < draft.floor && draft.begun.count > 0 {
                 // Elements that were open before end at the first `>` of a step or not in it.
                 self.split_draft(buf, at);

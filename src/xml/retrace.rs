@@ -51,6 +51,19 @@ enum Wanted {
     Stop,
 }
 
+/// What came of the ends of elements on the stacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// They are told, and the step can be taken.
+    Told,
+    /// They are told, and what is behind them must be read.
+    Cut,
+    /// The same, and the sink asked to stop.
+    Stop,
+    /// Nothing was done: they must be read.
+    Not,
+}
+
 /// How far a trace was followed.
 #[derive(Debug, Clone, Copy)]
 struct Way {
@@ -124,7 +137,7 @@ impl Scanner {
                 break Retraced::Not;
             };
             match self.take(&standing, wanted, buf, &mut way, sink) {
-                Retraced::Not => way.stays = self.frames.len(),
+                Retraced::Not => (way.stays, way.floor) = (self.frames.len(), sink.floor()),
                 ended => break ended,
             }
         };
@@ -160,14 +173,16 @@ impl Scanner {
         let (event, element, after) = (step.event, step.element, step.after);
         if usize::from(step.floor) < way.stays {
             match self.close_frames(standing.id, &mut way.at, sink) {
-                Retraced::Some => {}
-                Retraced::Stop => {
+                Ends::Told => {}
+                Ends::Not => return Retraced::Some,
+                ends => {
                     way.inner = self.frames.last().map_or(0, |frame| frame.element);
                     self.trace.last = 0;
-                    return Retraced::Stop;
+                    return match ends {
+                        Ends::Stop => Retraced::Stop,
+                        _ => Retraced::Some,
+                    };
                 }
-                // Nothing was done.
-                _ => return Retraced::Some,
             }
             let step = self.trace.step(standing.id);
             wanted = self
@@ -186,10 +201,7 @@ impl Scanner {
                 }
                 Retraced::Stop
             }
-            Wanted::Frame => {
-                let end = way.base + standing.behind as u64;
-                self.open((element, event), buf.get(tag..).unwrap_or(&[]), end, sink)
-            }
+            Wanted::Frame => self.open((element, event), (buf, tag), standing, sink),
         };
         if ended != Retraced::Not && self.trace.last == 0 {
             // The element of the tag is open, its text unread.
@@ -442,7 +454,7 @@ impl Trace {
 impl Scanner {
     /// Ends the elements on the stacks that a step ends.
     #[inline(always)]
-    fn close_frames<S: Sink>(&mut self, id: StepId, at: &mut usize, sink: &mut S) -> Retraced {
+    fn close_frames<S: Sink>(&mut self, id: StepId, at: &mut usize, sink: &mut S) -> Ends {
         let floor = self.trace.step(id).floor;
         if !sink.pops(u32::from(floor)) {
             return self.close_busy_frames(id, at, sink);
@@ -450,18 +462,18 @@ impl Scanner {
         while self.frames.len() > usize::from(floor) {
             self.pop_frame();
         }
-        Retraced::Some
+        Ends::Told
     }
 
     /// The same where something may come of their ends: one by one, each at its end tag.
     #[inline(never)]
-    fn close_busy_frames<S: Sink>(&mut self, id: StepId, at: &mut usize, sink: &mut S) -> Retraced {
+    fn close_busy_frames<S: Sink>(&mut self, id: StepId, at: &mut usize, sink: &mut S) -> Ends {
         let step = self.trace.step(id);
         let (floor, lead) = (usize::from(step.floor), step.lead);
         let depth = usize::from(self.trace.element(step.base).depth);
         let (virtually, count) = (depth - self.frames.len(), depth - floor);
         if !step.neat {
-            return Retraced::Not;
+            return Ends::Not;
         }
         let (start, mut behind) = (*at, 0);
         for number in 0..count {
@@ -477,36 +489,52 @@ impl Scanner {
             let close = start + behind - 1;
             if self.tell_end(close - name - 2, close, sink) == Taken::Stop {
                 *at = close + 1;
-                return Retraced::Stop;
+                return Ends::Stop;
             }
         }
-        Retraced::Some
+        // Behind some ends tags must be shown that were taken unseen before.
+        if usize::from(sink.floor()) > floor || !sink.traces() {
+            *at = start + behind;
+            return Ends::Cut;
+        }
+        Ends::Told
     }
 
-    /// Opens the element at a step's end for the sink.
+    /// Opens the element at a step's end for the sink; a leaf is closed again.
     #[inline(never)]
     fn open<S: Sink>(
         &mut self,
         (element, event): (ElementId, Event),
-        tag: &[u8],
-        end: u64,
+        (buf, tag): (&[u8], usize),
+        standing: &Standing,
         sink: &mut S,
     ) -> Retraced {
         self.unfold(element, sink);
-        let records = &self.records;
-        let taken = sink.opened(Records { tag, records }, end);
+        let values = Records {
+            tag: buf.get(tag..).unwrap_or(&[]),
+            records: &self.records,
+        };
+        let end = self.base + standing.behind as u64;
+        let taken = sink.opened(values, end);
         let mut stops = taken == Taken::Stop;
+        let closes = event == Event::Leaf && !stops;
         if event == Event::Empty {
             stops |= self.close_element(end, end, sink) == Flow::Stop;
+        } else if closes {
+            let text = buf.get(standing.behind..standing.open).unwrap_or(&[]);
+            if !text.is_empty() && sink.wants_text() {
+                sink.text_bytes(text);
+            }
+            stops = self.tell_end(standing.open, standing.next - 1, sink) == Taken::Stop;
         }
         let goes_on = !stops && sink.traces();
-        if event == Event::Leaf || !goes_on {
+        if !closes && !goes_on {
             self.leave_unread(event);
         }
         match taken {
             _ if stops => Retraced::Stop,
             Taken::Skip if event == Event::Start => Retraced::Skip,
-            _ if goes_on && event != Event::Leaf => Retraced::Not,
+            _ if goes_on => Retraced::Not,
             _ => Retraced::Some,
         }
     }

@@ -382,6 +382,7 @@ impl Scanner {
                 match self.common_content(buf, at, sink)? {
                     Step::Stop(next) => {
                         at = next;
+                        self.draft_rest(buf, at);
                         break true;
                     }
                     Step::Next(next) | Step::Incomplete(next) => at = next,

@@ -284,6 +284,8 @@ fn a_message_like_those_before_but_for_a_byte() {
         vec![
             "/s:Envelope/s:Header/o:Tag/@id='i2'",
             "/s:Envelope/s:Header[o:Version='v2']/o:Tag",
+            "starts-with(/s:Envelope/s:Header/o:Version, 'v')",
+            "string-length(/s:Envelope/s:Body/o:Order/o:Tier)=4",
             "/s:Envelope/s:Body/o:Order/o:Customer/o:Name='x2'",
         ],
         vec![
