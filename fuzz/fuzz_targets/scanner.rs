@@ -3,7 +3,8 @@
 //!
 //! Without cargo-fuzz: `RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Cpasses=sancov-module
 //! -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
-//! cargo run --release --bin scanner -- -max_total_time=300`
+//! cargo run --release --target x86_64-unknown-linux-gnu --bin scanner -- -max_total_time=300`;
+//! with the target named, the flags do not reach what runs while building.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

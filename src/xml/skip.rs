@@ -6,7 +6,7 @@
 //! characters; names, attributes and references in it are not looked at.
 //!
 //! **Invariant:** on a well-formed document the skip ends at the same tag as reading would
-//! (`tests/engine/skip.rs`, `fuzz/`).
+//! (`tests/engine/scanner.rs`, `fuzz/`).
 
 use fearless_simd::Simd;
 
@@ -27,6 +27,8 @@ struct Passed {
     tag: usize,
     /// Whether that tag may be an empty one: the byte before `at` is a `/`.
     slash: bool,
+    /// Bits of the next window where names of tags must begin.
+    names: u64,
 }
 
 impl Scanner {
@@ -57,6 +59,7 @@ impl Scanner {
             inside: false,
             tag: from,
             slash: false,
+            names: 0,
         };
         // The same before the last window with a `<`: a `/>` may stand in a value of a tag that is open
         // there, which only shows at the `>` that comes behind.
@@ -175,6 +178,7 @@ impl Passed {
             close,
             slash,
             odd,
+            space,
             ..
         } = *window;
         // Bits from each `<` up to its `>`: the subtraction only gives that when they alternate.
@@ -188,6 +192,11 @@ impl Passed {
             return None;
         }
         let starts = open ^ ends;
+        let names = starts << 1 | ends << 2 | self.names;
+        if names & (space | close) != 0 {
+            return None;
+        }
+        let later = starts >> 63 | ends >> 62;
         let empties = close & (slash << 1 | u64::from(self.slash & self.inside));
         let ends = ends | empties;
         let (up, down) = (starts.count_ones(), ends.count_ones());
@@ -203,6 +212,7 @@ impl Passed {
                 _ => self.at + 63 - open.leading_zeros() as usize,
             },
             slash: slash >> 63 != 0,
+            names: later,
         })
     }
 

@@ -317,6 +317,23 @@ fn a_value_that_looks_like_an_end_is_passed_over() {
     }
 }
 
+/// A tag without a name is refused wherever it stands in what is passed over, however that is cut.
+#[test]
+fn a_tag_without_a_name_is_not_passed_over() {
+    let padding = "x".repeat(140);
+    for before in 0..140 {
+        let x = padding.get(..before).unwrap();
+        for tag in ["<>", "< b>", "<\n>", "</>", "</ b>", "</\t>"] {
+            let message = format!("<r><a>{x}<b>y{tag}y</b>{padding}</a><z/></r>");
+            for size in [usize::MAX, 1, 90] {
+                let error = crate::support::ask_all(&["/r/z"], message.as_bytes(), size);
+                let error = error.expect_err(&message).to_string();
+                assert!(error.contains("a tag has no name"), "{error}: {message}");
+            }
+        }
+    }
+}
+
 /// Two searches find where a tag ends: one for a tag that is whole, one for a tag that comes in
 /// pieces. They agree on every short tag, so no tag can be held back for ever.
 #[test]
