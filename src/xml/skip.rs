@@ -1,12 +1,12 @@
 //! Passes over the content of an element that nobody wants to see.
 //!
-//! In windows of 64 bytes: as long as `<` and `>` strictly alternate and no `<!` or `<?` occurs, the
-//! depth follows from counting tags. Where that does not hold, tokens are read one by one, quotes
-//! respected. What is passed over is checked for balance, depth, tag length, UTF-8 and forbidden
-//! characters; names, attributes and references in it are not looked at.
+//! In windows of 64 bytes: as long as `<` and `>` strictly alternate, no `<!` or `<?` occurs and no `>` can
+//! stand in a value, the depth follows from counting tags. Where that does not hold, tokens are read one
+//! by one, quotes respected. What is passed over is checked for balance, depth, tag length, UTF-8 and
+//! forbidden characters; names, attributes and references in it are not looked at.
 //!
-//! **Invariant:** on a well-formed document the skip ends at the same tag as reading would
-//! (`tests/engine/scanner.rs`, `fuzz/`).
+//! **Invariant:** windows say what tokens would; on a well-formed document the skip ends at the same tag as
+//! reading would (`tests/engine/scanner.rs`, `fuzz/`).
 
 use fearless_simd::Simd;
 
@@ -15,6 +15,16 @@ use super::error::{Error, ErrorKind};
 use super::find;
 use super::scanner::{Scanner, Step};
 use super::window::Window;
+
+/// The quotes of a tag so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Quotes {
+    /// Some bit, if any are `"`, and if any are `'`.
+    double: u64,
+    single: u64,
+    /// All bits, if a value is open.
+    open: u64,
+}
 
 /// Before a window: how far it went, and the tag that is open there.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +39,8 @@ struct Passed {
     slash: bool,
     /// Bits of the next window where names of tags must begin.
     names: u64,
+    /// What quotes the tag that is open has so far.
+    quotes: Quotes,
 }
 
 impl Scanner {
@@ -60,10 +72,8 @@ impl Scanner {
             tag: from,
             slash: false,
             names: 0,
+            quotes: Quotes::default(),
         };
-        // The same before the last window with a `<`: a `/>` may stand in a value of a tag that is open
-        // there, which only shows at the `>` that comes behind.
-        let mut back = here;
         // One byte more than the window is looked at: what follows its last `<`.
         while let Some(&[ref bytes @ .., next]) =
             buf.get(here.at..).and_then(<[u8]>::first_chunk::<65>)
@@ -78,13 +88,10 @@ impl Scanner {
             if here.inside && window.close == 0 && here.at - here.tag > longest {
                 break;
             }
-            if window.open != 0 {
-                back = here;
-            }
             here = after;
         }
-        self.checked = self.checked.max(back.at);
-        let (at, depth) = back.boundary(buf);
+        self.checked = self.checked.max(here.at);
+        let (at, depth) = here.boundary(buf);
         self.skip = Some(depth);
         at
     }
@@ -168,6 +175,39 @@ impl Scanner {
     }
 }
 
+impl Quotes {
+    /// Behind a window in which tags stand at `inside`; or nothing if a `>` may stand in a value, or a tag
+    /// has quotes of both kinds.
+    #[inline(always)]
+    fn behind(self, window: &Window, inside: u64) -> Option<Self> {
+        let (double, single) = (window.quote & inside, window.apostrophe & inside);
+        if double | single | self.double | self.single == 0 {
+            return Some(self);
+        }
+        // From each quote on up to the next one.
+        let mut within = double | single;
+        within ^= within << 1;
+        within ^= within << 2;
+        within ^= within << 4;
+        within ^= within << 8;
+        within ^= within << 16;
+        within ^= within << 32;
+        within ^= self.open;
+        let (any_double, any_single) = (double | self.double, single | self.single);
+        if within & window.close != 0 || any_double != 0 && any_single != 0 {
+            return None;
+        }
+        // The bits of the tag that is open behind the window, if one is; it may have begun before.
+        let last = !u64::MAX.checked_shr(inside.leading_ones()).unwrap_or(0);
+        let goes_on = if last == u64::MAX { last } else { 0 };
+        Some(Self {
+            double: double & last | self.double & goes_on,
+            single: single & last | self.single & goes_on,
+            open: (within as i64 >> 63) as u64,
+        })
+    }
+}
+
 impl Passed {
     /// Behind a window; or nothing if its tags do not follow each other as they should, more than `room`
     /// are open in it, or the skipped element may end in it.
@@ -178,7 +218,7 @@ impl Passed {
             close,
             slash,
             odd,
-            space,
+            nameless,
             ..
         } = *window;
         // Bits from each `<` up to its `>`: the subtraction only gives that when they alternate.
@@ -193,10 +233,11 @@ impl Passed {
         }
         let starts = open ^ ends;
         let names = starts << 1 | ends << 2 | self.names;
-        if names & (space | close) != 0 {
+        if names & nameless != 0 {
             return None;
         }
         let later = starts >> 63 | ends >> 62;
+        let quotes = self.quotes.behind(window, span)?;
         let empties = close & (slash << 1 | u64::from(self.slash & self.inside));
         let ends = ends | empties;
         let (up, down) = (starts.count_ones(), ends.count_ones());
@@ -213,6 +254,7 @@ impl Passed {
             },
             slash: slash >> 63 != 0,
             names: later,
+            quotes,
         })
     }
 

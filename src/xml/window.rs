@@ -13,8 +13,12 @@ pub(super) struct Window {
     pub(super) slash: u64,
     /// `!` or `?`
     pub(super) odd: u64,
-    /// White space.
-    pub(super) space: u64,
+    /// White space and `>`: where a name must begin, there is none.
+    pub(super) nameless: u64,
+    /// `"`
+    pub(super) quote: u64,
+    /// `'`
+    pub(super) apostrophe: u64,
     /// What may not be good UTF-8 or is no character of XML: control characters, bytes above 0x7F.
     pub(super) unusual: u64,
 }
@@ -32,7 +36,9 @@ impl Window {
             close: is(b'>').to_bitmask(),
             slash: is(b'/').to_bitmask(),
             odd: (is(b'!') | is(b'?')).to_bitmask(),
-            space: (space | is(b' ')).to_bitmask(),
+            nameless: (space | is(b' ') | is(b'>')).to_bitmask(),
+            quote: is(b'"').to_bitmask(),
+            apostrophe: is(b'\'').to_bitmask(),
             unusual: (low & !space).to_bitmask(),
         }
     }
@@ -80,7 +86,11 @@ mod tests {
                     close: bits(&bytes, |byte| byte == b'>'),
                     slash: bits(&bytes, |byte| byte == b'/'),
                     odd: bits(&bytes, |byte| matches!(byte, b'!' | b'?')),
-                    space: bits(&bytes, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')),
+                    quote: bits(&bytes, |byte| byte == b'"'),
+                    apostrophe: bits(&bytes, |byte| byte == b'\''),
+                    nameless: bits(&bytes, |byte| {
+                        matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'>')
+                    }),
                     unusual: bits(&bytes, |byte| {
                         byte > 0x7F || byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
                     }),

@@ -334,6 +334,31 @@ fn a_tag_without_a_name_is_not_passed_over() {
     }
 }
 
+/// Quotes that are not closed, or stand where none should, are taken the same wherever they are passed over.
+#[test]
+fn quotes_are_respected_in_what_is_passed_over() {
+    let padding = "x".repeat(140);
+    let tags = [
+        "<b c\">",
+        "<b c='\">",
+        "<b c='\"'\">",
+        "<b c='>'>",
+        "<b c=\"'\" d='>\"'>",
+        "<b 'c\">\">",
+    ];
+    for before in 0..140 {
+        let x = padding.get(..before).unwrap();
+        for tag in tags {
+            for behind in ["</b>", "<i j='k'>'</i></b>", "<i j=\"k\"/></b>"] {
+                let message = format!("<r><a>{x}{tag}y{behind}{padding}</a><z/></r>");
+                let whole = crate::support::ask_all(&["/r/z"], message.as_bytes(), usize::MAX);
+                let cut = crate::support::ask_all(&["/r/z"], message.as_bytes(), 1);
+                assert_eq!(whole, cut, "{message}");
+            }
+        }
+    }
+}
+
 /// Two searches find where a tag ends: one for a tag that is whole, one for a tag that comes in
 /// pieces. They agree on every short tag, so no tag can be held back for ever.
 #[test]
