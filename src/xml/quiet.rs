@@ -54,6 +54,11 @@ pub(super) fn content(buf: &[u8], name: &[u8], at: usize, values: &mut Values) -
     }
 }
 
+/// Whether the end of a small element whose start tag ends at `at` may not have come yet.
+pub(super) fn may_be_cut(buf: &[u8], at: usize) -> bool {
+    buf.len().saturating_sub(at) < BYTES_MAX
+}
+
 /// The `>` behind attributes in their usual form, whose values are added.
 fn attributes(near: &[u8], mut at: usize, values: &mut Values) -> Option<usize> {
     loop {

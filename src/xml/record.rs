@@ -281,6 +281,11 @@ impl Scanner {
             Part::DEAD => self.passed_values(buf, at, told),
             _ => None,
         };
+        if part == Part::DEAD && values.is_none() && quiet::may_be_cut(buf, told.close) {
+            // How large it is only shows when the rest has come.
+            self.draft_rest(buf, at);
+            return;
+        }
         let Some((values, over)) = values else {
             self.make_room(buf, at, element, self.records.len());
             let step = self
@@ -408,6 +413,7 @@ impl Scanner {
             self.add_values(values);
             self.trace.draft.element = outer;
             self.trace.draft.leaf = None;
+            self.end_before_next(buf, end);
             return;
         }
         let (event, after) = match part.text() {
@@ -519,7 +525,10 @@ impl Scanner {
         if draft.over != 0 {
             let close = find::greater_than(buf.get(at..).unwrap_or(&[]));
             match close.map(|close| at + close + 1) == Some(draft.over) {
-                true => self.trace.draft.over = 0,
+                true => {
+                    self.trace.draft.over = 0;
+                    self.end_before_next(buf, at);
+                }
                 false => self.trace.draft.discard(),
             }
             return;
@@ -537,8 +546,37 @@ impl Scanner {
             let draft = &mut self.trace.draft;
             draft.element = inner;
             draft.floor = draft.floor.min(depth);
+            match at == draft.from {
+                // Behind what was passed over, small elements may come.
+                true => self.end_behind(buf, at),
+                false => self.end_before_next(buf, at),
+            }
         } else {
             self.draft_rest(buf, at);
+        }
+    }
+
+    /// Ends the draft behind the end tag at `at` if another element of its name comes next: lists are steps
+    /// that follow themselves, and what is known of them can be followed from here on.
+    fn end_before_next(&mut self, buf: &[u8], at: usize) {
+        let rest = buf.get(at..).unwrap_or(&[]);
+        let Some(close) = find::greater_than(rest) else {
+            return;
+        };
+        let name = rest.get(2..close).unwrap_or(&[]);
+        let behind = rest.get(close + 1..).unwrap_or(&[]).trim_ascii_start();
+        let next = behind
+            .strip_prefix(b"<")
+            .and_then(|next| next.strip_prefix(name));
+        if next.is_some_and(|next| matches!(next.first(), Some(b' ' | b'>' | b'/'))) {
+            self.draft_rest(buf, at + close + 1);
+        }
+    }
+
+    /// Ends the draft behind the end tag at `at`.
+    fn end_behind(&mut self, buf: &[u8], at: usize) {
+        if let Some(close) = find::greater_than(buf.get(at..).unwrap_or(&[])) {
+            self.draft_rest(buf, at + close + 1);
         }
     }
 

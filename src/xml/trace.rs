@@ -157,11 +157,16 @@ impl Step {
 }
 
 impl Followers {
-    fn add(&mut self, step: StepId) {
+    /// Adds what came last; `yields` to what came before if that may stand there as well.
+    fn add(&mut self, step: StepId, yields: bool) {
         let [first, second] = &mut self.0;
-        if *first != step {
-            *second = std::mem::replace(first, step);
+        if *first == step {
+            return;
         }
+        *second = match yields && *first != 0 {
+            true => step,
+            false => std::mem::replace(first, step),
+        };
     }
 
     fn swap(&mut self) {
@@ -390,7 +395,8 @@ impl Trace {
             false => 0,
         };
         if let Some(next) = self.followers_of(before, step.base) {
-            next.add(id);
+            // A small element is better taken whole than passed over.
+            next.add(id, step.event == Event::Start && step.part.dead());
         }
         self.last = id;
     }
