@@ -35,6 +35,12 @@ pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// White space that is read as it stands, which a carriage return is not (XML 1.0 §2.11).
+#[inline(always)]
+pub(super) fn is_bare_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n')
+}
+
 /// Splits a qualified name; the error is a phrase for a sentence.
 pub(super) fn split_qname(name: &str) -> Result<(&str, &str), String> {
     let (prefix, local) = match name.split_once(':') {

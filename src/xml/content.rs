@@ -131,7 +131,7 @@ impl Scanner {
         *at = close + 1;
         let quiet = self.trace.draft.is_active() && sink.ends_quietly();
         let taken = self.tell_end(start, close, sink);
-        self.draft_end(buf, start, quiet);
+        self.draft_end(buf, (start, *at), quiet);
         taken
     }
 
@@ -225,7 +225,7 @@ impl Scanner {
             let end = self.base + next as u64;
             let taken = sink.leaf_known((symbol, &mut known.note), depth, text, end);
             if taken != Taken::Not {
-                self.draft_leaf(buf, (*at, start), &told, sink);
+                self.draft_leaf((buf, *at), (start, next), &told, sink);
                 self.told = end;
                 (*at, *open) = (next, None);
                 return (taken, None);

@@ -193,6 +193,7 @@ pub(super) fn is_empty_tag_in(markup: &[u8]) -> bool {
 pub(super) fn plain(buf: &[u8], at: usize, stop: u8) -> Option<usize> {
     match stop {
         b'<' => plain_text(buf, at),
+        // A constant is quicker to compare with.
         b'"' => plain_value(buf, at, b'"'),
         quote => plain_value(buf, at, quote),
     }

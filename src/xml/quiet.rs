@@ -4,6 +4,7 @@
 
 use smallvec::SmallVec;
 
+use super::chars::is_bare_space;
 use super::find;
 use super::record::Values;
 
@@ -20,7 +21,7 @@ pub(super) fn content(buf: &[u8], name: &[u8], at: usize, values: &mut Values) -
     let mut at = at;
     loop {
         let tag = at + near.get(at..)?.iter().position(|byte| *byte == b'<')?;
-        if !near.get(at..tag)?.iter().all(is_space) {
+        if !near.get(at..tag)?.iter().all(|byte| is_bare_space(*byte)) {
             values.push(at, tag)?;
         }
         if near.get(tag + 1) == Some(&b'/') {
@@ -82,8 +83,4 @@ fn attributes(near: &[u8], mut at: usize, values: &mut Values) -> Option<usize> 
         values.push(equals + 2, end)?;
         at = end + 1;
     }
-}
-
-fn is_space(byte: &u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\t')
 }

@@ -5,6 +5,7 @@
 
 use smallvec::SmallVec;
 
+use super::chars::is_bare_space;
 use super::content::Told;
 use super::find;
 use super::quiet;
@@ -368,12 +369,13 @@ impl Scanner {
         fits.then_some(behind + 1)
     }
 
-    /// An element with nothing but text was read from its start to its end tag.
+    /// An element with nothing but text was read from its start tag at `at` to its end tag, which stands from
+    /// where to where `end` says.
     #[inline(never)]
     pub(super) fn draft_leaf<S: Sink>(
         &mut self,
-        buf: &[u8],
-        (at, end): (usize, usize),
+        (buf, at): (&[u8], usize),
+        end: (usize, usize),
         told: &Told,
         sink: &mut S,
     ) {
@@ -390,16 +392,17 @@ impl Scanner {
                     part,
                 };
                 self.make_room(buf, at, element, self.records.len() + 1);
-                self.close_leaf((buf, end), (element, draft.element), leaf);
+                self.close_leaf(buf, end, (element, draft.element), leaf);
             }
             None => self.trace.draft.discard(),
         }
     }
 
-    /// An element with nothing but text is over; its end tag begins at `end`.
+    /// An element with nothing but text is over; its end tag stands from `end` to `behind`.
     fn close_leaf(
         &mut self,
-        (buf, end): (&[u8], usize),
+        buf: &[u8],
+        (end, behind): (usize, usize),
         (element, outer): (ElementId, ElementId),
         leaf: Leaf,
     ) {
@@ -413,7 +416,7 @@ impl Scanner {
             self.add_values(values);
             self.trace.draft.element = outer;
             self.trace.draft.leaf = None;
-            self.end_before_next(buf, end);
+            self.end_before_next(buf, (end, behind));
             return;
         }
         let (event, after) = match part.text() {
@@ -504,16 +507,19 @@ impl Scanner {
     #[inline(always)]
     pub(super) fn draft_text(&mut self, text: &[u8]) {
         let draft = &mut self.trace.draft;
-        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t');
-        if draft.active && draft.leaf.is_none() && draft.over == 0 && !text.iter().all(space) {
+        if draft.active
+            && draft.leaf.is_none()
+            && draft.over == 0
+            && !text.iter().all(|byte| is_bare_space(*byte))
+        {
             draft.discard();
         }
     }
 
-    /// An end tag was read and its element is closed; `quiet` when nothing came of it. Of what comes of it
-    /// where a step begins, the sink can be told.
+    /// An end tag was read, from `at` to `behind`, and its element is closed; `quiet` when nothing came of it. Of
+    /// what comes of it where a step begins, the sink can be told.
     #[inline(never)]
-    pub(super) fn draft_end(&mut self, buf: &[u8], at: usize, quiet: bool) {
+    pub(super) fn draft_end(&mut self, buf: &[u8], (at, behind): (usize, usize), quiet: bool) {
         let draft = self.trace.draft;
         if !draft.active {
             return;
@@ -523,11 +529,10 @@ impl Scanner {
             None => (0, 0),
         };
         if draft.over != 0 {
-            let close = find::greater_than(buf.get(at..).unwrap_or(&[]));
-            match close.map(|close| at + close + 1) == Some(draft.over) {
+            match behind == draft.over {
                 true => {
                     self.trace.draft.over = 0;
-                    self.end_before_next(buf, at);
+                    self.end_before_next(buf, (at, behind));
                 }
                 false => self.trace.draft.discard(),
             }
@@ -537,7 +542,7 @@ impl Scanner {
         if inner == 0 || closed.parent != inner || closed.depth != depth + 1 {
             self.trace.draft.discard();
         } else if let Some(leaf) = draft.leaf {
-            self.close_leaf((buf, at), (draft.element, inner), leaf);
+            self.close_leaf(buf, (at, behind), (draft.element, inner), leaf);
         } else if quiet || draft.begun.count == 0 {
             if depth < draft.floor && draft.begun.count > 0 {
                 // Elements that were open before end at the first `>` of a step or not in it.
@@ -546,37 +551,27 @@ impl Scanner {
             let draft = &mut self.trace.draft;
             draft.element = inner;
             draft.floor = draft.floor.min(depth);
-            match at == draft.from {
-                // Behind what was passed over, small elements may come.
-                true => self.end_behind(buf, at),
-                false => self.end_before_next(buf, at),
+            if at == draft.from && draft.before == 0 {
+                // What was passed over is over; small elements may come.
+                self.draft_rest(buf, behind);
+            } else if draft.begun.count > 0 {
+                self.end_before_next(buf, (at, behind));
             }
         } else {
             self.draft_rest(buf, at);
         }
     }
 
-    /// Ends the draft behind the end tag at `at` if another element of its name comes next: lists are steps
-    /// that follow themselves, and what is known of them can be followed from here on.
-    fn end_before_next(&mut self, buf: &[u8], at: usize) {
-        let rest = buf.get(at..).unwrap_or(&[]);
-        let Some(close) = find::greater_than(rest) else {
-            return;
-        };
-        let name = rest.get(2..close).unwrap_or(&[]);
-        let behind = rest.get(close + 1..).unwrap_or(&[]).trim_ascii_start();
-        let next = behind
+    /// Ends the draft behind an end tag if another element of its name comes next: lists are steps that follow
+    /// themselves, and what is known of them can be followed from here on.
+    fn end_before_next(&mut self, buf: &[u8], (end, behind): (usize, usize)) {
+        let name = buf.get(end + 2..behind - 1).unwrap_or(&[]);
+        let rest = buf.get(behind..).unwrap_or(&[]).trim_ascii_start();
+        let next = rest
             .strip_prefix(b"<")
             .and_then(|next| next.strip_prefix(name));
         if next.is_some_and(|next| matches!(next.first(), Some(b' ' | b'>' | b'/'))) {
-            self.draft_rest(buf, at + close + 1);
-        }
-    }
-
-    /// Ends the draft behind the end tag at `at`.
-    fn end_behind(&mut self, buf: &[u8], at: usize) {
-        if let Some(close) = find::greater_than(buf.get(at..).unwrap_or(&[])) {
-            self.draft_rest(buf, at + close + 1);
+            self.draft_rest(buf, behind);
         }
     }
 
@@ -609,15 +604,11 @@ impl Scanner {
             return;
         };
         step.tag = offset;
-        let values: SmallVec<[_; HOLES_EACH_MAX]> = self
-            .records
-            .iter()
-            .map(|record| {
-                let value = record.value;
-                let (start, end) = (tag + value.start as usize, tag + value.end as usize);
-                (record.resolved, (start, end))
-            })
-            .collect();
+        let Some(own) = self.tag_values(tag) else {
+            return;
+        };
+        let names = self.records.iter().map(|record| record.resolved);
+        let values: SmallVec<[_; HOLES_EACH_MAX]> = names.zip(own.all().iter().copied()).collect();
         self.close_step(buf, &draft, step, close + 1, &values);
     }
 

@@ -169,7 +169,6 @@ impl Scanner {
         sink: &mut S,
     ) -> Retraced {
         let step = self.trace.step(standing.id);
-        let tag = standing.tag;
         let (event, element, after) = (step.event, step.element, step.after);
         if usize::from(step.floor) < way.stays {
             match self.close_frames(standing.id, &mut way.at, sink) {
@@ -201,7 +200,7 @@ impl Scanner {
                 }
                 Retraced::Stop
             }
-            Wanted::Frame => self.open((element, event), (buf, tag), standing, sink),
+            Wanted::Frame => self.open((element, event), buf, standing, sink),
         };
         if ended != Retraced::Not && self.trace.last == 0 {
             // The element of the tag is open, its text unread.
@@ -381,14 +380,11 @@ impl Trace {
             .collect();
         while find::stands_at(buf, at, lead) {
             let mut end = at + lead.len();
-            for (stop, behind) in &pieces {
-                let Some(found) = find::plain(buf, end, *stop) else {
+            for piece in &pieces {
+                let Some((_, next)) = value_stands(buf, end, *piece, longest) else {
                     return at;
                 };
-                if !find::stands_at(buf, found, behind) || found - end > longest as usize {
-                    return at;
-                }
-                end = found + behind.len();
+                end = next;
             }
             if end - at > longest_tag as usize || end == at {
                 break;
@@ -410,12 +406,8 @@ impl Trace {
     ) -> Option<(usize, usize)> {
         let mut stop = at;
         for hole in holes {
-            stop = find::plain(buf, at, hole.stop)?;
-            let behind = self.bytes(hole.behind);
-            if !find::stands_at(buf, stop, behind) || stop - at > longest as usize {
-                return None;
-            }
-            at = stop + behind.len();
+            let piece = (hole.stop, self.bytes(hole.behind));
+            (stop, at) = value_stands(buf, at, piece, longest)?;
         }
         // All tags are within the limit if they are so together.
         (at - from <= longest_tag as usize).then_some((stop, at))
@@ -433,11 +425,8 @@ impl Trace {
     ) -> Option<usize> {
         values.clear();
         for hole in holes {
-            let stop = find::plain_value(buf, at, hole.stop)?;
-            let behind = self.bytes(hole.behind);
-            if !find::stands_at(buf, stop, behind) || stop - at > longest as usize {
-                return None;
-            }
+            let piece = (hole.stop, self.bytes(hole.behind));
+            let (stop, next) = value_stands(buf, at, piece, longest)?;
             values.push(Record {
                 name: Span::default(),
                 value: span(tag, at, stop),
@@ -445,10 +434,24 @@ impl Trace {
                 declaration: false,
                 resolved: hole.name,
             });
-            at = stop + behind.len();
+            at = next;
         }
         (at - tag <= longest_tag as usize).then_some(at)
     }
+}
+
+/// Where the value that begins at `at` ends, if it stands as it is, is no longer than it may be and this markup
+/// comes behind it; and what stands behind that.
+#[inline(always)]
+fn value_stands(
+    buf: &[u8],
+    at: usize,
+    (stop, behind): (u8, &[u8]),
+    longest: u32,
+) -> Option<(usize, usize)> {
+    let end = find::plain(buf, at, stop)?;
+    let fits = find::stands_at(buf, end, behind) && end - at <= longest as usize;
+    fits.then_some((end, end + behind.len()))
 }
 
 impl Scanner {
@@ -505,13 +508,13 @@ impl Scanner {
     fn open<S: Sink>(
         &mut self,
         (element, event): (ElementId, Event),
-        (buf, tag): (&[u8], usize),
+        buf: &[u8],
         standing: &Standing,
         sink: &mut S,
     ) -> Retraced {
         self.unfold(element, sink);
         let values = Records {
-            tag: buf.get(tag..).unwrap_or(&[]),
+            tag: buf.get(standing.tag..).unwrap_or(&[]),
             records: &self.records,
         };
         let end = self.base + standing.behind as u64;

@@ -11,6 +11,7 @@ use std::cell::Cell;
 
 use fearless_simd::Level;
 
+use super::chars::is_bare_space;
 use super::error::{Error, ErrorKind};
 use super::find;
 use super::input::Input;
@@ -446,8 +447,7 @@ impl Scanner {
             return self.known_root(buf, 0);
         }
         let rest = buf.get(declaration.len()..).unwrap_or(&[]);
-        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t');
-        let root = declaration.len() + rest.iter().take_while(|byte| space(byte)).count();
+        let root = declaration.len() + rest.iter().take_while(|byte| is_bare_space(**byte)).count();
         self.known_root(buf, root)
     }
 
