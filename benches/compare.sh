@@ -13,7 +13,8 @@
 # benches/results/compare.json and the medians into a plot beside it. Installs Debian's haproxy,
 # nginx-light, wrk and strace if they are missing. Some twelve minutes.
 # Loopback only, free ports; ends by itself and takes its processes along.
-# SOAP_ROUTER_BIN names the binary to measure; otherwise the release build is made and taken.
+# SOAP_ROUTER_BIN names the binary to measure; otherwise benches/guided.sh builds it, and the rows with one XPath
+# show the plain release build as well.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 rounds=${1:-5}
@@ -31,14 +32,16 @@ if ((${#missing[@]})); then
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 binary=${SOAP_ROUTER_BIN:-}
+plain=()
 if [[ -z $binary ]]; then
   cargo build --release --quiet
-  binary=$target/release/soap-router
+  plain=(--plain "$target/release/soap-router")
+  binary=$(benches/guided.sh)
 fi
 mkdir -p "$target/load"
 rustc -O --edition 2024 -o "$target/load/load" benches/load.rs
 python3 benches/compare/compare.py \
-  --binary "$binary" --load "$target/load/load" --rounds "$rounds" --seconds "$seconds" &
+  --binary "$binary" "${plain[@]}" --load "$target/load/load" --rounds "$rounds" --seconds "$seconds" &
 # Told to end, it passes that on, so that no process is left.
 trap 'kill $!' TERM INT
 wait $!

@@ -54,7 +54,8 @@ class Bench:
         self.folder = Path(tempfile.mkdtemp(prefix="compare-"))
         self.processes = []
         self.failed = False
-        self.ports = {name: free_port() for name in ("backend", "haproxy", "search", "router", "many")}
+        names = ["backend", "haproxy", "search", "router", "many"] + ["plain"] * bool(arguments.plain)
+        self.ports = {name: free_port() for name in names}
 
     def spawn(self, command, core):
         process = subprocess.Popen(
@@ -108,7 +109,7 @@ backend orders
         for name, count in (("filters", 1000), ("filters", 10000), ("paths", 10000)):
             self.write(f"filters/{name}-{count}.yaml", table(name, count))
         # The router with twenty-one thousand filters is another process, so that each one's memory can be told.
-        for name, services in (("router", f"""
+        few = f"""
   header:
     path: /header
     table: [ {{ filter: {{ action: {ACTION} }}, endpoint: nginx }} ]
@@ -119,10 +120,13 @@ backend orders
       table: [ {{ filter: {{ xpath: "//o:Tier = 'gold'" }}, endpoint: nginx }} ]
   bridged:
     path: /bridged
-    table: [ {{ filter: {{ action: {ACTION} }}, endpoint: soap12 }} ]"""), ("many", """
+    table: [ {{ filter: {{ action: {ACTION} }}, endpoint: soap12 }} ]"""
+        many = """
   thousand: { path: /filters-1000, table: filters-1000 }
   ten-thousand: { path: /filters-10000, table: filters-10000 }
-  paths: { path: /paths-10000, table: paths-10000 }""")):
+  paths: { path: /paths-10000, table: paths-10000 }"""
+        routers = [(name, services) for name, services in (("router", few), ("plain", few), ("many", many)) if name in self.ports]
+        for name, services in routers:
             self.write(f"{name}.yaml", f"""
 version: 1
 threads: 1
@@ -137,8 +141,9 @@ endpoints:
         self.spawn(["nginx", "-p", self.folder, "-c", self.folder / "nginx.conf"], LOAD_CORE)
         haproxy = self.spawn(["haproxy", "-db", "-f", self.folder / "haproxy.cfg"], PROXY_CORE)
         self.pids = {"haproxy": haproxy.pid}
-        for name in ("router", "many"):
-            command = [self.arguments.binary, "serve", "-c", self.folder / f"{name}.yaml", "--log", "warn"]
+        for name, _ in routers:
+            binary = self.arguments.plain if name == "plain" else self.arguments.binary
+            command = [binary, "serve", "-c", self.folder / f"{name}.yaml", "--log", "warn"]
             self.pids[name] = self.spawn(command, PROXY_CORE).pid
         for port in self.ports.values():
             self.wait(port)
@@ -268,13 +273,13 @@ HEADER = ("haproxy", "/header")
 # Row, size, keywords for the load, HAProxy's side and the router's. The first is what the ratio is of.
 ROWS = [
     ("header, 1 KiB", KIB, {}, [HEADER, ("router", "/header")]),
-    ("one body XPath, 1 KiB", KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
+    ("one body XPath, 1 KiB", KIB, {}, [HEADER, ("search", "/body"), ("router", "/body"), ("plain", "/body")]),
     ("1,000 XPaths with `//`, 1 KiB", KIB, {}, [HEADER, ("many", "/filters-1000")]),
     ("10,000 XPaths by child paths, 1 KiB", KIB, {}, [HEADER, ("many", "/paths-10000")]),
     ("10,000 XPaths with `//`, 1 KiB", KIB, {}, [HEADER, ("many", "/filters-10000")]),
     ("bridged 1.1 to 1.2 and back, 1 KiB", KIB, {}, [HEADER, ("router", "/bridged")]),
     ("header, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/header")]),
-    ("one body XPath, 10 KiB", 10 * KIB, {}, [HEADER, ("search", "/body"), ("router", "/body")]),
+    ("one body XPath, 10 KiB", 10 * KIB, {}, [HEADER, ("search", "/body"), ("router", "/body"), ("plain", "/body")]),
     ("10,000 XPaths by child paths, 10 KiB", 10 * KIB, {}, [HEADER, ("many", "/paths-10000")]),
     ("10,000 XPaths with `//`, 10 KiB", 10 * KIB, {}, [HEADER, ("many", "/filters-10000")]),
     ("bridged 1.1 to 1.2 and back, 10 KiB", 10 * KIB, {}, [HEADER, ("router", "/bridged")]),
@@ -291,6 +296,7 @@ ROWS = [
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
+    parser.add_argument("--plain", help="another build of it, for the rows with one XPath")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--load", required=True, help="benches/load.rs, compiled")
@@ -298,7 +304,8 @@ def main():
     bench = Bench(parser.parse_args())
     # Told to end, it still takes its processes along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    rows = [row for row in ROWS if bench.arguments.rows in row[0]]
+    rows = [(row, size, how, [side for side in sides if side[0] in bench.ports])
+            for row, size, how, sides in ROWS if bench.arguments.rows in row]
     results = {row: {} for row, *_ in rows}
     try:
         bench.start()
@@ -311,7 +318,7 @@ def main():
         for row, size, how, sides in rows:
             if not how and size < MIB:
                 base = statistics.median(one["rate"] for one in results[row][sides[0][0]])
-                latencies[row] = bench.latency(size, sides, base / 2)
+                latencies[row] = bench.latency(size, [side for side in sides if side[0] != "plain"], base / 2)
         calls = {} if bench.arguments.rows else {
             "haproxy": bench.calls("haproxy", "/header", KIB), "router": bench.calls("router", "/body", KIB)}
     finally:
@@ -327,7 +334,7 @@ def main():
         sys.exit("the router answered some calls with something else than 200; see above")
 
 
-LABELS = {"haproxy": "HAProxy, header", "search": "HAProxy, `req.body`", "router": "router", "many": "router"}
+LABELS = {"haproxy": "HAProxy, header", "search": "HAProxy, `req.body`", "router": "router", "many": "router", "plain": "router, plain build"}
 
 
 def report(results, middle, latencies, calls, idle):
@@ -352,7 +359,7 @@ def write(results, middle, latencies, calls, idle, arguments):
     (folder / "compare.json").write_text(json.dumps({
         "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "cpu": cpu_model()},
         "versions": {"haproxy": version("haproxy", "-v"), "router": version(arguments.binary, "--version")},
-        "rounds": arguments.rounds, "seconds": arguments.seconds, "connections": CONNECTIONS,
+        "build": "profile-guided" if arguments.plain else "as given", "rounds": arguments.rounds, "seconds": arguments.seconds, "connections": CONNECTIONS,
         "rows": results, "latency_at_half": latencies, "calls": calls, "resident_kib_idle": idle,
     }, indent=1) + "\n")
     (folder / "compare.svg").write_text(plot(middle))
@@ -362,8 +369,8 @@ def plot(middle):
     """Bars: CPU a message, user time in full colour and the kernel's behind it."""
     rows = {row: sides for row, sides in middle.items() if "MiB" not in row}
     most = max(one["cpu"] for sides in rows.values() for one in sides.values())
-    colours = {"haproxy": "#6b7280", "search": "#a16207", "router": "#2563eb", "many": "#2563eb"}
-    names = {"haproxy": "HAProxy, header", "search": "HAProxy, req.body", "router": "soap-router"}
+    colours = {"haproxy": "#6b7280", "search": "#a16207", "router": "#2563eb", "many": "#2563eb", "plain": "#7c3aed"}
+    names = {"haproxy": "HAProxy, header", "search": "HAProxy, req.body", "router": "soap-router", "plain": "plain build"}
     parts, y, scale = [], 40, 400 / most
     for row, sides in rows.items():
         parts.append(f'<text x="270" y="{y + 8 * len(sides) + 3}" text-anchor="end">{row.replace("`", "")}</text>')
