@@ -201,10 +201,15 @@ impl Stream {
 
     // --- elements taken by trace ------------------------------------------------------------------
 
-    /// Whether elements may be taken by trace: no text is being kept.
+    /// Whether elements may be taken by trace: no text is being kept, and nothing that a comment decided waits
+    /// for the next tag.
     #[inline(always)]
     pub(super) fn is_idle(&self) -> bool {
-        self.wanted == 0 && !self.takes_nodes && self.node_text.is_empty() && !self.comment_open
+        self.wanted == 0
+            && !self.takes_nodes
+            && self.node_text.is_empty()
+            && !self.comment_open
+            && !self.facts.news
     }
 
     /// The note on a child of the open element of depth `outer`, and what it wants, if it can do with less

@@ -243,6 +243,20 @@ fn a_message_like_those_before_is_read_like_the_first() {
     }
 }
 
+/// What a comment decides is told at the next tag, also where that could be taken by trace.
+#[test]
+fn a_comment_decides_at_the_next_tag_in_every_message() {
+    let set = set_of(&["//comment() = true()"]);
+    let message = "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body>\
+                   <a>10<!-- x --><!-- x --><![CDATA[x]]></a><b>abc<b/>10</b>abc</s:Body></s:Envelope>";
+    let mut run = Run::new();
+    for _ in 0..4 {
+        let found = transcript(&mut run, &set, message.as_bytes(), usize::MAX);
+        let expected = transcript(&mut Run::new(), &set, message.as_bytes(), usize::MAX);
+        assert_eq!(found, expected);
+    }
+}
+
 /// An order as a service gets many; `n` tells one from the other.
 fn order(n: usize) -> String {
     let lines: String = (0..3)
