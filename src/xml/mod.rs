@@ -26,6 +26,7 @@
 )]
 
 mod chars;
+mod compare;
 mod content;
 mod decode;
 mod error;
@@ -33,6 +34,7 @@ mod find;
 mod input;
 mod key;
 mod limits;
+mod markup;
 mod names;
 mod quiet;
 mod reader;

@@ -1,14 +1,16 @@
 //! Follows traces: what stands where it stood before is compared, not read.
 //!
+//! `compare.rs` goes from step to step; here is what must be done where elements are on the stacks.
+//!
 //! **Invariant:** what the sink is asked and told is what reading would ask and tell, at the same bytes.
 
 use smallvec::SmallVec;
 
+use super::compare::{Standing, Wanted, Way};
 use super::find;
-use super::scanner::{BLOCK_FIRST, Scanner, span};
-use super::scope::Span;
-use super::sink::{Flow, Opening, Record, Records, Sink, Taken};
-use super::trace::{ElementId, Event, HOLES_EACH_MAX, Hole, Step, StepId, Trace, UNPLACED};
+use super::scanner::{BLOCK_FIRST, Scanner};
+use super::sink::{Flow, Records, Sink, Taken};
+use super::trace::{ElementId, Event, StepId, UNPLACED};
 
 /// How following a trace ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,34 +25,6 @@ pub(super) enum Retraced {
     Stop,
 }
 
-/// Where the parts of a step stand.
-#[derive(Debug, Clone, Copy)]
-struct Standing {
-    id: StepId,
-    /// The tag at its end.
-    tag: usize,
-    /// Behind the markup and its values: behind the start tag at its end, if there is one.
-    behind: usize,
-    /// Behind a leaf's text.
-    open: usize,
-    /// Behind all of it.
-    next: usize,
-}
-
-/// What the sink wants of a step besides being told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// Nothing: the step is done.
-    Nothing,
-    /// The element of the tag at its end on the stacks.
-    Frame,
-    /// Not to see the content of that element.
-    Skip,
-    /// To stop behind that tag, or behind the whole step.
-    StopAtTag,
-    Stop,
-}
-
 /// What came of the ends of elements on the stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ends {
@@ -62,22 +36,6 @@ enum Ends {
     Stop,
     /// Nothing was done: they must be read.
     Not,
-}
-
-/// How far a trace was followed.
-#[derive(Debug, Clone, Copy)]
-struct Way {
-    at: usize,
-    /// The innermost open element, most of which may be on no stack.
-    inner: ElementId,
-    /// How many elements are on the stacks.
-    stays: usize,
-    /// What the sink must be shown is not as deep.
-    floor: u16,
-    /// Offset in the document of the buffer's first byte.
-    base: u64,
-    /// `attribute_bytes_max` and `tag_bytes_max`.
-    limits: (u32, u32),
 }
 
 impl Scanner {
@@ -132,7 +90,9 @@ impl Scanner {
             limits: (self.limits.attribute_bytes_max, self.limits.tag_bytes_max),
         };
         let ended = loop {
-            let found = self.trace.run(buf, &mut way, &mut self.records, sink);
+            let found = self
+                .trace
+                .run(self.level, buf, &mut way, &mut self.records, sink);
             let Some((standing, wanted)) = found else {
                 break Retraced::Not;
             };
@@ -217,243 +177,6 @@ impl Scanner {
     }
 }
 
-impl Trace {
-    /// Goes on step by step as long as the sink need only be told; the answer is the step that comes next, if
-    /// all of it stands there, and what is wanted of it.
-    #[inline(never)]
-    fn run<S: Sink>(
-        &mut self,
-        buf: &[u8],
-        way: &mut Way,
-        values: &mut Vec<Record>,
-        sink: &mut S,
-    ) -> Option<(Standing, Wanted)> {
-        let Way {
-            mut at,
-            mut inner,
-            stays,
-            floor,
-            base,
-            limits,
-        } = *way;
-        let found = loop {
-            let [first, second] = self.followers(inner).each();
-            let standing = match self.standing(first, buf, (at, floor), values, limits) {
-                Some(standing) => standing,
-                None => match self.standing(second, buf, (at, floor), values, limits) {
-                    Some(standing) => {
-                        self.prefer_second(inner);
-                        standing
-                    }
-                    None => break None,
-                },
-            };
-            let step = self.step(standing.id);
-            if usize::from(step.floor) < stays {
-                break Some((standing, Wanted::Nothing));
-            }
-            if !step.part.is_quiet() {
-                let wanted = self.tell(step, &standing, (buf, base), values, sink);
-                if wanted != Wanted::Nothing {
-                    break Some((standing, wanted));
-                }
-            }
-            (at, inner) = (standing.next, step.after);
-            if step.part.is_quiet() && step.comes_again(standing.id) {
-                at = self.repeats(step, buf, at, limits);
-            }
-            self.last = standing.id;
-        };
-        (way.at, way.inner) = (at, inner);
-        found
-    }
-
-    /// Tells the sink what it wants to know of a step.
-    #[inline(always)]
-    fn tell<S: Sink>(
-        &self,
-        step: &Step,
-        standing: &Standing,
-        (buf, base): (&[u8], u64),
-        values: &[Record],
-        sink: &mut S,
-    ) -> Wanted {
-        let part = step.part;
-        if part.frame() {
-            return Wanted::Frame;
-        }
-        let element = self.element(step.element);
-        if part.values() {
-            let values = Records {
-                tag: buf.get(standing.tag..).unwrap_or(&[]),
-                records: values,
-            };
-            match sink.values(element.note, values, base + standing.behind as u64) {
-                Opening::Nothing => {}
-                Opening::Frame => return Wanted::Frame,
-                Opening::Stop => return Wanted::StopAtTag,
-            }
-        }
-        match step.event {
-            Event::Leaf => {
-                let text = buf.get(standing.behind..standing.open).unwrap_or(&[]);
-                let (depth, end) = (u32::from(element.depth), base + standing.next as u64);
-                match sink.leaf(element.note, depth, text, end) {
-                    Taken::Stop => Wanted::Stop,
-                    _ => Wanted::Nothing,
-                }
-            }
-            Event::Start if part.dead() => Wanted::Skip,
-            _ => Wanted::Nothing,
-        }
-    }
-
-    /// Where a step's parts stand, if all of it stands at `at`. Values are noted where they are wanted.
-    #[inline(always)]
-    fn standing(
-        &self,
-        id: StepId,
-        buf: &[u8],
-        (at, floor): (usize, u16),
-        values: &mut Vec<Record>,
-        limits: (u32, u32),
-    ) -> Option<Standing> {
-        let step = self.step(id);
-        let lead = self.bytes(step.lead);
-        if id == 0 || !find::stands_at(buf, at, lead) || step.floor < floor {
-            return None;
-        }
-        let (mut tag, mut behind) = (at + usize::from(step.tag), at + lead.len());
-        if step.holes > 0 {
-            let (passed, own) = self.holes(step).split_at_checked(usize::from(step.quiet))?;
-            if !passed.is_empty() {
-                (tag, behind) = self.values_pass(passed, buf, (at, behind), limits)?;
-                tag += usize::from(step.tag);
-            }
-            if !step.part.is_quiet() {
-                behind = self.values_stand(own, buf, (tag, behind), values, limits)?;
-            }
-        } else if !step.part.is_quiet() {
-            values.clear();
-        }
-        let (open, next) = match step.event {
-            Event::Text => {
-                let open = find::plain_text(buf, behind)?;
-                // Where nothing is wanted of an element, what else is in it would not be read.
-                if buf.get(open + 1) != Some(&b'/') {
-                    return None;
-                }
-                (open, open)
-            }
-            Event::Leaf => {
-                let end = self.bytes(self.element(step.element).end);
-                let open = find::plain_text(buf, behind)?;
-                if !find::stands_at(buf, open, end) {
-                    return None;
-                }
-                (open, open + end.len())
-            }
-            _ => (behind, behind),
-        };
-        Some(Standing {
-            id,
-            tag,
-            behind,
-            open,
-            next,
-        })
-    }
-
-    /// Passes a step of which nothing is wanted as often as it stands there: lists are long.
-    #[inline(never)]
-    fn repeats(
-        &self,
-        step: &Step,
-        buf: &[u8],
-        mut at: usize,
-        (longest, longest_tag): (u32, u32),
-    ) -> usize {
-        let lead = self.bytes(step.lead);
-        let holes = self.holes(step).iter();
-        let pieces: SmallVec<[(u8, &[u8]); HOLES_EACH_MAX]> = holes
-            .map(|hole| (hole.stop, self.bytes(hole.behind)))
-            .collect();
-        while find::stands_at(buf, at, lead) {
-            let mut end = at + lead.len();
-            for piece in &pieces {
-                let Some((_, next)) = value_stands(buf, end, *piece, longest) else {
-                    return at;
-                };
-                end = next;
-            }
-            if end - at > longest_tag as usize || end == at {
-                break;
-            }
-            at = end;
-        }
-        at
-    }
-
-    /// Passes values of which nothing is wanted; the answer is where the last one ends and what stands behind
-    /// the markup behind it.
-    #[inline(always)]
-    fn values_pass(
-        &self,
-        holes: &[Hole],
-        buf: &[u8],
-        (from, mut at): (usize, usize),
-        (longest, longest_tag): (u32, u32),
-    ) -> Option<(usize, usize)> {
-        let mut stop = at;
-        for hole in holes {
-            let piece = (hole.stop, self.bytes(hole.behind));
-            (stop, at) = value_stands(buf, at, piece, longest)?;
-        }
-        // All tags are within the limit if they are so together.
-        (at - from <= longest_tag as usize).then_some((stop, at))
-    }
-
-    /// Passes the values of the tag at a step's end and notes them; the answer is what stands behind the tag.
-    #[inline(always)]
-    fn values_stand(
-        &self,
-        holes: &[Hole],
-        buf: &[u8],
-        (tag, mut at): (usize, usize),
-        values: &mut Vec<Record>,
-        (longest, longest_tag): (u32, u32),
-    ) -> Option<usize> {
-        values.clear();
-        for hole in holes {
-            let piece = (hole.stop, self.bytes(hole.behind));
-            let (stop, next) = value_stands(buf, at, piece, longest)?;
-            values.push(Record {
-                name: Span::default(),
-                value: span(tag, at, stop),
-                decoded: false,
-                declaration: false,
-                resolved: hole.name,
-            });
-            at = next;
-        }
-        (at - tag <= longest_tag as usize).then_some(at)
-    }
-}
-
-/// Where the value that begins at `at` ends, if it stands as it is, is no longer than it may be and this markup
-/// comes behind it; and what stands behind that.
-#[inline(always)]
-fn value_stands(
-    buf: &[u8],
-    at: usize,
-    (stop, behind): (u8, &[u8]),
-    longest: u32,
-) -> Option<(usize, usize)> {
-    let end = find::plain(buf, at, stop)?;
-    let fits = find::stands_at(buf, end, behind) && end - at <= longest as usize;
-    fits.then_some((end, end + behind.len()))
-}
-
 impl Scanner {
     /// Ends the elements on the stacks that a step ends.
     #[inline(always)]
@@ -480,7 +203,7 @@ impl Scanner {
         }
         let (start, mut behind) = (*at, 0);
         for number in 0..count {
-            let rest = self.trace.bytes(lead).get(behind..).unwrap_or(&[]);
+            let rest = lead.of(&self.trace.bytes).get(behind..).unwrap_or(&[]);
             behind += find::greater_than(rest).map_or(0, |close| close + 1);
             if number < virtually {
                 continue;

@@ -3,13 +3,15 @@
 //! Messages of a service repeat the same markup around other values. A *trace* is that markup as a graph:
 //! a [`Step`] is a stretch of bytes up to the next value that is wanted, and knows which steps came behind it.
 //! While a message follows, open elements are not even put on the stacks, since the step says which they are.
-//! `record.rs` writes traces while `content.rs` reads what is new; `retrace.rs` follows them.
+//! `record.rs` writes traces while `content.rs` reads what is new; `retrace.rs` follows them, and `compare.rs` does
+//! so from step to step.
 //!
 //! **Invariants:** a step only holds for the open elements it was recorded in; memory is bounded by the
 //! constants here: what is full stays as it is, and is begun anew after [`FULL_MESSAGES_MAX`] messages.
 
+use super::markup::{Gap, Markup};
 use super::scanner::Frame;
-use super::scope::{NameRef, Span};
+use super::scope::NameRef;
 use super::sink::Part;
 
 /// Steps of all messages of a worker's filter table; a service has some dozens a kind of message.
@@ -46,8 +48,8 @@ pub(super) struct Followers([StepId; FOLLOWERS]);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Element {
     pub(super) frame: Frame,
-    /// Its end tag.
-    pub(super) end: Span,
+    /// What ends a text that is all its content, and its end tag.
+    pub(super) end: Gap,
     /// The sink's number for it in this place.
     pub(super) note: u64,
     pub(super) parent: ElementId,
@@ -74,7 +76,7 @@ pub(super) enum Event {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     /// The markup up to its first value.
-    pub(super) lead: Span,
+    pub(super) lead: Markup,
     pub(super) event: Event,
     pub(super) part: Part,
     pub(super) holes: u8,
@@ -98,16 +100,14 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hole {
     pub(super) name: NameRef,
-    /// What ends it: a quote, or `<` for text.
-    pub(super) stop: u8,
-    /// From there to the next value, or to the step's end.
-    pub(super) behind: Span,
+    /// What ends it, and all up to the next value or to the step's end.
+    pub(super) gap: Gap,
 }
 
 /// All steps.
 #[derive(Debug)]
 pub(super) struct Trace {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     elements: Vec<Element>,
     steps: Vec<Step>,
     holes: Vec<Hole>,
@@ -124,7 +124,7 @@ pub(super) struct Trace {
 impl Element {
     const NONE: Self = Self {
         frame: Frame::NONE,
-        end: Span { start: 0, end: 0 },
+        end: Gap::TEXT,
         note: 0,
         parent: 0,
         depth: 0,
@@ -134,7 +134,7 @@ impl Element {
 
 impl Step {
     pub(super) const NONE: Self = Self {
-        lead: Span { start: 0, end: 0 },
+        lead: Markup::NONE,
         event: Event::Nothing,
         part: Part::QUIET,
         holes: 0,
@@ -268,13 +268,6 @@ impl Trace {
         self.holes.get(first..end).unwrap_or(&[])
     }
 
-    #[inline(always)]
-    pub(super) fn bytes(&self, span: Span) -> &[u8] {
-        self.bytes
-            .get(span.start as usize..span.end as usize)
-            .unwrap_or(&[])
-    }
-
     /// What may come next: behind the last step, or behind the start or end tag after which `element` is
     /// the innermost.
     #[inline(always)]
@@ -333,7 +326,7 @@ impl Trace {
                 element: id,
                 ..*frame
             },
-            end,
+            end: Gap::new(b'<', end),
             note,
             parent,
             depth: depth as u16,
@@ -345,7 +338,7 @@ impl Trace {
 
     /// The name of an element as written.
     pub(super) fn name(&self, element: &Element) -> &[u8] {
-        let end = self.bytes(element.end);
+        let end = element.end.behind.of(&self.bytes);
         end.get(2..end.len().saturating_sub(1)).unwrap_or(&[])
     }
 
@@ -376,8 +369,7 @@ impl Trace {
                     let behind = self.keep(&[behind])?;
                     self.holes.push(Hole {
                         name: *name,
-                        stop: *stop,
-                        behind,
+                        gap: Gap::new(*stop, behind),
                     });
                 }
                 let id = self.steps.len() as StepId;
@@ -421,9 +413,11 @@ impl Trace {
                 && known.part == step.part
                 && known.quiet == step.quiet
                 && usize::from(known.holes) == holes.len()
-                && self.bytes(known.lead) == lead
+                && known.lead.of(&self.bytes) == lead
                 && self.holes(known).iter().zip(holes).all(|(a, b)| {
-                    a.stop == b.1 && a.name.symbol == b.0.symbol && self.bytes(a.behind) == b.2
+                    a.gap.stop == b.1
+                        && a.name.symbol == b.0.symbol
+                        && a.gap.behind.of(&self.bytes) == b.2
                 })
         };
         look_up(
@@ -434,20 +428,17 @@ impl Trace {
     }
 
     /// Keeps pieces of markup, one behind the other, if there is room.
-    fn keep(&mut self, pieces: &[&[u8]]) -> Option<Span> {
+    fn keep(&mut self, pieces: &[&[u8]]) -> Option<Markup> {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         if self.bytes.len() + length > BYTES_MAX || length > LEAD_MAX {
             self.full |= length <= LEAD_MAX;
             return None;
         }
-        let start = self.bytes.len() as u32;
+        let start = self.bytes.len();
         pieces
             .iter()
             .for_each(|piece| self.bytes.extend_from_slice(piece));
-        Some(Span {
-            start,
-            end: self.bytes.len() as u32,
-        })
+        Some(Markup::last_of(&self.bytes, start))
     }
 }
 

@@ -44,27 +44,30 @@ impl Window {
     }
 }
 
+/// What the machine that runs this has, and what lesser ones have.
+#[cfg(test)]
+pub(super) fn levels() -> Vec<fearless_simd::Level> {
+    use fearless_simd::Level;
+
+    let best = Level::new();
+    #[cfg(target_arch = "x86_64")]
+    let lesser = [
+        best.as_avx2().map(Simd::level),
+        best.as_sse4_2().map(Simd::level),
+        best.as_sse2().map(Simd::level),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let lesser = [Some(Level::baseline())];
+    std::iter::once(best)
+        .chain(lesser.into_iter().flatten())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use fearless_simd::{Level, dispatch};
+    use fearless_simd::dispatch;
 
     use super::*;
-
-    /// What the machine that runs this has, and what lesser ones have.
-    fn levels() -> Vec<Level> {
-        let best = Level::new();
-        #[cfg(target_arch = "x86_64")]
-        let lesser = [
-            best.as_avx2().map(Simd::level),
-            best.as_sse4_2().map(Simd::level),
-            best.as_sse2().map(Simd::level),
-        ];
-        #[cfg(not(target_arch = "x86_64"))]
-        let lesser = [Some(Level::baseline())];
-        std::iter::once(best)
-            .chain(lesser.into_iter().flatten())
-            .collect()
-    }
 
     #[test]
     fn every_level_sees_every_byte_in_every_place() {

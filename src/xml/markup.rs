@@ -1,0 +1,274 @@
+//! Pieces of markup, and values before them, compared with what stands in a buffer.
+//!
+//! By vectors of 32 bytes: mostly one for a value and one for the markup behind it. Knows bytes, not XML rules,
+//! and leaves to `find.rs` what is long, stands at a buffer's end or is not ASCII.
+
+use fearless_simd::{Bytes, Simd, SimdBase, SimdFrom, SimdMask, i8x32, u8x32};
+
+use super::find;
+
+/// Bytes that are compared at once.
+const LANES: usize = 32;
+
+/// A piece of markup that is kept among others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Markup {
+    /// Its first bytes.
+    head: [u8; LANES],
+    /// Bits of those that stand behind it.
+    spare: u32,
+    length: u32,
+    /// Where it begins among the others.
+    start: u32,
+}
+
+/// What ends a value, and the markup behind it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gap {
+    /// A quote, or `<` for text: what the markup begins with.
+    pub(super) stop: u8,
+    /// What does not stand in the value as it is, besides the stop, `&` and control characters.
+    bar: u8,
+    /// From the stop on.
+    pub(super) behind: Markup,
+}
+
+impl Markup {
+    /// No byte at all.
+    pub(super) const NONE: Self = Self {
+        head: [0; LANES],
+        spare: u32::MAX,
+        length: 0,
+        start: 0,
+    };
+
+    /// The piece that is kept from `start` to the end of all.
+    pub(super) fn last_of(all: &[u8], start: usize) -> Self {
+        let piece = all.get(start..).unwrap_or(&[]);
+        let mut head = [0; LANES];
+        head.iter_mut()
+            .zip(piece)
+            .for_each(|(to, from)| *to = *from);
+        Self {
+            head,
+            spare: u32::MAX.checked_shl(piece.len() as u32).unwrap_or(0),
+            length: piece.len() as u32,
+            start: start as u32,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Its bytes, given all that are kept.
+    #[inline(always)]
+    pub(super) fn of<'a>(&self, all: &'a [u8]) -> &'a [u8] {
+        let start = self.start as usize;
+        all.get(start..start + self.len()).unwrap_or(&[])
+    }
+
+    /// What follows it, if the buffer begins with it.
+    #[inline(always)]
+    pub(super) fn strip<'b, V: Simd>(
+        &self,
+        simd: V,
+        buf: &'b [u8],
+        all: &[u8],
+    ) -> Option<&'b [u8]> {
+        match buf.first_chunk() {
+            Some(near) => {
+                if !self.has_head(simd, near)
+                    || self.len() > LANES && !self.has_tail(simd, buf, all)
+                {
+                    return None;
+                }
+            }
+            None => {
+                if !self.stands_closely(buf, all) {
+                    return None;
+                }
+            }
+        }
+        buf.get(self.len()..)
+    }
+
+    #[inline(never)]
+    fn stands_closely(&self, buf: &[u8], all: &[u8]) -> bool {
+        find::stands_at(buf, 0, self.of(all))
+    }
+
+    #[inline(always)]
+    fn has_head<V: Simd>(&self, simd: V, near: &[u8; LANES]) -> bool {
+        let (near, head) = (load(simd, near), load(simd, &self.head));
+        near.simd_eq(head).to_bitmask() as u32 | self.spare == u32::MAX
+    }
+
+    /// Whether the rest of it comes behind its head.
+    #[inline(always)]
+    fn has_tail<V: Simd>(&self, simd: V, buf: &[u8], all: &[u8]) -> bool {
+        if self.len() > 2 * LANES {
+            return self.stands_closely(buf, all);
+        }
+        let tail = self.len() - LANES;
+        let near = buf.get(tail..).and_then(<[u8]>::first_chunk);
+        let kept = all.get(self.start as usize + tail..);
+        match (near, kept.and_then(<[u8]>::first_chunk)) {
+            (Some(near), Some(kept)) => {
+                load(simd, near).simd_eq(load(simd, kept)).to_bitmask() as u32 == u32::MAX
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Gap {
+    /// Text with nothing behind it.
+    pub(super) const TEXT: Self = Self {
+        stop: b'<',
+        bar: b']',
+        behind: Markup::NONE,
+    };
+
+    /// A value that this byte ends, and what stands behind it.
+    pub(super) fn new(stop: u8, behind: Markup) -> Self {
+        let bar = match stop {
+            b'<' => b']',
+            _ => b'<',
+        };
+        Self { stop, bar, behind }
+    }
+
+    /// How long the value is and what follows the markup behind it, if the buffer begins with a value that stands
+    /// as it is and is no longer than it may be.
+    #[inline(always)]
+    pub(super) fn strip<'b, V: Simd>(
+        &self,
+        simd: V,
+        buf: &'b [u8],
+        all: &[u8],
+        longest: u32,
+    ) -> Option<(usize, &'b [u8])> {
+        let (end, behind) = match self.strip_near(simd, buf, all) {
+            Some(near) => near,
+            None => self.strip_closely(buf, all)?,
+        };
+        (end <= longest as usize).then_some((end, behind))
+    }
+
+    /// The same for a common value that ends within the first bytes.
+    #[inline(always)]
+    fn strip_near<'b, V: Simd>(
+        &self,
+        simd: V,
+        buf: &'b [u8],
+        all: &[u8],
+    ) -> Option<(usize, &'b [u8])> {
+        let end = self.end_near(simd, buf.first_chunk()?)?;
+        // Where the value is not plain, there is no stop, with which markup begins.
+        Some((end, self.behind.strip(simd, buf.get(end..)?, all)?))
+    }
+
+    /// The first byte that ends the value or makes it less than plain.
+    #[inline(always)]
+    fn end_near<V: Simd>(&self, simd: V, near: &[u8; LANES]) -> Option<usize> {
+        let near = load(simd, near);
+        // As signed numbers, bytes above 0x7F are below 0x20 as well.
+        let low = near.bitcast::<i8x32<V>>().simd_lt(0x20);
+        let is = |byte: u8| near.simd_eq(byte);
+        let hits = (is(self.stop) | is(self.bar) | is(b'&') | low).to_bitmask() as u32;
+        (hits != 0).then(|| hits.trailing_zeros() as usize)
+    }
+
+    #[inline(never)]
+    fn strip_closely<'b>(&self, buf: &'b [u8], all: &[u8]) -> Option<(usize, &'b [u8])> {
+        let end = find::plain(buf, 0, self.stop)?;
+        let behind = self.behind.of(all);
+        Some((end, buf.get(end..)?.strip_prefix(behind)?))
+    }
+}
+
+#[inline(always)]
+fn load<V: Simd>(simd: V, bytes: &[u8; LANES]) -> u8x32<V> {
+    u8x32::simd_from(simd, *bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use fearless_simd::dispatch;
+
+    use super::*;
+    use crate::xml::window::levels;
+
+    /// No byte twice near each other.
+    fn bytes(count: usize) -> Vec<u8> {
+        (0..count).map(|n| b'a' + (n % 25) as u8).collect()
+    }
+
+    #[test]
+    fn markup_stands_where_all_its_bytes_do() {
+        for level in levels() {
+            for length in 0..=80 {
+                let all = bytes(7 + length);
+                let piece = Markup::last_of(&all, 7);
+                assert_eq!(piece.of(&all), &all[7..]);
+                for more in [0, 1, 40] {
+                    let mut buf = all[7..].to_vec();
+                    buf.resize(length + more, b'-');
+                    let strip = |buf: &[u8]| {
+                        let behind = dispatch!(level, simd => piece.strip(simd, buf, &all));
+                        behind.map(<[u8]>::len)
+                    };
+                    assert_eq!(strip(&buf), Some(more), "{level:?} {length}");
+                    for at in 0..length {
+                        assert_eq!(strip(&buf[..at]), None, "{level:?} {length} cut at {at}");
+                        buf[at] ^= 0x20;
+                        assert_eq!(strip(&buf), None, "{level:?} {length} wrong at {at}");
+                        buf[at] ^= 0x20;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_end_where_a_look_at_each_byte_says() {
+        let markup = b"'/><p>text</p><q r='";
+        for (level, stop) in levels()
+            .into_iter()
+            .flat_map(|level| [b'\'', b'"', b'<'].map(|stop| (level, stop)))
+        {
+            let mut all = markup.to_vec();
+            all[0] = stop;
+            let gap = Gap::new(stop, Markup::last_of(&all, 0));
+            let lengths = [0, 1, 2, 15, 16, 17, 31, 32, 33, 64].into_iter();
+            for (length, more) in lengths.flat_map(|length| [(length, 0), (length, 50)]) {
+                let mut buf = bytes(length);
+                buf.extend_from_slice(&all);
+                buf.resize(length + all.len() + more, b'-');
+                let strip = |buf: &[u8], longest| {
+                    let found = dispatch!(level, simd => gap.strip(simd, buf, &all, longest));
+                    found.map(|(end, behind)| (end, behind.len()))
+                };
+                assert_eq!(strip(&buf, u32::MAX), Some((length, more)));
+                assert_eq!(strip(&buf, length as u32), Some((length, more)));
+                if length > 0 {
+                    assert_eq!(strip(&buf, length as u32 - 1), None);
+                }
+                for at in [0, 1, 15, 16, 31, 32, 63]
+                    .into_iter()
+                    .filter(|at| *at < length)
+                {
+                    for byte in 0..=u8::MAX {
+                        let before = std::mem::replace(&mut buf[at], byte);
+                        let plain = find::plain(&buf, 0, stop) == Some(length);
+                        let found = strip(&buf, u32::MAX);
+                        assert_eq!(found.is_some(), plain, "{level:?} {byte:#04X} at {at}");
+                        buf[at] = before;
+                    }
+                }
+            }
+        }
+    }
+}
