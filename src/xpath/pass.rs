@@ -174,7 +174,8 @@ impl<O: Observer> Sink for Pass<'_, O> {
         Some((note, if self.check_all { part.living() } else { part }))
     }
 
-    #[inline(always)]
+    // Not part of the loop that follows a trace, which has enough to keep in registers.
+    #[inline(never)]
     fn values(&mut self, note: u64, values: Records<'_>, end: u64) -> Opening {
         if self.stream.values_known(self.program, note, values, end) {
             return Opening::Frame;
@@ -186,7 +187,7 @@ impl<O: Observer> Sink for Pass<'_, O> {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn leaf(&mut self, note: u64, depth: u32, text: &[u8], end: u64) -> Taken {
         self.stream.leaf(self.program, note, (depth, text), end);
         let class = (note >> CLASS) as u8;
