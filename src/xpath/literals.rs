@@ -45,6 +45,8 @@ pub(super) struct Literals {
     entries: Vec<Entry>,
     /// Lengths that occur, as bits; the last stands for all longer ones.
     lengths: u64,
+    /// First and last bytes that occur together, as bits: what is unlike all literals is not looked for.
+    ends: [u64; 4],
     /// Brings a hash to the number of a bucket, but for the last bit.
     shift: u32,
 }
@@ -69,6 +71,10 @@ impl Literals {
 
     fn insert(&mut self, text: &str, cond: CondId) {
         self.lengths |= length_bit(text.len());
+        let (at, bit) = ends_bit(text.as_bytes());
+        if let Some(ends) = self.ends.get_mut(at) {
+            *ends |= bit;
+        }
         let word = word(text.as_bytes());
         let known = self.look_up(word, text.len(), |slot| {
             self.is(*slot, word, text.as_bytes())
@@ -137,7 +143,7 @@ impl Literals {
     /// The conditions of the literal that equals `text`.
     #[inline(always)]
     pub(super) fn find(&self, text: &[u8]) -> &[CondId] {
-        if self.lengths & length_bit(text.len()) == 0 {
+        if !self.is_like_any(text) {
             return &[];
         }
         if text.len() > WHOLE {
@@ -151,6 +157,14 @@ impl Literals {
             Some(at) => self.conditions(at),
             None => &[],
         }
+    }
+
+    /// Whether a literal may equal this text, as far as its length and its ends tell.
+    #[inline(always)]
+    fn is_like_any(&self, text: &[u8]) -> bool {
+        let (at, bit) = ends_bit(text);
+        self.lengths & length_bit(text.len()) != 0
+            && self.ends.get(at).is_some_and(|ends| ends & bit != 0)
     }
 
     #[inline(never)]
@@ -228,6 +242,15 @@ const fn zero_bytes(word: u64) -> u64 {
 #[inline(always)]
 fn length_bit(length: usize) -> u64 {
     1 << length.min(63)
+}
+
+/// The place and bit of a text's first and last byte.
+#[inline(always)]
+fn ends_bit(text: &[u8]) -> (usize, u64) {
+    let end = |byte: Option<&u8>| byte.copied().unwrap_or(0);
+    // Digits and letters of one case differ in their lower half.
+    let both = end(text.first()) ^ end(text.last()) << 4;
+    (usize::from(both / 64), 1 << (both % 64))
 }
 
 /// All bytes, if there are eight or fewer; else a hash of the first and last eight of each sixteen.
