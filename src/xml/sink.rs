@@ -164,7 +164,7 @@ impl Part {
     }
 
     #[inline(always)]
-    pub(super) const fn frame(self) -> bool {
+    pub(crate) const fn frame(self) -> bool {
         self.0 & Self::FRAME.0 != 0
     }
 

@@ -164,6 +164,8 @@ impl<O: Observer> Sink for Pass<'_, O> {
         if outer < self.observes {
             match self.observer.wants(outer + 1, class) {
                 Want::Nothing => {}
+                // The observer would have to be told of its start as well.
+                Want::Text if part.frame() => return None,
                 Want::Text => {
                     note |= u64::from(class) << CLASS;
                     part = part.and(Part::TEXT);

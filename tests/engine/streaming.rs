@@ -390,7 +390,13 @@ fn envelopes_say_of_themselves_what_the_first_would_say() {
         classes: Some(class_of),
         ..crate::support::landmarks()
     };
-    let atoms = ["//o:Tier='gold'", "/s:Envelope/s:Header/o:Version='2'"];
+    let atoms = [
+        "//o:Tier='gold'",
+        "/s:Envelope/s:Header/o:Version='2'",
+        "/s:Envelope/s:Header/wsa:MessageID='1'",
+        "starts-with(/s:Envelope/s:Header/wsa:Action, 'urn:b')",
+        "/s:Envelope/s:Header/wsa:To",
+    ];
     let atoms = atoms.map(|text| Atom {
         expr: expr(text),
         level: 0,

@@ -112,7 +112,10 @@ pub(crate) fn environment() -> Environment {
         .bind("s11", SOAP11)
         .bind("s12", SOAP12)
         .bind("s", SOAP11);
-    namespaces.bind("o", "urn:o").bind("p", "urn:p");
+    namespaces
+        .bind("o", "urn:o")
+        .bind("p", "urn:p")
+        .bind("wsa", "http://www.w3.org/2005/08/addressing");
     Environment::new(namespaces)
 }
 
