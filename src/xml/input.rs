@@ -24,7 +24,7 @@ pub(super) struct Input {
     decoded: Vec<u8>,
     /// A stop left decoded bytes in the carry that nobody has read.
     unread: bool,
-    /// The last XML declaration that named UTF-8 and was accepted.
+    /// The last XML declaration that was accepted and named UTF-8 or no encoding.
     pub(super) plain_declaration: Vec<u8>,
     /// Length of the byte order mark, in bytes as received.
     pub(super) mark: u64,

@@ -36,6 +36,7 @@ mod key;
 mod limits;
 mod markup;
 mod names;
+mod opening;
 mod quiet;
 mod reader;
 mod record;

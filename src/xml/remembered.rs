@@ -7,6 +7,7 @@ use super::key::NameKey;
 use super::scope::{NameRef, ScopeId};
 use super::sink::Record;
 use super::tag::Read;
+use super::trace::ElementId;
 
 /// Tags that are kept: envelope, body content, and the two of another client.
 const KNOWN_MAX: usize = 4;
@@ -28,6 +29,9 @@ pub(super) struct Known {
     name_end: usize,
     pub(super) close: usize,
     empty: bool,
+    /// Which element of the traces a root is, and since when these are what they are.
+    element: ElementId,
+    traces_since: u64,
 }
 
 /// The tags that are kept.
@@ -49,6 +53,15 @@ impl Known {
             declares: true,
         }
     }
+
+    /// Which element of the traces it is, if that is known of the traces since then; else 0.
+    #[inline(always)]
+    pub(super) fn element(&self, traces_since: u64) -> ElementId {
+        match self.traces_since == traces_since {
+            true => self.element,
+            false => 0,
+        }
+    }
 }
 
 impl Remembered {
@@ -63,7 +76,7 @@ impl Remembered {
         self.depths >> depth.min(63) & 1 == 1
     }
 
-    /// The known tag that stands at `at`.
+    /// The known tag that stands at `at`, and its number.
     #[inline]
     pub(super) fn find(
         &self,
@@ -71,11 +84,18 @@ impl Remembered {
         at: usize,
         depth: usize,
         outer: ScopeId,
-    ) -> Option<&Known> {
+    ) -> Option<(usize, &Known)> {
         let rest = buf.get(at..)?;
-        self.all.iter().find(|known| {
+        self.all.iter().enumerate().find(|(_, known)| {
             known.depth == depth && known.outer == outer && rest.starts_with(&known.bytes)
         })
+    }
+
+    /// Keeps which element of the traces, which are what they are since then, a root is.
+    pub(super) fn place(&mut self, number: usize, element: ElementId, traces_since: u64) {
+        if let Some(known) = self.all.get_mut(number) {
+            (known.element, known.traces_since) = (element, traces_since);
+        }
     }
 
     /// Keeps a tag while there is room; later one now and then, in the place of the oldest.
@@ -108,6 +128,7 @@ impl Remembered {
         known.records.extend_from_slice(what.records);
         (known.name, known.key, known.scope) = (what.name, what.key, what.scope);
         (known.depth, known.outer) = (depth, outer);
+        (known.element, known.traces_since) = (0, 0);
         (known.name_end, known.close, known.empty) = (
             read.0.name_end - read.1,
             read.0.close - read.1,

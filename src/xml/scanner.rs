@@ -11,7 +11,6 @@ use std::cell::Cell;
 
 use fearless_simd::Level;
 
-use super::chars::is_bare_space;
 use super::error::{Error, ErrorKind};
 use super::find;
 use super::input::Input;
@@ -351,10 +350,17 @@ impl Scanner {
         self.wrong = None;
         self.plain |= self.checked == 0;
         self.trace.draft.discard();
-        if self.place == Place::Prolog && self.checked == 0 {
-            self.checked = self.known_start(buf);
-        }
         let mut at = 0;
+        if self.place == Place::Prolog && self.checked == 0 && self.mode == Mode::Markup {
+            match self.known_start(buf, sink)? {
+                Some(Step::Stop(next)) => {
+                    self.base += next as u64;
+                    return Ok((next, true));
+                }
+                Some(Step::Next(next) | Step::Incomplete(next)) => at = next,
+                None => {}
+            }
+        }
         let stopped = loop {
             if at >= buf.len() {
                 break false;
@@ -399,7 +405,9 @@ impl Scanner {
             }
             // What is passed over may be part of a draft.
             if self.skip.is_none() || !self.trace.draft.passes_over() {
-                self.draft_rest(buf, at);
+                if self.trace.draft.is_active() {
+                    self.draft_rest(buf, at);
+                }
                 self.trace.lose();
             }
             let step = match self.token(buf, at, sink) {
@@ -437,23 +445,6 @@ impl Scanner {
     #[inline(always)]
     fn in_content(&self) -> bool {
         self.mode == Mode::Markup && self.place == Place::Content && self.skip.is_none()
-    }
-
-    /// How much of the buffer is an XML declaration and a root's start tag as they stood before, which need
-    /// not be checked again.
-    fn known_start(&self, buf: &[u8]) -> usize {
-        let declaration = &self.input.plain_declaration;
-        if declaration.is_empty() || !buf.starts_with(declaration) {
-            return self.known_root(buf, 0);
-        }
-        let rest = buf.get(declaration.len()..).unwrap_or(&[]);
-        let root = declaration.len() + rest.iter().take_while(|byte| is_bare_space(**byte)).count();
-        self.known_root(buf, root)
-    }
-
-    fn known_root(&self, buf: &[u8], at: usize) -> usize {
-        let known = self.remembered.find(buf, at, 0, 0);
-        known.map_or(0, |known| at + known.close + 1)
     }
 
     /// Whether what begins here may only be cut by the end of the block.

@@ -36,14 +36,11 @@ impl Scanner {
             return Err(self.malformed("a second element stands after the root element", at));
         }
         if self.remembered.waits_at(self.frames.len())
-            && let Some(known) = self
+            && let Some((_, known)) = self
                 .remembered
                 .find(buf, at, self.frames.len(), self.scope())
         {
-            let read = Read {
-                close: at + known.close,
-                ..known.read(at)
-            };
+            let read = known.read(at);
             let (name, key, scope) = (known.name, known.key, known.scope);
             self.records.clone_from(&known.records);
             self.values.clear();

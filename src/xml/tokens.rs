@@ -179,10 +179,14 @@ impl Scanner {
         let inside = std::str::from_utf8(declaration).unwrap_or("");
         match xml_declaration(inside) {
             Err(what) => Err(self.malformed(what, at)),
-            Ok(None) => Ok(Step::Next(at + end + 2)),
-            Ok(Some(label)) => {
-                let step = self.declared_encoding(label, at, at + end + 2)?;
-                if label.eq_ignore_ascii_case("utf-8") && step == Step::Next(at + end + 2) {
+            Ok(label) => {
+                let next = at + end + 2;
+                let step = match label {
+                    Some(label) => self.declared_encoding(label, at, next)?,
+                    None => Step::Next(next),
+                };
+                let is_plain = label.is_none_or(|label| label.eq_ignore_ascii_case("utf-8"));
+                if is_plain && step == Step::Next(next) {
                     // The same again needs no reading: UTF-8 may be declared whatever the transport said.
                     let whole = bounded.get(..end + 2).unwrap_or(&[]);
                     self.input.plain_declaration.clear();
@@ -193,7 +197,7 @@ impl Scanner {
         }
     }
 
-    fn start_offset(&self) -> u64 {
+    pub(super) fn start_offset(&self) -> u64 {
         if self.input.mark == 3 {
             3
         } else {

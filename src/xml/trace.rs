@@ -115,6 +115,8 @@ pub(super) struct Trace {
     elements_by_content: Box<[ElementId]>,
     full: bool,
     full_messages: u32,
+    /// How often all was forgotten.
+    since: u64,
     epoch: u64,
     /// The step behind which the message stands, if it does.
     pub(super) last: StepId,
@@ -190,6 +192,7 @@ impl Default for Trace {
             elements_by_content: Box::default(),
             full: false,
             full_messages: 0,
+            since: 0,
             epoch: 0,
             last: 0,
             draft: super::record::Draft::default(),
@@ -211,7 +214,14 @@ impl Trace {
         self.elements_by_content.fill(0);
         self.full = false;
         self.full_messages = 0;
+        self.since += 1;
         self.lose();
+    }
+
+    /// Differs whenever elements and steps have been numbered anew.
+    #[inline(always)]
+    pub(super) fn since(&self) -> u64 {
+        self.since
     }
 
     /// Starts a document; the sink's notes of another epoch mean nothing.

@@ -380,3 +380,55 @@ fn every_short_tag_ends_in_one_place() {
         assert_eq!(scan(&document, &[4, 2], None), whole, "{shown}");
     }
 }
+
+/// A document that begins as another did, but not quite, is read like the first; so is one that begins just so,
+/// in whatever encoding and pieces it comes.
+#[test]
+fn documents_begin_like_those_before_or_not_quite() {
+    let mut documents = Vec::new();
+    for mark in ["", "\u{FEFF}", " "] {
+        for declaration in [
+            "",
+            "<?xml version='1.0'?>",
+            "<?xml version='1.0' encoding='utf-8'?>",
+            "<?xml version='1.0' encoding='iso-8859-1'?>",
+        ] {
+            for gap in [
+                "",
+                "\n ",
+                "\r\n",
+                "<!-- c -->",
+                "<?xml version='1.0'?>",
+                "x",
+            ] {
+                for root in [
+                    "<a xmlns='u'>x</a>",
+                    "<a xmlns='u'/>",
+                    "<é xmlns='u' a='1'><b/></é>",
+                    "<a xmlns='u'",
+                ] {
+                    documents.push([mark, declaration, gap, root].concat());
+                }
+            }
+        }
+    }
+    for charset in [None, Some("utf-8"), Some("iso-8859-1")] {
+        // The last ones cut behind the first declaration.
+        for sizes in [&[usize::MAX][..], &[1], &[30], &[21, 500]] {
+            let mut scanner = Scanner::new();
+            let mut same = |bytes: &[u8]| {
+                let found = scan_with(&mut scanner, bytes, sizes, charset);
+                let shown = String::from_utf8_lossy(bytes);
+                assert_eq!(found, scan(bytes, sizes, charset), "{shown}");
+            };
+            for document in &documents {
+                let wide = document.encode_utf16().flat_map(u16::to_le_bytes);
+                let wide: Vec<u8> = [0xFF, 0xFE].into_iter().chain(wide).collect();
+                for _ in 0..2 {
+                    same(document.as_bytes());
+                    same(&wide);
+                }
+            }
+        }
+    }
+}
