@@ -74,24 +74,42 @@ impl Stream {
         self.facts.news && self.take_news(tally)
     }
 
+    #[inline(never)]
     fn take_news(&mut self, tally: &super::tally::Plan) -> bool {
-        self.facts.news = false;
+        let facts = &mut self.facts;
+        facts.news = false;
+        match self.tally.stays(tally, facts.matched.len(), facts.phase) {
+            Some(false) => false,
+            Some(true) => {
+                self.decided_at = self.here;
+                self.pause != Pause::WhenSettled && self.pauses_at_decision(tally)
+            }
+            None => self.reckon_news(tally),
+        }
+    }
+
+    #[inline(never)]
+    fn pauses_at_decision(&mut self, tally: &super::tally::Plan) -> bool {
+        match self.pause {
+            Pause::WhenSettled => false,
+            Pause::WhenBestLevelIsSure => self.tally.best_is_sure(tally, &self.facts.matched),
+            Pause::AtEachDecision => true,
+        }
+    }
+
+    /// The same where an end of a phase, or of all that is open, is among the news.
+    #[inline(never)]
+    fn reckon_news(&mut self, tally: &super::tally::Plan) -> bool {
         let was_settled = self.tally.settled;
         let decided = self
             .tally
-            .update(tally, &self.facts.matched, self.facts.phase);
+            .reckon(tally, &self.facts.matched, self.facts.phase);
         if decided {
             self.decided_at = self.here;
         }
         let settled = self.tally.settled && !was_settled;
         self.over |= settled;
-        match self.pause {
-            Pause::WhenSettled => settled,
-            Pause::WhenBestLevelIsSure => {
-                settled || decided && self.tally.best_is_sure(tally, &self.facts.matched)
-            }
-            Pause::AtEachDecision => settled || decided,
-        }
+        settled || decided && self.pauses_at_decision(tally)
     }
 
     fn finish(&mut self, program: &Program) {

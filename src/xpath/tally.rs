@@ -144,25 +144,26 @@ impl Tally {
         self.settled = false;
     }
 
-    /// Takes in new decisions; the answer is whether any expression was decided.
-    #[inline]
-    pub(super) fn update(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
-        let decided = matched.len() > self.seen;
-        self.seen = matched.len();
-        let all = plan.streaming_from(phase);
-        if all == self.all && matched.len() < all as usize {
-            self.phase = phase;
-            return decided;
+    /// Takes in new decisions, so many in all, if they leave no doubt that something is open and no phase ended
+    /// that decides any; the answer is whether any expression was decided.
+    #[inline(always)]
+    pub(super) fn stays(&mut self, plan: &Plan, matched: usize, phase: Phase) -> Option<bool> {
+        if plan.streaming_from(phase) != self.all || matched >= self.all as usize {
+            return None;
         }
-        self.reckon(plan, matched, phase) || decided
+        self.phase = phase;
+        Some(std::mem::replace(&mut self.seen, matched) < matched)
     }
 
-    /// Finds out whether anything is open; the answer is whether a phase's end decided any expression.
-    fn reckon(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
+    /// Takes in new decisions and finds out whether anything is open; the answer is whether any expression was
+    /// decided, by a phase's end or else.
+    pub(super) fn reckon(&mut self, plan: &Plan, matched: &[AtomId], phase: Phase) -> bool {
         let (before, over) = (self.all, self.phase..phase);
         self.phase = phase;
         self.all = plan.streaming_from(phase);
-        let decided = self.falls_short(plan, matched, over, before.saturating_sub(self.all));
+        let matches = std::mem::replace(&mut self.seen, matched.len()) < matched.len();
+        let decided =
+            self.falls_short(plan, matched, over, before.saturating_sub(self.all)) || matches;
         self.settled = !self.falls_short(plan, matched, phase..plan.phases(), self.all);
         decided
     }
