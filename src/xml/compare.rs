@@ -140,12 +140,17 @@ impl Trace {
             return Wanted::Frame;
         }
         let element = self.element(step.element);
-        if part.values() {
+        if part.values_or_leaf() {
+            let behind = base + standing.behind as u64;
             let values = Records {
                 tag: buf.get(standing.tag..).unwrap_or(&[]),
                 records: values,
             };
-            match sink.values(element.note, values, base + standing.behind as u64) {
+            let opening = match part.values() {
+                true => sink.values(element.note, values, behind),
+                false => sink.starts(element.note, u32::from(element.depth), behind),
+            };
+            match opening {
                 Opening::Nothing => {}
                 Opening::Frame => return Wanted::Frame,
                 Opening::Stop => return Wanted::StopAtTag,

@@ -270,7 +270,8 @@ impl Scanner {
         if is_leaf && let Some(end) = self.own_end(buf, (at, open), told) {
             self.make_room(buf, at, element, self.records.len());
             let outer = self.trace.draft.element;
-            let step = self.trace.draft.step(Event::Leaf, part, (element, outer));
+            let within = (element, outer);
+            let step = self.trace.draft.step(Event::Leaf, part.of_leaf(), within);
             self.close_draft(buf, step, at, told.close);
             // The sink may want the text; what comes behind the element comes behind this step.
             self.begin_behind(outer, end);

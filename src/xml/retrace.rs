@@ -157,6 +157,8 @@ impl Scanner {
             Wanted::StopAtTag => {
                 if event != Event::Empty {
                     self.leave_unread(event);
+                    self.unfold(element, sink);
+                    sink.unread();
                 }
                 Retraced::Stop
             }

@@ -101,7 +101,12 @@ pub trait Sink {
         let _ = (note, values, end);
         Opening::Frame
     }
-    /// The element with this note had this text and ended; its start was not told.
+    /// The element with this note starts, which has nothing but text.
+    fn starts(&mut self, note: u64, depth: u32, end: u64) -> Opening {
+        let _ = (note, depth, end);
+        Opening::Frame
+    }
+    /// The element with this note had this text and ended; it was not put on the stack.
     fn leaf(&mut self, note: u64, depth: u32, text: &[u8], end: u64) -> Taken {
         let _ = (note, depth, text, end);
         Taken::Not
@@ -115,6 +120,8 @@ pub trait Sink {
         let _ = (values, end);
         Taken::Continue
     }
+    /// Of the innermost element that was pushed the start is told already; its text is read.
+    fn unread(&mut self) {}
     /// Ends the elements deeper than `depth`, if nothing comes of that; else nothing has happened.
     fn pops(&mut self, depth: u32) -> bool {
         let _ = depth;
@@ -141,6 +148,9 @@ impl Part {
     pub const DEAD: Self = Self(4);
     /// Its text.
     pub const TEXT: Self = Self(8);
+    /// If it has nothing but text, to be told of its start and of its text, on no stack: beside
+    /// [`Part::FRAME`], for others.
+    pub const LEAF: Self = Self(16);
 
     /// This and that.
     #[must_use]
@@ -153,13 +163,21 @@ impl Part {
         Self(self.0 & !Self::DEAD.0)
     }
 
+    /// The same of an element with nothing but text.
+    pub(super) const fn of_leaf(self) -> Self {
+        match self.leaf() {
+            true => Self(self.0 & !(Self::FRAME.0 | Self::DEAD.0) | Self::TEXT.0),
+            false => self,
+        }
+    }
+
     #[inline(always)]
     pub(super) const fn is_quiet(self) -> bool {
         self.0 == 0
     }
 
     #[inline(always)]
-    pub(super) const fn values(self) -> bool {
+    pub(crate) const fn values(self) -> bool {
         self.0 & Self::VALUES.0 != 0
     }
 
@@ -176,6 +194,17 @@ impl Part {
     #[inline(always)]
     pub(super) const fn text(self) -> bool {
         self.0 & Self::TEXT.0 != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn leaf(self) -> bool {
+        self.0 & Self::LEAF.0 != 0
+    }
+
+    /// The first or the other: what is to be told of a start is the values or, for listeners, that it is there.
+    #[inline(always)]
+    pub(super) const fn values_or_leaf(self) -> bool {
+        self.0 & (Self::VALUES.0 | Self::LEAF.0) != 0
     }
 }
 

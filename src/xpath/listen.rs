@@ -10,6 +10,7 @@ use super::index::{Found, VALUE_BYTES_MAX};
 use super::program::{Listener, Program, SlotKind};
 use super::slots::Progress;
 use super::states::{End, PlainStart, State, States};
+use super::stream::upto;
 use super::trie::NodeId;
 use super::value;
 
@@ -209,6 +210,8 @@ fn fill_slots(
     (inst, depth): (u32, u32),
     text: &[u8],
 ) {
+    // What was not copied may be longer than what would have been kept.
+    let text = upto(text, VALUE_BYTES_MAX);
     for &slot in &listener.slots {
         let Some(info) = program.slots(listener.anchor).get(slot as usize) else {
             continue;

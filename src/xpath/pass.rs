@@ -164,8 +164,8 @@ impl<O: Observer> Sink for Pass<'_, O> {
         if outer < self.observes {
             match self.observer.wants(outer + 1, class) {
                 Want::Nothing => {}
-                // The observer would have to be told of its start as well.
-                Want::Text if part.frame() => return None,
+                // Were it put on the stack, the observer would have to be told of its start as well.
+                Want::Text if part.frame() || part.values() => return None,
                 Want::Text => {
                     note |= u64::from(class) << CLASS;
                     part = part.and(Part::TEXT);
@@ -182,6 +182,16 @@ impl<O: Observer> Sink for Pass<'_, O> {
         if self.stream.values_known(self.program, note, values, end) {
             return Opening::Frame;
         }
+        if self.stream.news(self.tally) {
+            Opening::Stop
+        } else {
+            Opening::Nothing
+        }
+    }
+
+    #[inline(never)]
+    fn starts(&mut self, note: u64, depth: u32, end: u64) -> Opening {
+        self.stream.starts(self.program, note, depth, end);
         if self.stream.news(self.tally) {
             Opening::Stop
         } else {
@@ -207,6 +217,10 @@ impl<O: Observer> Sink for Pass<'_, O> {
     fn push(&mut self, note: u64, depth: u32) {
         self.stream.push_known(note);
         self.depth = depth;
+    }
+
+    fn unread(&mut self) {
+        self.stream.capture_unread();
     }
 
     fn opened(&mut self, values: Records<'_>, end: u64) -> Taken {

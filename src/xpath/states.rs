@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) comments: Box<[NodeId]>,
     pub(super) section: Option<u8>,
     pub(super) flags: u8,
+    /// Its start is told to listeners only, and to which ones the elements on the stack say.
+    only_starts: bool,
     /// Bytes of the element's text that its tests need.
     pub(super) need: usize,
 }
@@ -416,12 +418,21 @@ impl State {
                 .max()
                 .unwrap_or(0),
             flags: 0,
+            only_starts: false,
             matched,
             waiting,
         };
         state.plain = plain_start(program, &places, &state);
         let named = elements().any(|(_, _, listener)| listener.wants_name(program));
         state.flags = state.flags_now(program, named);
+        state.only_starts = state.anchors.is_empty()
+            && state.counted.is_empty()
+            && state.attributes.is_empty()
+            && state.section.is_none()
+            && state.starts.iter().all(|&(node, number)| {
+                let listener = program.listener(node, number);
+                listener.is_some_and(|listener| listener.up.is_some() || listener.anchor == 0)
+            });
         state
     }
 
@@ -445,6 +456,7 @@ impl State {
                     Part::VALUES
                 }
                 None if self.flags & flags::ATTRIBUTES != 0 => return None,
+                None if self.only_starts => Part::FRAME.and(Part::LEAF),
                 _ => Part::FRAME,
             };
         }

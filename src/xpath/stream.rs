@@ -31,6 +31,8 @@ pub(super) struct Stream {
     /// Offset behind the event in hand, and of the last decision.
     here: u64,
     pub(super) decided_at: u64,
+    /// How much text was wanted by the listeners that were told of a start for which nothing is on the stack.
+    asked: usize,
     pub(super) pause: Pause,
     program: u64,
     pub(super) over: bool,
@@ -256,7 +258,36 @@ impl Stream {
             return true;
         };
         self.here = end;
+        self.asked = 0;
         listen::plain_values(facts, program, states, plain, values.all())
+    }
+
+    /// An element with nothing but text starts of which the start is told to listeners only.
+    pub(super) fn starts(&mut self, program: &Program, note: u64, depth: u32, end: u64) {
+        self.here = end;
+        self.asked = 0;
+        let Self { facts, states, .. } = self;
+        facts.element += 1;
+        let Some(state) = states.get((note >> 8) as StateId) else {
+            return;
+        };
+        for &(node, listener) in &state.starts {
+            let Some(listener) = program.listener(node, listener) else {
+                continue;
+            };
+            let need = listen::element_starts(facts, program, states, node, listener, depth, None);
+            self.asked = self.asked.max(need);
+        }
+    }
+
+    /// Starts keeping the text of the innermost element, whose start was told when it was not on the stack.
+    pub(super) fn capture_unread(&mut self) {
+        let state = self.facts.frames.last().map_or(0, |frame| frame.state);
+        let need = self.states.get(state).map_or(0, |state| state.need);
+        let need = need.max(self.asked);
+        if need > 0 {
+            self.capture(need);
+        }
     }
 
     /// The text of a leaf meets its tests.
@@ -650,12 +681,16 @@ impl Stream {
 #[inline]
 fn keep(kept: &mut Vec<u8>, text: &[u8], wanted: usize) {
     let room = wanted.saturating_sub(kept.len());
-    let end = if text.len() <= room {
-        text.len()
-    } else {
-        char_end(text, room)
-    };
-    kept.extend_from_slice(text.get(..end).unwrap_or(text));
+    kept.extend_from_slice(upto(text, room));
+}
+
+/// As much of a text as there is room for, and the rest of a character.
+#[inline]
+pub(super) fn upto(text: &[u8], room: usize) -> &[u8] {
+    match text.len() <= room {
+        true => text,
+        false => text.get(..char_end(text, room)).unwrap_or(text),
+    }
 }
 
 /// The first place from `at` on that is not inside a character.

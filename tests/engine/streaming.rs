@@ -302,6 +302,16 @@ fn a_message_like_those_before_but_for_a_byte() {
             "string-length(/s:Envelope/s:Body/o:Order/o:Tier)=4",
             "/s:Envelope/s:Body/o:Order/o:Customer/o:Name='x2'",
         ],
+        // What the start of a leaf decides, and what its text decides behind it.
+        vec![
+            "/s:Envelope/s:Header/o:Version",
+            "/s:Envelope/s:Header/o:Version='v2'",
+            "/s:Envelope/s:Body/o:Order[o:Tier='gold']/o:Id",
+            "starts-with(/s:Envelope/s:Body/o:Order/o:Id, 'k2')",
+            "sum(/s:Envelope/s:Body/o:Order/o:Lines/o:Line/o:Quantity)=6",
+            "count(/s:Envelope/s:Body/o:Order/o:Lines/o:Line/o:Price)=3",
+            "/s:Envelope/s:Body/o:Order/o:Lines/o:Line[@sku='s2']/o:ALongerNameThanMost",
+        ],
         vec![
             "count(//o:Line)=3",
             "//o:Line[2]/o:Sku='s1'",
