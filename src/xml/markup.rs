@@ -165,9 +165,18 @@ impl Gap {
         buf: &'b [u8],
         all: &[u8],
     ) -> Option<(usize, &'b [u8])> {
-        let end = self.end_near(simd, buf.first_chunk()?)?;
+        // As many as hold the longest such value and the head of the markup: no more is asked for below.
+        let near: &[u8; 2 * LANES] = buf.first_chunk()?;
+        let end = self.end_near(simd, near.first_chunk()?)?;
         // Where the value is not plain, there is no stop, with which markup begins.
-        Some((end, self.behind.strip(simd, buf.get(end..)?, all)?))
+        if !self.behind.has_head(simd, near.get(end..)?.first_chunk()?) {
+            return None;
+        }
+        let length = self.behind.len();
+        if length > LANES && !self.behind.has_tail(simd, buf.get(end..)?, all) {
+            return None;
+        }
+        Some((end, buf.get(end + length..)?))
     }
 
     /// The first byte that ends the value or makes it less than plain.
@@ -178,7 +187,7 @@ impl Gap {
         let low = near.bitcast::<i8x32<V>>().simd_lt(0x20);
         let is = |byte: u8| near.simd_eq(byte);
         let hits = (is(self.stop) | is(self.bar) | is(b'&') | low).to_bitmask() as u32;
-        (hits != 0).then(|| hits.trailing_zeros() as usize)
+        (hits != 0).then(|| hits.trailing_zeros() as usize % LANES)
     }
 
     #[inline(never)]
