@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use smallvec::{SmallVec, smallvec};
 
 use super::eval::Given;
-use super::index::{Found, Hashing, Memo, VALUE_BYTES_MAX};
+use super::index::{Found, Hashing, Memo};
 use super::program::{CondId, DECIDES, Effect, FormulaId, Opens, Phase, Program, Rule, RuleId};
 use super::set::AtomId;
 use super::slots::{Progress, SlotState};
@@ -597,9 +597,4 @@ impl Facts {
         }
         self.fired.truncate(from);
     }
-}
-
-/// Whether a text of this length was cut at what is needed.
-pub(super) fn is_cut(length: usize, need: usize) -> bool {
-    length >= need.min(VALUE_BYTES_MAX)
 }

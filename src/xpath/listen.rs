@@ -5,12 +5,12 @@
 
 use crate::xml::Tag;
 
-use super::facts::{DOCUMENT, Facts, is_cut};
+use super::facts::{DOCUMENT, Facts};
 use super::index::{Found, VALUE_BYTES_MAX};
+use super::kept::{is_cut, upto};
 use super::program::{Listener, Program, SlotKind};
 use super::slots::Progress;
 use super::states::{End, PlainStart, State, States};
-use super::stream::upto;
 use super::trie::NodeId;
 use super::value;
 

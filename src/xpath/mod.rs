@@ -46,6 +46,7 @@ mod fallback;
 mod flat;
 mod functions;
 mod index;
+mod kept;
 mod lexer;
 mod listen;
 mod literals;

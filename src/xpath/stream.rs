@@ -6,8 +6,9 @@
 
 use crate::xml::{Part, Records, Tag};
 
-use super::facts::{DOCUMENT, Facts, Frame, NONE, is_cut};
+use super::facts::{DOCUMENT, Facts, Frame, NONE};
 use super::index::VALUE_BYTES_MAX;
+use super::kept::{char_end, is_cut, keep};
 use super::listen;
 use super::program::{PHASE_ROOT, Phase, Program};
 use super::run::Pause;
@@ -675,26 +676,4 @@ impl Stream {
         self.node_text = text;
         self.node_text.clear();
     }
-}
-
-/// Appends text up to `wanted` bytes, at a character's end.
-#[inline]
-fn keep(kept: &mut Vec<u8>, text: &[u8], wanted: usize) {
-    let room = wanted.saturating_sub(kept.len());
-    kept.extend_from_slice(upto(text, room));
-}
-
-/// As much of a text as there is room for, and the rest of a character.
-#[inline]
-pub(super) fn upto(text: &[u8], room: usize) -> &[u8] {
-    match text.len() <= room {
-        true => text,
-        false => text.get(..char_end(text, room)).unwrap_or(text),
-    }
-}
-
-/// The first place from `at` on that is not inside a character.
-fn char_end(text: &[u8], at: usize) -> usize {
-    let inside = |byte: &&u8| **byte & 0xC0 == 0x80;
-    at + text.iter().skip(at).take_while(inside).count()
 }
