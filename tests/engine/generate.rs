@@ -1,4 +1,6 @@
 //! Random documents and expressions over a small world of names, so that they meet often.
+//!
+//! A strategy that is part of several is made once and cloned: made for each, those of a few levels take gigabytes.
 
 use proptest::prelude::*;
 
@@ -98,12 +100,13 @@ fn step(depth: u32) -> BoxedStrategy<String> {
     if depth == 0 {
         return test.prop_map(str::to_owned).boxed();
     }
+    let inner = boolean(depth - 1, true);
     let predicate = prop_oneof![
         6 => Just(String::new()),
-        2 => boolean(depth - 1, true).prop_map(|p| format!("[{p}]")),
+        2 => inner.clone().prop_map(|p| format!("[{p}]")),
         1 => prop::sample::select(&["[1]", "[2]", "[position()<3]", "[position()!=1]", "[last()]", "[position()=last()]"][..]).prop_map(str::to_owned),
         1 => literal().prop_map(|l| format!("[.={l}]")),
-        1 => upward(depth - 1).prop_map(|p| format!("[{p}]")),
+        1 => upward(inner).prop_map(|p| format!("[{p}]")),
     ];
     (axis(), test, predicate)
         .prop_map(|(axis, test, predicate)| format!("{axis}{test}{predicate}"))
@@ -111,21 +114,22 @@ fn step(depth: u32) -> BoxedStrategy<String> {
 }
 
 /// What a predicate may say of other nodes than those below.
-fn upward(depth: u32) -> BoxedStrategy<String> {
+fn upward(inner: BoxedStrategy<String>) -> BoxedStrategy<String> {
+    let inner = || inner.clone();
     let name = || prop::sample::select(&NAMES[..]);
     prop_oneof![
         2 => (name(), operator(), literal()).prop_map(|(n, op, l)| format!("../{n} {op} {l}")),
-        1 => (name(), boolean(depth, true)).prop_map(|(n, b)| format!("../../{n} and {b}")),
+        1 => (name(), inner()).prop_map(|(n, b)| format!("../../{n} and {b}")),
         1 => name().prop_map(|n| format!("parent::{n}/@i or ../@j")),
         2 => name().prop_map(|n| format!("ancestor::{n}")),
-        1 => (name(), boolean(depth, true)).prop_map(|(n, b)| format!("ancestor::{n}[{b}]")),
+        1 => (name(), inner()).prop_map(|(n, b)| format!("ancestor::{n}[{b}]")),
         1 => (name(), name()).prop_map(|(a, b)| format!("self::{a} or self::{b}")),
-        1 => (name(), boolean(depth, true)).prop_map(|(n, b)| format!("not(self::{n}) and {b}")),
+        1 => (name(), inner()).prop_map(|(n, b)| format!("not(self::{n}) and {b}")),
         1 => (name(), literal()).prop_map(|(n, l)| format!("//{n} = {l} and @i")),
-        1 => (literal(), boolean(depth, true)).prop_map(|(l, b)| format!("{l} and {b}")),
-        1 => boolean(depth, true).prop_map(|b| format!("position() < 3 and {b}")),
-        1 => boolean(depth, true).prop_map(|b| format!("not(position() = 2) or {b}")),
-        1 => boolean(depth, true).prop_map(|b| format!("({b}) <= boolean(@i)")),
+        1 => (literal(), inner()).prop_map(|(l, b)| format!("{l} and {b}")),
+        1 => inner().prop_map(|b| format!("position() < 3 and {b}")),
+        1 => inner().prop_map(|b| format!("not(position() = 2) or {b}")),
+        1 => inner().prop_map(|b| format!("({b}) <= boolean(@i)")),
     ]
     .boxed()
 }
@@ -149,9 +153,9 @@ fn axis() -> impl Strategy<Value = &'static str> {
     prop_oneof![30 => Just(""), 2 => prop::sample::select(others.to_vec())]
 }
 
-fn last_step(depth: u32) -> BoxedStrategy<String> {
+fn last_step(step: BoxedStrategy<String>) -> BoxedStrategy<String> {
     prop_oneof![
-        8 => step(depth),
+        8 => step,
         2 => prop::sample::select(&["@i", "@j", "@o:i", "@*", "text()", "text()[.='x']", "@i[.='1']", "comment()", "node()"][..]).prop_map(str::to_owned),
     ]
     .boxed()
@@ -171,11 +175,12 @@ fn path(depth: u32, relative: bool) -> BoxedStrategy<String> {
         ]
         .boxed()
     };
+    let step = step(depth);
     let middle = prop::collection::vec(
-        (step(depth), prop::sample::select(&["/", "/", "//"][..])),
+        (step.clone(), prop::sample::select(&["/", "/", "//"][..])),
         0..3,
     );
-    let path = (start, middle, last_step(depth)).prop_map(|(start, middle, last)| {
+    let path = (start, middle, last_step(step)).prop_map(|(start, middle, last)| {
         let middle: String = middle
             .into_iter()
             .map(|(step, slash)| step + slash)
@@ -189,8 +194,8 @@ fn path(depth: u32, relative: bool) -> BoxedStrategy<String> {
     }
 }
 
-fn text_value(depth: u32, relative: bool) -> BoxedStrategy<String> {
-    let path = || path(depth.min(1), relative);
+fn text_value(path: BoxedStrategy<String>) -> BoxedStrategy<String> {
+    let path = || path.clone();
     prop_oneof![
         path().prop_map(|p| format!("string({p})")),
         path().prop_map(|p| format!("normalize-space({p})")),
@@ -204,8 +209,8 @@ fn text_value(depth: u32, relative: bool) -> BoxedStrategy<String> {
     .boxed()
 }
 
-fn number_value(depth: u32, relative: bool) -> BoxedStrategy<String> {
-    let path = || path(depth.min(1), relative);
+fn number_value(path: BoxedStrategy<String>) -> BoxedStrategy<String> {
+    let path = || path.clone();
     prop_oneof![
         path().prop_map(|p| format!("count({p})")),
         path().prop_map(|p| format!("string-length({p})")),
@@ -218,13 +223,15 @@ fn number_value(depth: u32, relative: bool) -> BoxedStrategy<String> {
 }
 
 fn boolean(depth: u32, relative: bool) -> BoxedStrategy<String> {
-    let path = move || path(depth, relative);
+    let short = path(depth.min(1), relative);
+    let path = path(depth, relative);
+    let path = || path.clone();
     let leaf = prop_oneof![
         4 => path(),
         6 => (path(), operator(), literal()).prop_map(|(p, op, l)| format!("{p} {op} {l}")),
         1 => (literal(), operator(), path()).prop_map(|(l, op, p)| format!("{l} {op} {p}")),
-        2 => (text_value(depth, relative), operator(), literal()).prop_map(|(v, op, l)| format!("{v} {op} {l}")),
-        2 => (number_value(depth, relative), operator(), literal()).prop_map(|(v, op, l)| format!("{v} {op} {l}")),
+        2 => (text_value(short.clone()), operator(), literal()).prop_map(|(v, op, l)| format!("{v} {op} {l}")),
+        2 => (number_value(short), operator(), literal()).prop_map(|(v, op, l)| format!("{v} {op} {l}")),
         1 => (path(), prop::sample::select(&VALUES[..])).prop_map(|(p, v)| format!("contains({p}, '{v}')")),
         1 => (path(), prop::sample::select(&VALUES[..])).prop_map(|(p, v)| format!("starts-with({p}, '{v}')")),
         1 => (path(), path()).prop_map(|(p, q)| format!("({p} | {q}) = '1'")),
@@ -242,7 +249,8 @@ fn boolean(depth: u32, relative: bool) -> BoxedStrategy<String> {
     if depth == 0 {
         return leaf.boxed();
     }
-    let inner = move || boolean(depth - 1, relative);
+    let inner = boolean(depth - 1, relative);
+    let inner = || inner.clone();
     prop_oneof![
         5 => leaf,
         1 => (inner(), inner()).prop_map(|(a, b)| format!("({a}) and ({b})")),
