@@ -34,14 +34,14 @@ fi
 build() { # FOLDER FLAGS
   local which=(build --release --bin soap-router)
   [[ $what != engine ]] || which=(bench --no-run --bench engine)
-  RUSTFLAGS="${RUSTFLAGS:-} $2" cargo "${which[@]}" --quiet --target "$host" --target-dir "$guided/$1" \
+  RUSTFLAGS="${RUSTFLAGS:-} $2" cargo "${which[@]}" --quiet --target "$host" --target-dir "$1" \
     --message-format json | python3 -c '
 import json, sys
 print(*[program for line in sys.stdin if (program := json.loads(line).get("executable"))])'
 }
 counts=$guided/counts-$what
 rm -rf "$counts"
-counting=$(build counting "-Cprofile-generate=$counts")
+counting=$(build "$guided/counting" "-Cprofile-generate=$counts")
 case $what in
   router) python3 benches/compare/train.py --binary "$counting" ;;
   engine) for row in header child flat items mixed; do
@@ -50,7 +50,7 @@ case $what in
   *) echo "benches/guided.sh builds \`router\` or \`engine\`, not \`$what\`" >&2; exit 2 ;;
 esac
 "$profdata" merge --output "$guided/profile-$what" "$counts"/*.profraw
-program=$(build . "-Cprofile-use=$guided/profile-$what")
+program=$(build "$guided" "-Cprofile-use=$guided/profile-$what")
 if [[ $what == engine ]]; then
   exec "$program"
 fi
