@@ -39,12 +39,12 @@ build() { # FOLDER FLAGS
 import json, sys
 print(*[program for line in sys.stdin if (program := json.loads(line).get("executable"))])'
 }
-counts=$guided/counts-$what
+counts=$guided/counts
 rm -rf "$counts"
 counting=$(build "$guided/counting" "-Cprofile-generate=$counts")
 case $what in
   router) python3 benches/compare/train.py --binary "$counting" ;;
-  engine) for row in header child flat items mixed; do
+  engine) for row in header child flat items mixed quick-xml; do
     for bytes in 1024 10240; do ROUNDS=5 BYTES=$bytes "$counting" count "$row"; done
   done ;;
   *) echo "benches/guided.sh builds \`router\` or \`engine\`, not \`$what\`" >&2; exit 2 ;;
