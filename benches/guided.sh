@@ -13,6 +13,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 what=${1:-router}
+if [[ $what != router && $what != engine ]]; then
+  echo "benches/guided.sh builds \`router\` or \`engine\`, not \`$what\`" >&2
+  exit 2
+fi
 host=$(rustc -vV | sed -n 's/^host: //p')
 mkdir -p "${CARGO_TARGET_DIR:-target}/guided"
 guided=$(cd "${CARGO_TARGET_DIR:-target}/guided" && pwd)
@@ -42,13 +46,13 @@ print(*[program for line in sys.stdin if (program := json.loads(line).get("execu
 counts=$guided/counts
 rm -rf "$counts"
 counting=$(build "$guided/counting" "-Cprofile-generate=$counts")
-case $what in
-  router) python3 benches/compare/train.py --binary "$counting" ;;
-  engine) for row in header child flat items mixed quick-xml; do
+if [[ $what == router ]]; then
+  python3 benches/compare/train.py --binary "$counting"
+else
+  for row in header child flat items mixed quick-xml; do
     for bytes in 1024 10240; do ROUNDS=5 BYTES=$bytes "$counting" count "$row"; done
-  done ;;
-  *) echo "benches/guided.sh builds \`router\` or \`engine\`, not \`$what\`" >&2; exit 2 ;;
-esac
+  done
+fi
 "$profdata" merge --output "$guided/profile-$what" "$counts"/*.profraw
 program=$(build "$guided" "-Cprofile-use=$guided/profile-$what")
 if [[ $what == engine ]]; then
