@@ -39,7 +39,7 @@ build() { # FOLDER FLAGS
   local which=(build --release --bin soap-router)
   [[ $what != engine ]] || which=(bench --no-run --bench engine)
   RUSTFLAGS="${RUSTFLAGS:-} $2" cargo "${which[@]}" --quiet --target "$host" --target-dir "$1" \
-    --message-format json | python3 -c '
+    --message-format json-render-diagnostics | python3 -c '
 import json, sys
 print(*[program for line in sys.stdin if (program := json.loads(line).get("executable"))])'
 }

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import latency
+from peers import SOAP12, envelope
 
 TICK = os.sysconf("SC_CLK_TCK")
 PROXY_CORE, LOAD_CORE = "0", "1" if os.cpu_count() > 1 else "0"
@@ -23,7 +24,6 @@ CONNECTIONS = 16
 MANY = 1000
 # Latency at half load: pairs of rounds, and how long one is.
 PAIRS, PAIR_SECONDS = 16, 0.4
-SOAP11, SOAP12 = "http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope"
 ACTION = '"urn:example:orders/Place"'
 
 
@@ -31,21 +31,6 @@ def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
-
-
-def envelope(size, namespace=SOAP11):
-    item = '<o:Item sku="A-1"><o:Quantity>2</o:Quantity></o:Item>\n'
-    # Long messages are made of long lines, as attachments in base64 are.
-    if size > 100_000:
-        item = f'<o:Data>{"QUJD" * 2000}</o:Data>\n'
-    head = (
-        f'<soap:Envelope xmlns:soap="{namespace}"><soap:Header>'
-        '<o:Version xmlns:o="urn:example:orders">2</o:Version></soap:Header><soap:Body>'
-        '<o:Place xmlns:o="urn:example:orders"><o:Tier>gold</o:Tier>'
-    )
-    tail = "</o:Place></soap:Body></soap:Envelope>"
-    items = (size - len(head) - len(tail)) // len(item)
-    return head + item * items + tail
 
 
 class Bench:

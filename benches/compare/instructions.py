@@ -30,7 +30,7 @@ def control(router, *command):
 
 def count(router, folder, dump, row):
     _, path, size, chunked = row
-    message = peers.framed(path, peers.envelope(size), chunked)
+    message = peers.framed(path, peers.envelope(size).encode(), chunked)
     peers.send(router.address, [message] * 50)
     control(router, "-i", "on")
     # Commands are taken at the program's next chance, and nobody says when that was.

@@ -12,13 +12,19 @@ SOAP11, SOAP12 = "http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org
 
 
 def envelope(size, namespace=SOAP11):
+    """An order of about this size."""
     item = '<o:Item sku="A-1"><o:Quantity>2</o:Quantity></o:Item>\n'
+    # Long messages are made of long lines, as attachments in base64 are.
+    if size > 100_000:
+        item = f'<o:Data>{"QUJD" * 2000}</o:Data>\n'
     head = (
-        f'<soap:Envelope xmlns:soap="{namespace}"><soap:Header><o:Version xmlns:o="urn:example:orders">2</o:Version>'
-        '</soap:Header><soap:Body><o:Place xmlns:o="urn:example:orders"><o:Tier>gold</o:Tier>'
+        f'<soap:Envelope xmlns:soap="{namespace}"><soap:Header>'
+        '<o:Version xmlns:o="urn:example:orders">2</o:Version></soap:Header><soap:Body>'
+        '<o:Place xmlns:o="urn:example:orders"><o:Tier>gold</o:Tier>'
     )
     tail = "</o:Place></soap:Body></soap:Envelope>"
-    return (head + item * ((size - len(head) - len(tail)) // len(item)) + tail).encode()
+    items = (size - len(head) - len(tail)) // len(item)
+    return head + item * items + tail
 
 
 class Peer:
@@ -28,12 +34,15 @@ class Peer:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection, self.bytes = connection, b""
 
+    def more(self):
+        got = self.connection.recv(65536)
+        if not got:
+            raise EOFError
+        self.bytes += got
+
     def until(self, end):
         while (at := self.bytes.find(end)) < 0:
-            got = self.connection.recv(65536)
-            if not got:
-                raise EOFError
-            self.bytes += got
+            self.more()
         piece, self.bytes = self.bytes[: at + len(end)], self.bytes[at + len(end) :]
         return piece
 
@@ -44,7 +53,7 @@ class Peer:
             self.until(b"\r\n0\r\n\r\n")
             return head
         while len(self.bytes) < int(length[1]):
-            self.bytes += self.connection.recv(65536)
+            self.more()
         self.bytes = self.bytes[int(length[1]) :]
         return head
 
@@ -56,7 +65,7 @@ def endpoint():
         try:
             while True:
                 soap12 = b"/soap12" in peer.message().split(b"\r\n")[0]
-                body = envelope(1024, SOAP12 if soap12 else SOAP11)
+                body = envelope(1024, SOAP12 if soap12 else SOAP11).encode()
                 kind = "application/soap+xml" if soap12 else "text/xml"
                 head = f"HTTP/1.1 200 OK\r\nServer: x\r\nDate: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
                 peer.connection.sendall(head.encode() + body)
