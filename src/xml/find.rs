@@ -144,27 +144,6 @@ pub(super) fn less_than(buf: &[u8], at: usize) -> Option<usize> {
     memchr::memchr(b'<', rest).map(|found| at + found)
 }
 
-/// Whether `piece` stands at `at`.
-#[inline(always)]
-pub(super) fn stands_at(buf: &[u8], at: usize, piece: &[u8]) -> bool {
-    let Some(there) = buf.get(at..at + piece.len()) else {
-        return false;
-    };
-    if let (Some(a), Some(b)) = (ends::<16>(there), ends::<16>(piece)) {
-        return a == b && (piece.len() <= 32 || there == piece);
-    }
-    if let (Some(a), Some(b)) = (ends::<8>(there), ends::<8>(piece)) {
-        return a == b;
-    }
-    if let (Some(a), Some(b)) = (ends::<4>(there), ends::<4>(piece)) {
-        return a == b;
-    }
-    match (ends::<2>(there), ends::<2>(piece)) {
-        (Some(a), Some(b)) => a == b,
-        _ => there == piece,
-    }
-}
-
 /// The next `>`, which is mostly near.
 #[inline]
 pub(super) fn greater_than(buf: &[u8]) -> Option<usize> {
@@ -175,12 +154,6 @@ pub(super) fn greater_than(buf: &[u8]) -> Option<usize> {
         }
     }
     memchr::memchr(b'>', buf)
-}
-
-/// The first and the last `N` bytes, which overlap where there are fewer than twice as many.
-#[inline(always)]
-fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
-    Some((*bytes.first_chunk()?, *bytes.last_chunk()?))
 }
 
 /// Whether an empty tag ends in these bytes.

@@ -96,7 +96,7 @@ impl Markup {
 
     #[inline(never)]
     fn stands_closely(&self, buf: &[u8], all: &[u8]) -> bool {
-        find::stands_at(buf, 0, self.of(all))
+        buf.starts_with(self.of(all))
     }
 
     #[inline(always)]

@@ -17,14 +17,10 @@ impl Scanner {
         sink: &mut S,
     ) -> Result<Option<Step>, Box<Error>> {
         let at = self.known_prolog(buf);
-        let Some((number, known)) = self.remembered.find(buf, at, 0, 0) else {
+        let Some((number, read, opened)) = self.read_remembered(buf, at) else {
             return Ok(None);
         };
-        let read = known.read(at);
-        let opened = (known.name, known.key, known.scope);
-        let element = known.element(self.trace.since());
-        self.records.clone_from(&known.records);
-        self.values.clear();
+        let element = self.remembered.element(number, self.trace.since());
         self.checked = read.close + 1;
         let step = self.enter_element(buf, at, &read, opened, sink)?;
         if element != 0 {

@@ -53,15 +53,6 @@ impl Known {
             declares: true,
         }
     }
-
-    /// Which element of the traces it is, if that is known of the traces since then; else 0.
-    #[inline(always)]
-    pub(super) fn element(&self, traces_since: u64) -> ElementId {
-        match self.traces_since == traces_since {
-            true => self.element,
-            false => 0,
-        }
-    }
 }
 
 impl Remembered {
@@ -89,6 +80,14 @@ impl Remembered {
         self.all.iter().enumerate().find(|(_, known)| {
             known.depth == depth && known.outer == outer && rest.starts_with(&known.bytes)
         })
+    }
+
+    /// Which element of the traces a root is, if that is known of the traces since then; else 0.
+    #[inline(always)]
+    pub(super) fn element(&self, number: usize, traces_since: u64) -> ElementId {
+        let known = self.all.get(number);
+        let known = known.filter(|known| known.traces_since == traces_since);
+        known.map_or(0, |known| known.element)
     }
 
     /// Keeps which element of the traces, which are what they are since then, a root is.

@@ -36,19 +36,13 @@ impl Scanner {
             return Err(self.malformed("a second element stands after the root element", at));
         }
         if self.remembered.waits_at(self.frames.len())
-            && let Some((_, known)) = self
-                .remembered
-                .find(buf, at, self.frames.len(), self.scope())
+            && let Some((_, read, opened)) = self.read_remembered(buf, at)
         {
-            let read = known.read(at);
-            let (name, key, scope) = (known.name, known.key, known.scope);
-            self.records.clone_from(&known.records);
-            self.values.clear();
             if read.close >= self.checked {
                 self.check(buf, read.close + 1);
             }
             if read.close < self.checked {
-                return self.enter_element(buf, at, &read, (name, key, scope), sink);
+                return self.enter_element(buf, at, &read, opened, sink);
             }
         }
         let longest = self.limits.tag_bytes_max as usize;
@@ -66,6 +60,20 @@ impl Scanner {
             }
         }
         self.open_element(buf, at, &read, sink)
+    }
+
+    /// What reading the tag at `at` would give, if one that is remembered stands there; and its number.
+    #[inline(always)]
+    pub(super) fn read_remembered(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+    ) -> Option<(usize, Read, (NameRef, NameKey, ScopeId))> {
+        let (depth, outer) = (self.frames.len(), self.scope());
+        let (number, known) = self.remembered.find(buf, at, depth, outer)?;
+        self.records.clone_from(&known.records);
+        self.values.clear();
+        Some((number, known.read(at), (known.name, known.key, known.scope)))
     }
 
     /// Reads the syntax up to `>`; nothing when the bytes end before.

@@ -89,8 +89,29 @@ fn each_instance(
     }
 }
 
-/// Tells what is known at a start tag; the answer is how much text is wanted beyond the state's own need.
-pub(super) fn element_starts(
+/// Tells all listeners of a state that an element starts; the answer is how much text they want beyond the
+/// state's own need.
+pub(super) fn starts(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    state: &State,
+    depth: u32,
+    tag: Option<&Tag<'_>>,
+) -> usize {
+    let mut need = 0;
+    for &(node, number) in &state.starts {
+        if let Some(listener) = program.listener(node, number) {
+            need = need.max(element_starts(
+                facts, program, states, node, listener, depth, tag,
+            ));
+        }
+    }
+    need
+}
+
+/// The same for one listener.
+fn element_starts(
     facts: &mut Facts,
     program: &Program,
     states: &States,

@@ -266,19 +266,12 @@ impl Stream {
     /// An element with nothing but text starts of which the start is told to listeners only.
     pub(super) fn starts(&mut self, program: &Program, note: u64, depth: u32, end: u64) {
         self.here = end;
-        self.asked = 0;
         let Self { facts, states, .. } = self;
         facts.element += 1;
-        let Some(state) = states.get((note >> 8) as StateId) else {
-            return;
-        };
-        for &(node, listener) in &state.starts {
-            let Some(listener) = program.listener(node, listener) else {
-                continue;
-            };
-            let need = listen::element_starts(facts, program, states, node, listener, depth, None);
-            self.asked = self.asked.max(need);
-        }
+        let state = states.get((note >> 8) as StateId);
+        self.asked = state.map_or(0, |state| {
+            listen::starts(facts, program, states, state, depth, None)
+        });
     }
 
     /// Starts keeping the text of the innermost element, whose start was told when it was not on the stack.
@@ -466,14 +459,7 @@ impl Stream {
             for &node in &state.counted {
                 listen::position(facts, program, states, node, depth);
             }
-            for &(node, listener) in &state.starts {
-                let Some(listener) = program.listener(node, listener) else {
-                    continue;
-                };
-                need = need.max(listen::element_starts(
-                    facts, program, states, node, listener, depth, tag,
-                ));
-            }
+            need = need.max(listen::starts(facts, program, states, state, depth, tag));
             if let Some(tag) =
                 tag.filter(|tag| flags & flags::ATTRIBUTES != 0 && tag.has_attributes())
             {
