@@ -483,6 +483,8 @@ impl Compiler {
         let formula = self.formulas.get(rule.formula as usize);
         let outcome = match formula.map(|(formula, _)| (formula.once, formula.effects.as_slice())) {
             Some((None, [Effect::Atom(atom)])) => atom | DECIDES,
+            // The document is always there to be told.
+            Some((None, [Effect::Cond(cond, 0, _)])) if cond & DECIDES != 0 => *cond,
             _ => rule.formula,
         };
         Rule {
