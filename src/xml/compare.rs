@@ -108,18 +108,21 @@ impl Trace {
             if usize::from(step.floor) < stays {
                 break Some((standing, Wanted::Nothing));
             }
-            let is_quiet = step.part.is_quiet();
-            if !is_quiet {
+            if !step.part.is_quiet() {
                 let wanted = self.tell(step, &standing, (buf, base), values, sink);
                 if wanted != Wanted::Nothing {
                     break Some((standing, wanted));
                 }
             }
             (at, inner, next) = (standing.next, step.after, step.next.each());
-            if is_quiet && step.comes_again(id) {
-                at = self.repeats(simd.level(), step, buf, at, limits);
-            }
+            let ends_item = step.ends_item(id);
             self.last = id;
+            if ends_item {
+                let floor = floor.max(u16::try_from(stays).unwrap_or(u16::MAX));
+                at = self.pass_list(simd.level(), buf, at, floor, limits, sink);
+                let step = self.step(self.last);
+                (inner, next) = (step.after, step.next.each());
+            }
         };
         (way.at, way.inner) = (at, inner);
         found
@@ -245,48 +248,5 @@ impl Trace {
             open,
             next,
         })
-    }
-
-    /// Passes a step of which nothing is wanted as often as it stands there: lists are long.
-    #[inline(never)]
-    fn repeats(
-        &self,
-        level: Level,
-        step: &Step,
-        buf: &[u8],
-        at: usize,
-        limits: (u32, u32),
-    ) -> usize {
-        dispatch!(level, simd => self.repeats_by(simd, step, buf, at, limits))
-    }
-
-    #[inline(always)]
-    fn repeats_by<V: Simd>(
-        &self,
-        simd: V,
-        step: &Step,
-        buf: &[u8],
-        at: usize,
-        (longest, longest_tag): (u32, u32),
-    ) -> usize {
-        let all = self.bytes.as_slice();
-        let holes = self.holes(step);
-        let mut rest = buf.get(at..).unwrap_or(&[]);
-        if step.lead.len() == 0 {
-            return at;
-        }
-        while let Some(mut behind) = step.lead.strip(simd, rest, all) {
-            for hole in holes {
-                let Some((_, next)) = hole.gap.strip(simd, behind, all, longest) else {
-                    return buf.len() - rest.len();
-                };
-                behind = next;
-            }
-            if rest.len() - behind.len() > longest_tag as usize {
-                break;
-            }
-            rest = behind;
-        }
-        buf.len() - rest.len()
     }
 }

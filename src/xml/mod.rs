@@ -34,6 +34,7 @@ mod find;
 mod input;
 mod key;
 mod limits;
+mod lists;
 mod markup;
 mod names;
 mod opening;
@@ -59,5 +60,6 @@ pub use reader::{Event, Reader};
 pub use scanner::{Fed, Scanner};
 pub use scope::XML_NAMESPACE;
 pub use sink::{
-    Attribute, EndTag, Flow, Name, Nobody, Observer, Opening, Part, Records, Sink, Tag, Taken, Want,
+    Attribute, EndTag, Flow, Name, Nobody, Observer, Opening, Part, Records, Sink, Tag, Taken,
+    Tests, Want,
 };

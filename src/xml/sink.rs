@@ -3,6 +3,7 @@
 //! [`Sink`] is the whole stream, for the engine; [`Observer`] is its shallow part, for a room that
 //! wants to read along in the same pass. **Invariant:** nothing here keeps bytes.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use super::scope::{NameRef, Scopes, Span};
@@ -111,6 +112,17 @@ pub trait Sink {
         let _ = (note, depth, text, end);
         Taken::Not
     }
+    /// What the value of the attribute with this symbol, or the text, of the element with this note must meet to
+    /// mean anything; nothing if that cannot be told by the value alone.
+    fn tests_of(&self, note: u64, symbol: Option<u64>) -> Option<Tests> {
+        let _ = (note, symbol);
+        None
+    }
+    /// Whether a value meets these tests. When not, the sink need not be told of it.
+    fn meets(&self, tests: Tests, value: &[u8]) -> bool {
+        let _ = (tests, value);
+        true
+    }
     /// The element with this note is open, of which nothing was told yet.
     fn push(&mut self, note: u64, depth: u32) {
         let _ = (note, depth);
@@ -205,6 +217,18 @@ impl Part {
     #[inline(always)]
     pub(super) const fn values_or_leaf(self) -> bool {
         self.0 & (Self::VALUES.0 | Self::LEAF.0) != 0
+    }
+}
+
+/// Tests on a value, by numbers of the sink's choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tests(pub(crate) Option<NonZeroU32>, pub(crate) Option<NonZeroU32>);
+
+impl Tests {
+    /// Whether there are none, which no value meets.
+    #[inline(always)]
+    pub(super) fn is_none(self) -> bool {
+        self.0.is_none()
     }
 }
 

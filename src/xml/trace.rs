@@ -3,8 +3,8 @@
 //! Messages of a service repeat the same markup around other values. A *trace* is that markup as a graph:
 //! a [`Step`] is a stretch of bytes up to the next value that is wanted, and knows which steps came behind it.
 //! While a message follows, open elements are not even put on the stacks, since the step says which they are.
-//! `record.rs` writes traces while `content.rs` reads what is new; `retrace.rs` follows them, and `compare.rs` does
-//! so from step to step.
+//! `record.rs` writes traces while `content.rs` reads what is new; `retrace.rs` follows them, `compare.rs` does
+//! so from step to step, and `lists.rs` passes steps that come again and again.
 //!
 //! **Invariants:** a step only holds for the open elements it was recorded in; memory is bounded by the
 //! constants here: what is full stays as it is, and is begun anew after [`FULL_MESSAGES_MAX`] messages.
@@ -94,6 +94,8 @@ pub(super) struct Step {
     pub(super) element: ElementId,
     pub(super) after: ElementId,
     pub(super) next: Followers,
+    /// What may come behind it, but begins no list that can be passed.
+    pub(super) barred: StepId,
 }
 
 /// A value, and the markup behind it.
@@ -120,6 +122,8 @@ pub(super) struct Trace {
     epoch: u64,
     /// The step behind which the message stands, if it does.
     pub(super) last: StepId,
+    /// How many lists ended in their first item since something was read.
+    pub(super) vain: u8,
     pub(super) draft: super::record::Draft,
 }
 
@@ -149,12 +153,17 @@ impl Step {
         element: 0,
         after: 0,
         next: Followers([0; FOLLOWERS]),
+        barred: 0,
     };
+}
 
-    /// Whether this step, which has this number, is what came behind it last.
+impl Step {
+    /// Whether what came behind this step, which has this number, came before it too, since steps are numbered as
+    /// they come for the first time: it ends an item of a list that can perhaps be passed.
     #[inline(always)]
-    pub(super) fn comes_again(&self, own: StepId) -> bool {
-        self.next.0.first() == Some(&own) && self.base == self.after
+    pub(super) fn ends_item(&self, own: StepId) -> bool {
+        let first = self.next.first();
+        first <= own && first != self.barred
     }
 }
 
@@ -173,6 +182,13 @@ impl Followers {
 
     fn swap(&mut self) {
         self.0.swap(0, 1);
+    }
+
+    /// What came last.
+    #[inline(always)]
+    pub(super) fn first(self) -> StepId {
+        let [first, _] = self.0;
+        first
     }
 
     #[inline(always)]
@@ -195,6 +211,7 @@ impl Default for Trace {
             since: 0,
             epoch: 0,
             last: 0,
+            vain: 0,
             draft: super::record::Draft::default(),
         };
         trace.forget();
@@ -251,7 +268,7 @@ impl Trace {
     /// What comes next is not known by what came last.
     #[inline(always)]
     pub(super) fn lose(&mut self) {
-        self.last = 0;
+        (self.last, self.vain) = (0, 0);
         self.draft.discard();
     }
 
@@ -292,6 +309,14 @@ impl Trace {
     pub(super) fn prefer_second(&mut self, element: ElementId) {
         if let Some(next) = self.followers_of(self.last, element) {
             next.swap();
+        }
+    }
+
+    /// What came behind the last step begins no list that can be passed.
+    #[cold]
+    pub(super) fn bar(&mut self) {
+        if let Some(step) = self.steps.get_mut(usize::from(self.last)) {
+            step.barred = step.next.first();
         }
     }
 

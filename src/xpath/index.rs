@@ -193,6 +193,17 @@ impl Index {
         }
     }
 
+    /// Whether all tests are for equality with text.
+    pub(super) fn is_only_equal(&self) -> bool {
+        self.only_equal
+    }
+
+    /// Whether text, which may be longer than any test needs, equals what a test is for.
+    #[inline(always)]
+    pub(super) fn has_equal(&self, text: &[u8]) -> bool {
+        !self.equal.find(text).is_empty()
+    }
+
     /// The conditions that hold of the value, if all tests are for equality with text.
     #[inline(always)]
     pub(super) fn equal(&self, found: Found<'_>) -> Option<&[CondId]> {
@@ -201,12 +212,6 @@ impl Index {
             Found::Text(text, false) if self.only_equal => Some(self.equal.find(text)),
             _ => None,
         }
-    }
-
-    /// Whether it can be told at a glance that nothing comes of a text.
-    #[inline(always)]
-    pub(super) fn rejects(&self, text: &[u8]) -> bool {
-        self.only_equal && !self.equal.is_like_any(text)
     }
 
     /// Tells every condition that holds of the value. False when the value was cut too short to say.

@@ -1,6 +1,6 @@
 //! The scanner's sink: a stream, its program, and somebody who reads along.
 
-use crate::xml::{EndTag, Flow, Observer, Opening, Part, Records, Sink, Tag, Taken, Want};
+use crate::xml::{EndTag, Flow, Observer, Opening, Part, Records, Sink, Tag, Taken, Tests, Want};
 
 use super::program::Program;
 use super::stream::Stream;
@@ -211,6 +211,18 @@ impl<O: Observer> Sink for Pass<'_, O> {
             }
         }
         self.taken(false)
+    }
+
+    fn tests_of(&self, note: u64, symbol: Option<u64>) -> Option<Tests> {
+        if symbol.is_none() && note >> CLASS != 0 {
+            return None;
+        }
+        self.stream.tests_of(self.program, note, symbol)
+    }
+
+    #[inline(always)]
+    fn meets(&self, tests: Tests, value: &[u8]) -> bool {
+        self.program.meets(tests, value)
     }
 
     #[inline(always)]

@@ -6,6 +6,9 @@
 //! Built by `compile.rs`, run by `stream.rs` and `facts.rs`.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
+
+use crate::xml::Tests;
 
 use super::ast::Comparison;
 use super::index::{Hashing, Index};
@@ -79,8 +82,6 @@ pub(super) struct Anchor {
     /// Every rule waits for the value of an attribute of the element: without such a value nothing of
     /// the instance can matter.
     pub(super) lazy: bool,
-    /// Nothing comes of an instance's end: no rule asks for what did not come true.
-    pub(super) ends_quietly: bool,
 }
 
 /// What a slot keeps.
@@ -246,6 +247,19 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// Whether a value meets tests that [`super::states::State::tests_of`] gave.
+    #[inline(always)]
+    pub(super) fn meets(&self, tests: Tests, value: &[u8]) -> bool {
+        self.meets_one(tests.0, value) || self.meets_one(tests.1, value)
+    }
+
+    #[inline(always)]
+    fn meets_one(&self, number: Option<NonZeroU32>, value: &[u8]) -> bool {
+        let Some(number) = number else { return false };
+        let index = self.indexes.get(number.get() as usize - 1);
+        index.is_some_and(|index| index.has_equal(value))
+    }
+
     /// The phase of the document's end.
     pub(super) fn last_phase(&self) -> Phase {
         PHASE_ROOT + self.sections + 1
@@ -279,13 +293,6 @@ impl Program {
             Some([count, rules @ ..]) => rules.get(..*count as usize).unwrap_or(&[]),
             _ => &[],
         }
-    }
-
-    /// Whether it can be told at a glance that nothing comes of a text by the tests of an index.
-    #[inline(always)]
-    pub(super) fn rejects(&self, index: u32, text: &[u8]) -> bool {
-        let tests = self.indexes.get(index as usize);
-        tests.is_none_or(|tests| tests.rejects(text))
     }
 
     /// A listener for elements at a node, by its number there.

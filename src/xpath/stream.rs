@@ -4,7 +4,7 @@
 //! more is done. Text is copied only where a value is wanted, and only as far as its tests need.
 //! What no live state wants is skipped by the scanner. No allocation once the buffers have grown.
 
-use crate::xml::{Part, Records, Tag};
+use crate::xml::{Part, Records, Tag, Tests};
 
 use super::facts::{DOCUMENT, Facts, Frame, NONE};
 use super::index::VALUE_BYTES_MAX;
@@ -263,6 +263,17 @@ impl Stream {
         listen::plain_values(facts, program, states, plain, values.all())
     }
 
+    /// See [`crate::xml::Sink::tests_of`].
+    pub(super) fn tests_of(
+        &self,
+        program: &Program,
+        note: u64,
+        symbol: Option<u64>,
+    ) -> Option<Tests> {
+        let state = self.states.get((note >> 8) as StateId)?;
+        state.tests_of(program, symbol)
+    }
+
     /// An element with nothing but text starts of which the start is told to listeners only.
     pub(super) fn starts(&mut self, program: &Program, note: u64, depth: u32, end: u64) {
         self.here = end;
@@ -348,7 +359,7 @@ impl Stream {
     pub(super) fn ends_quietly(&self, depth: u32) -> bool {
         let outermost = self.facts.frames.get(depth as usize + 1);
         outermost.is_some_and(|frame| {
-            depth >= 2 && self.wanted == 0 && self.facts.end_quietly(frame.insts)
+            depth >= 2 && frame.insts as usize == self.facts.insts.len() && self.wanted == 0
         })
     }
 
@@ -368,12 +379,8 @@ impl Stream {
         let Some(outermost) = self.facts.frames.get(depth as usize + 1) else {
             return;
         };
-        let insts = outermost.insts;
         self.facts.counters.truncate(outermost.counters as usize);
         self.facts.frames.truncate(depth as usize + 1);
-        if self.facts.insts.len() > insts as usize {
-            self.facts.drop_instances(insts);
-        }
         let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
         self.takes_nodes = above & flags::TEXTS != 0;
     }
@@ -496,7 +503,7 @@ impl Stream {
         let Some(frame) = self.facts.frames.last() else {
             return false;
         };
-        let busy = frame.capture != NONE || !self.facts.end_quietly(frame.insts);
+        let busy = frame.flags & flags::CLOSES != 0 || frame.capture != NONE;
         let depth = (self.facts.frames.len() as u32).saturating_sub(2);
         if frame.flags & flags::SECTION != 0 || !self.node_text.is_empty() {
             return false;
@@ -571,7 +578,9 @@ impl Stream {
         let Some(state) = states.get(frame.state) else {
             return;
         };
-        listen::ends(facts, program, states, state, depth, text);
+        for end in &state.ends {
+            listen::element_ends(facts, program, states, end, depth, text);
+        }
         let before = frame.wanted_before as usize;
         *wanted = before;
         // An outer element that still wants text keeps it; one that has enough has been cut already.

@@ -284,41 +284,6 @@ fn order(n: usize) -> String {
     )
 }
 
-/// Elements whose ends tell something end beside and inside such whose ends do not, in messages of which the
-/// later ones are taken by trace.
-#[test]
-fn what_an_end_decides_is_decided_in_every_message() {
-    let quiet = [
-        "//o:Line[@sku='s2']/o:Price > 201",
-        "//o:Order[o:Id='k2' and @no='n2']",
-        "//o:Order[@no='n2']/o:Lines/o:Line[@sku='s2']/o:Price > 202",
-        "//o:Gift[@no='g2']/o:For/o:Whom='w1'",
-        "//o:Gift[@no='g2']/o:For/o:Whom='w7'",
-    ];
-    let loud = [
-        "//o:Line[@sku='s2' and not(o:Gone)]",
-        "//o:Line[@sku='s2' and not(o:Note)]",
-        "//o:Order[@no='n2' and not(o:Tier='tin')]/o:Lines/o:Line[@sku='s2']/o:Price > 202",
-        "//o:Gift[@no='g2'][not(o:For/o:Whom='w1')]",
-        "//o:Gift[@no='g2'][count(o:Wrap)=1]/o:For",
-    ];
-    let holding = |texts: &[&str], n: usize| {
-        let wrong = |text: &&&str| text.contains("w7") || text.contains("(o:Note)");
-        let right = texts.iter().filter(|text| n == 2 && !wrong(text));
-        right.count()
-    };
-    for texts in [&quiet[..], &loud[..], &[quiet, loud].concat()] {
-        let set = set_of(texts);
-        for size in [usize::MAX, 64, 1] {
-            let mut run = Run::new();
-            for n in [2, 1, 2, 3, 2, 2] {
-                transcript(&mut run, &set, order(n).as_bytes(), size);
-                assert_eq!(run.matched().len(), holding(texts, n), "{texts:?} of {n}");
-            }
-        }
-    }
-}
-
 /// The same, systematically: in a message like those before each byte is another once, missing, or the last.
 #[test]
 fn a_message_like_those_before_but_for_a_byte() {
@@ -383,6 +348,83 @@ fn a_message_like_those_before_but_for_a_byte() {
                 held(&message[..at], usize::MAX);
                 held(&message, at + 1);
             }
+        }
+    }
+}
+
+/// Lists are passed while nobody waits for their values: each item that means something is told all the same.
+#[test]
+fn in_a_list_each_value_is_met_where_it_stands() {
+    let sets = [
+        vec![
+            "//o:Item[@sku='B']",
+            "//o:Item/o:Quantity='7'",
+            "//o:Quantity='8'",
+            "//o:Gone='x'",
+        ],
+        vec!["//o:Item[@sku='B' and o:Quantity='7']", "//o:Note='8'"],
+        vec![
+            "//o:Item[@sku='B']/o:Quantity='7'",
+            "//o:Item/@no='8'",
+            "starts-with(//o:Note, 'B')",
+        ],
+        // More tests on one value than are kept for a list.
+        vec![
+            "//o:Quantity='7'",
+            "//o:Item/o:Quantity='8'",
+            "/*/*/*/o:Item/o:Quantity='B'",
+            "//o:Item/@*='7'",
+        ],
+        vec![
+            "count(//o:Item[@sku='B'])=2",
+            "//o:Quantity!='1'",
+            "//o:Note>7",
+            "//@sku='8'",
+        ],
+        vec!["//o:Note='7'", "//o:Note='B'", "//o:Quantity='8'"],
+    ];
+    let values = |item: usize| {
+        [
+            format!("A{item}"),
+            format!("{item}"),
+            "1".to_owned(),
+            "x".to_owned(),
+        ]
+    };
+    let list = |other: Option<(usize, usize, &str)>| {
+        let items: String = (0..12)
+            .map(|item| {
+                let mut values = values(item % 3);
+                if let Some((_, number, value)) = other.filter(|(at, ..)| *at == item) {
+                    values[number] = value.to_owned();
+                }
+                let [sku, no, quantity, note] = values;
+                format!(
+                    "<o:Item sku=\"{sku}\" no='{no}'><o:Quantity>{quantity}</o:Quantity>\
+                     <o:Note>{note}</o:Note></o:Item>\n"
+                )
+            })
+            .collect();
+        format!(
+            "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' xmlns:o='urn:o'><s:Body>\
+             <o:Order>{items}<o:Gone>y</o:Gone></o:Order></s:Body></s:Envelope>"
+        )
+    };
+    for texts in sets {
+        let set = set_of(&texts);
+        let mut run = Run::new();
+        let mut held = |message: &str, size: usize| {
+            let found = transcript(&mut run, &set, message.as_bytes(), size);
+            let expected = transcript(&mut Run::new(), &set, message.as_bytes(), size);
+            assert_eq!(found, expected, "{texts:?} {message}");
+        };
+        held(&list(None), usize::MAX);
+        let long = "7".repeat(5000);
+        for (item, number) in (0..12).flat_map(|item| (0..4).map(move |number| (item, number))) {
+            for value in ["7", "8", "B", "", "BB", "&#55;", "a > b", &long] {
+                held(&list(Some((item, number, value))), usize::MAX);
+            }
+            held(&list(Some((item, number, "7"))), 100 + item);
         }
     }
 }
