@@ -7,7 +7,7 @@
 use super::error::Error;
 use super::find;
 use super::key::NameKey;
-use super::names::kind_of;
+use super::names::{Number, kind_of};
 use super::retrace::Retraced;
 use super::scanner::{Frame, Scanner, Step, span};
 use super::scope::ScopeId;
@@ -16,7 +16,8 @@ use super::tag::Read;
 
 /// A start tag that is read and not told yet.
 pub(super) struct Told {
-    pub(super) place: u16,
+    /// The number of its name.
+    pub(super) name: Number,
     pub(super) name_end: usize,
     /// Index of its `>`.
     pub(super) close: usize,
@@ -185,7 +186,7 @@ impl Scanner {
         }
         let ends = |byte| matches!(byte, b'>' | b' ' | b'/');
         let kind = kind_of(serial, false);
-        let Some((place, name_end)) = self.known.follow(ready, *at + 1, kind, ends) else {
+        let Some((number, name_end)) = self.known.follow(ready, *at + 1, kind, ends) else {
             return (Taken::Not, None);
         };
         self.records.clear();
@@ -197,7 +198,7 @@ impl Scanner {
             },
         };
         let told = Told {
-            place,
+            name: number,
             name_end,
             close,
             empty,
@@ -213,7 +214,9 @@ impl Scanner {
             tag: ready.get(*at..).unwrap_or(&[]),
             records: &self.records,
         };
-        let known = self.known.at_mut(place);
+        let Some(known) = self.known.at_mut(number) else {
+            return (Taken::Not, Some(told));
+        };
         let (symbol, class) = (known.name.symbol, known.name.class);
         // A leaf whose end tag stands right behind its text is taken at once.
         *open = find::less_than(ready, close + 1);
@@ -237,7 +240,7 @@ impl Scanner {
             return (taken, Some(told));
         }
         self.told = end;
-        let key = self.known.at(place).key();
+        let key = self.known.at(number).key();
         let name = ready.get(*at + 1..name_end).unwrap_or(&[]);
         self.push_frame((key, symbol, class), name, (scope, serial));
         self.draft_start(buf, *at, &told, sink);
@@ -254,7 +257,7 @@ impl Scanner {
         told: &Told,
         sink: &mut S,
     ) -> Result<Step, Box<Error>> {
-        let known = self.known.at(told.place);
+        let known = self.known.at(told.name);
         let (name, key) = (known.name, known.key());
         self.values.clear();
         let read = Read {
@@ -318,7 +321,7 @@ impl Scanner {
                 _ => return None,
             }
             let start = at + 1;
-            let (place, end) = self.known.follow(ready, start, kind, |byte| byte == b'=')?;
+            let (number, end) = self.known.follow(ready, start, kind, |byte| byte == b'=')?;
             let value = end + 2;
             let (Some(b'='), Some(&quote @ (b'"' | b'\''))) = (ready.get(end), ready.get(end + 1))
             else {
@@ -333,11 +336,11 @@ impl Scanner {
             {
                 return None;
             }
-            let known = self.known.at(place);
+            let known = self.known.at(number);
             bits |= known.name.symbol;
             if known.name.prefix_len == 0 {
-                // The place is of the name's bytes alone, so equal names have equal bits.
-                let bit = 1 << (place & 63);
+                // A name has one number, so equal names have equal bits.
+                let bit = 1 << (number & 63);
                 doubtful |= seen & bit != 0;
                 seen |= bit;
             } else {

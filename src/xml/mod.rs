@@ -43,6 +43,7 @@ mod reader;
 mod record;
 mod remembered;
 mod retrace;
+mod room;
 mod scanner;
 mod scope;
 mod sink;

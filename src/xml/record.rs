@@ -482,7 +482,7 @@ impl Scanner {
         sink: &mut S,
     ) -> Option<(ElementId, Part)> {
         let outer = self.frames.last()?;
-        let known = self.known.at(told.place);
+        let known = self.known.at(told.name);
         let frame = Frame {
             key: known.key(),
             symbol: known.name.symbol,

@@ -36,6 +36,16 @@ pub(super) struct NameRef {
     pub(super) class: u8,
 }
 
+impl NameRef {
+    /// Of no name.
+    pub(super) const NONE: Self = Self {
+        symbol: 0,
+        namespace: Span { start: 0, end: 0 },
+        prefix_len: 0,
+        class: 0,
+    };
+}
+
 /// Number of a scope; 0 is the empty one.
 pub(super) type ScopeId = u32;
 
@@ -62,7 +72,8 @@ pub(super) struct Scopes {
     text: String,
     declarations: Vec<Declaration>,
     scopes: Vec<Scope>,
-    index: Vec<u32>,
+    /// By hash: the number of one that is remembered, or 0.
+    index: Box<[u16]>,
     next_serial: u32,
 }
 
@@ -72,7 +83,7 @@ impl Scopes {
             text: String::new(),
             declarations: Vec::new(),
             scopes: Vec::new(),
-            index: vec![0; SCOPES_MAX * 2],
+            index: vec![0; SCOPES_MAX * 2].into_boxed_slice(),
             next_serial: 1,
         };
         scopes.forget();
@@ -122,6 +133,7 @@ impl Scopes {
         let mask = self.index.len() - 1;
         let mut at = hash as usize & mask;
         while let Some(&found) = self.index.get(at).filter(|&&found| found != 0) {
+            let found = ScopeId::from(found);
             if self.same(found, hash, parent, declared) {
                 return found;
             }
@@ -147,7 +159,7 @@ impl Scopes {
             self.declarations.push(declaration);
         }
         if !passing && let Some(slot) = self.index.get_mut(at) {
-            *slot = id;
+            *slot = id as u16;
         }
         id
     }

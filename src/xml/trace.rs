@@ -10,6 +10,7 @@
 //! constants here: what is full stays as it is, and is begun anew after [`FULL_MESSAGES_MAX`] messages.
 
 use super::markup::{Gap, Markup};
+use super::room;
 use super::scanner::Frame;
 use super::scope::NameRef;
 use super::sink::Part;
@@ -28,6 +29,9 @@ const LEAD_MAX: usize = 1 << 10;
 /// Places to find steps and elements again by their content; a power of two, twice as many as there are
 /// of either at most.
 const PLACES: usize = 1024;
+/// So many more elements, steps or values, and bytes, are made room for at a time.
+const ENTRIES_MORE: usize = 8;
+const BYTES_MORE: usize = 512;
 /// So many messages may meet a full trace before it is begun anew.
 const FULL_MESSAGES_MAX: u32 = 256;
 /// How many steps are remembered to come behind a step or an element's start.
@@ -223,9 +227,9 @@ impl Trace {
     pub(super) fn forget(&mut self) {
         self.bytes.clear();
         self.elements.clear();
-        self.elements.push(Element::NONE);
+        room::push(&mut self.elements, Element::NONE, ENTRIES_MORE);
         self.steps.clear();
-        self.steps.push(Step::NONE);
+        room::push(&mut self.steps, Step::NONE, ENTRIES_MORE);
         self.holes.clear();
         self.steps_by_content.fill(0);
         self.elements_by_content.fill(0);
@@ -356,7 +360,7 @@ impl Trace {
         }
         let end = self.keep(&[b"</", name, b">"])?;
         let id = self.elements.len() as ElementId;
-        self.elements.push(Element {
+        let element = Element {
             frame: Frame {
                 element: id,
                 ..*frame
@@ -366,7 +370,8 @@ impl Trace {
             parent,
             depth: depth as u16,
             next: Followers::default(),
-        });
+        };
+        room::push(&mut self.elements, element, ENTRIES_MORE);
         remember(&mut self.elements_by_content, place, id);
         Some(id)
     }
@@ -402,13 +407,14 @@ impl Trace {
                 step.holes = holes.len() as u8;
                 for (name, stop, behind) in holes {
                     let behind = self.keep(&[behind])?;
-                    self.holes.push(Hole {
+                    let hole = Hole {
                         name: *name,
                         gap: Gap::new(*stop, behind),
-                    });
+                    };
+                    room::push(&mut self.holes, hole, ENTRIES_MORE);
                 }
                 let id = self.steps.len() as StepId;
-                self.steps.push(step);
+                room::push(&mut self.steps, step, ENTRIES_MORE);
                 remember(&mut self.steps_by_content, place, id);
                 Some(id)
             },
@@ -472,7 +478,7 @@ impl Trace {
         let start = self.bytes.len();
         pieces
             .iter()
-            .for_each(|piece| self.bytes.extend_from_slice(piece));
+            .for_each(|piece| room::extend(&mut self.bytes, piece.iter().copied(), BYTES_MORE));
         Some(Markup::last_of(&self.bytes, start))
     }
 }
