@@ -3,7 +3,7 @@
 //! States depend on the expressions and on the nesting of names that they mention; names that no
 //! expression mentions are all one, so hostile ones add nothing. **Invariant:** at most
 //! [`STATES_MAX`] states with [`NODES_MAX`] nodes are kept; when full, all but those of the open
-//! elements are forgotten.
+//! elements are forgotten. Of [`TRANSITIONS_MAX`] transitions between them one replaces another.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -20,8 +20,11 @@ const STATES_MAX: usize = 4096;
 const NODES_MAX: usize = 1 << 18;
 /// Up to so many attribute tests of a state are tried one by one.
 const FEW: usize = 4;
-/// Slots of remembered transitions; a power of two.
-const TRANSITIONS: usize = 2048;
+/// Slots of remembered transitions at first, and at most: powers of two.
+const TRANSITIONS: usize = 64;
+const TRANSITIONS_MAX: usize = 2048;
+/// Slots that a transition may be in, from its own on.
+const WINDOW: usize = 4;
 /// So often notes are taken on names after states were numbered anew; then no more.
 const GENERATIONS: u32 = (1 << 24) - 1;
 
@@ -114,10 +117,10 @@ type Sets = (Box<[NodeId]>, Box<[NodeId]>);
 
 #[derive(Debug, Clone, Copy)]
 struct Transition {
-    from: StateId,
-    next: StateId,
     symbol: u64,
-    flags: u8,
+    from: StateId,
+    /// The next state, and its flags in the lowest eight bits.
+    next: u32,
 }
 
 /// All states of one program in one run.
@@ -125,6 +128,7 @@ struct Transition {
 pub(super) struct States {
     pub(super) all: Vec<State>,
     known: HashMap<Sets, StateId, Hashing>,
+    /// Those that are remembered; none or a power of two of slots.
     transitions: Vec<Transition>,
     nodes: usize,
     /// Whether there is no room for another state.
@@ -165,16 +169,7 @@ impl States {
     fn forget(&mut self) {
         self.all.clear();
         self.known.clear();
-        self.transitions.clear();
-        self.transitions.resize(
-            TRANSITIONS,
-            Transition {
-                from: u32::MAX,
-                next: 0,
-                symbol: 0,
-                flags: 0,
-            },
-        );
+        self.transitions.fill(Transition::NONE);
         self.full = false;
         self.nodes = 0;
         self.generation = (self.generation + 1).min(GENERATIONS);
@@ -215,8 +210,19 @@ impl States {
     /// The state of a child element, and its flags, if remembered.
     #[inline(always)]
     pub(super) fn known(&self, from: StateId, symbol: u64) -> Option<(StateId, u8)> {
-        let known = self.transitions.get(slot(from, symbol))?;
-        (known.from == from && known.symbol == symbol).then_some((known.next, known.flags))
+        let own = self
+            .transitions
+            .get(slot(self.transitions.len(), from, symbol))?;
+        match own.of(from, symbol) {
+            None => self.known_beside(from, symbol),
+            known => known,
+        }
+    }
+
+    #[inline(never)]
+    fn known_beside(&self, from: StateId, symbol: u64) -> Option<(StateId, u8)> {
+        let mut slots = window(self.transitions.len(), from, symbol);
+        slots.find_map(|slot| self.transitions.get(slot)?.of(from, symbol))
     }
 
     /// The same, with what the name's note says first.
@@ -241,24 +247,14 @@ impl States {
     /// The state of a child element, and its flags.
     #[inline]
     pub(super) fn step(&mut self, program: &Program, from: StateId, symbol: u64) -> (StateId, u8) {
-        let at = slot(from, symbol);
-        if let Some(known) = self.transitions.get(at)
-            && known.from == from
-            && known.symbol == symbol
-        {
-            return (known.next, known.flags);
+        match self.known(from, symbol) {
+            Some(known) => known,
+            None => self.step_new(program, from, symbol),
         }
-        self.step_new(program, from, symbol, at)
     }
 
     #[cold]
-    fn step_new(
-        &mut self,
-        program: &Program,
-        from: StateId,
-        symbol: u64,
-        at: usize,
-    ) -> (StateId, u8) {
+    fn step_new(&mut self, program: &Program, from: StateId, symbol: u64) -> (StateId, u8) {
         let Some(state) = self.get(from) else {
             return (from, 0);
         };
@@ -310,15 +306,34 @@ impl States {
         waiting.dedup();
         let next = self.intern(program, matched, waiting);
         let flags = self.get(next).map_or(0, |state| state.flags);
-        if let Some(slot) = self.transitions.get_mut(at) {
-            *slot = Transition {
-                from,
-                next,
+        // What has too high a number is found out each time.
+        if let Some(packed) = next.checked_mul(1 << 8) {
+            self.remember(Transition {
                 symbol,
-                flags,
-            };
+                from,
+                next: packed | u32::from(flags),
+            });
         }
         (next, flags)
+    }
+
+    /// Remembers a transition where it has a slot, in a table of twice the size if it has none, or at last in the
+    /// place of another.
+    fn remember(&mut self, transition: Transition) {
+        while !place(&mut self.transitions, transition) {
+            let slots = (self.transitions.len() * 2).max(TRANSITIONS);
+            if slots > TRANSITIONS_MAX {
+                let own = slot(self.transitions.len(), transition.from, transition.symbol);
+                if let Some(slot) = self.transitions.get_mut(own) {
+                    *slot = transition;
+                }
+                return;
+            }
+            let before = std::mem::replace(&mut self.transitions, vec![Transition::NONE; slots]);
+            for transition in before.into_iter().filter(|known| !known.is_none()) {
+                place(&mut self.transitions, transition);
+            }
+        }
     }
 
     fn intern(&mut self, program: &Program, matched: Vec<NodeId>, waiting: Vec<NodeId>) -> StateId {
@@ -582,8 +597,84 @@ fn few_attributes(places: &[(NodeId, &Place)]) -> Option<Box<[(SymbolTest, NodeI
     (all.len() <= FEW).then_some(all)
 }
 
+impl Transition {
+    const NONE: Self = Self {
+        symbol: 0,
+        from: StateId::MAX,
+        next: 0,
+    };
+
+    fn is_none(&self) -> bool {
+        self.from == StateId::MAX
+    }
+
+    /// The next state and its flags, if this is the transition from that state by that name.
+    #[inline(always)]
+    fn of(&self, from: StateId, symbol: u64) -> Option<(StateId, u8)> {
+        (self.symbol == symbol && self.from == from).then_some((self.next >> 8, self.next as u8))
+    }
+}
+
+/// Puts a transition into a free slot that it may be in; false when there is none.
+fn place(slots: &mut [Transition], transition: Transition) -> bool {
+    let mut window = window(slots.len(), transition.from, transition.symbol);
+    let free = window.find(|slot| slots.get(*slot).is_some_and(Transition::is_none));
+    match free.and_then(|free| slots.get_mut(free)) {
+        Some(slot) => *slot = transition,
+        None => return false,
+    }
+    true
+}
+
+/// The slots, of so many, that a transition may be in.
+fn window(slots: usize, from: StateId, symbol: u64) -> impl Iterator<Item = usize> {
+    let own = slot(slots, from, symbol);
+    (own..own + WINDOW).map(move |slot| slot & slots.wrapping_sub(1))
+}
+
+/// The first of them.
 #[inline]
-fn slot(state: StateId, symbol: u64) -> usize {
-    let mixed = (symbol ^ u64::from(state).rotate_left(40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> 48) as usize & (TRANSITIONS - 1)
+fn slot(slots: usize, from: StateId, symbol: u64) -> usize {
+    let mixed = (symbol ^ u64::from(from).rotate_left(40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 48) as usize & slots.wrapping_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remember(states: &mut States, number: u32) {
+        states.remember(Transition {
+            symbol: u64::from(number) << 32 | 1,
+            from: number % 50,
+            next: number << 8 | 3,
+        });
+    }
+
+    fn known(states: &States, number: u32) -> Option<(StateId, u8)> {
+        states.known(number % 50, u64::from(number) << 32 | 1)
+    }
+
+    #[test]
+    fn transitions_leave_each_other_in_place_while_there_is_room() {
+        let mut states = States::default();
+        assert_eq!(known(&states, 0), None);
+        (0..500).for_each(|number| remember(&mut states, number));
+        (0..500).for_each(|number| assert_eq!(known(&states, number), Some((number, 3))));
+        assert!(states.transitions.len() <= TRANSITIONS_MAX);
+    }
+
+    #[test]
+    fn few_transitions_need_few_slots_and_many_no_more_than_there_may_be() {
+        let mut states = States::default();
+        (0..20).for_each(|number| remember(&mut states, number));
+        assert!(states.transitions.len() <= 2 * TRANSITIONS);
+        for number in 20..5 * TRANSITIONS_MAX as u32 {
+            remember(&mut states, number);
+            assert_eq!(known(&states, number), Some((number, 3)));
+        }
+        assert_eq!(states.transitions.len(), TRANSITIONS_MAX);
+        states.forget();
+        assert_eq!(known(&states, 5 * TRANSITIONS_MAX as u32 - 1), None);
+    }
 }
