@@ -49,6 +49,7 @@ impl Compiler {
         self.find_lazy(&rules);
         let indexes: Vec<Index> = self.tests.iter().map(Index::build).collect();
         self.arrange_scalars(&indexes, &mut ends);
+        self.find_quiet_ends(&rules);
         let Arranged {
             rules,
             access,
@@ -374,6 +375,22 @@ impl Compiler {
         }
     }
 
+    /// Finds the anchors whose instances just go when their elements end.
+    fn find_quiet_ends(&mut self, rules: &[Conjunction]) {
+        let asking = rules.iter().filter(|rule| !rule.negative.is_empty());
+        let anchors = asking.filter_map(|rule| self.formulas.get(rule.formula as usize));
+        let loud: HashSet<NodeId> = anchors.map(|(formula, _)| formula.anchor).collect();
+        for (node, place) in &mut self.places {
+            let Some(anchor) = &mut place.anchor else {
+                continue;
+            };
+            anchor.ends_quietly = !loud.contains(node)
+                && anchor.rules_at_end.is_empty()
+                && anchor.scalars_at_end.is_empty()
+                && anchor.general_at_end.is_empty();
+        }
+    }
+
     /// How many rules need each condition.
     fn uses(&self, rules: &[Conjunction]) -> Vec<u32> {
         let mut uses = vec![0_u32; self.conds.len()];
@@ -483,6 +500,8 @@ impl Compiler {
         let formula = self.formulas.get(rule.formula as usize);
         let outcome = match formula.map(|(formula, _)| (formula.once, formula.effects.as_slice())) {
             Some((None, [Effect::Atom(atom)])) => atom | DECIDES,
+            // The document is always there to be told.
+            Some((None, [Effect::Cond(cond, 0, _)])) if cond & DECIDES != 0 => *cond,
             _ => rule.formula,
         };
         Rule {

@@ -11,8 +11,9 @@ impl Facts {
             return;
         };
         open.started = true;
-        let (node, pending) = (open.node, open.pending);
-        if pending != NONE {
+        let (node, pending, ends_quietly) = (open.node, open.pending, open.ends_quietly);
+        // Only rules that ask for what did not come true wait for the start or the end.
+        if pending != NONE && !ends_quietly {
             self.recheck(program, states, inst, Cause::Start);
         }
         let rules = program
@@ -40,6 +41,31 @@ impl Facts {
                 self.try_general(program, states, formula, inst);
             }
         }
+        self.drop_instance();
+    }
+
+    /// Whether nothing comes of the ends of the instances from this one on.
+    #[inline(always)]
+    pub(super) fn end_quietly(&self, first: u32) -> bool {
+        self.insts.len() == first as usize || self.all_end_quietly(first)
+    }
+
+    #[inline(never)]
+    fn all_end_quietly(&self, first: u32) -> bool {
+        let insts = self.insts.get(first as usize..).unwrap_or(&[]);
+        insts.iter().all(|inst| inst.ends_quietly)
+    }
+
+    /// The instances from this one on are over, and nothing more comes of that.
+    #[inline(never)]
+    pub(super) fn drop_instances(&mut self, first: u32) {
+        while self.insts.len() > first as usize {
+            self.drop_instance();
+        }
+    }
+
+    /// The same for the innermost one.
+    fn drop_instance(&mut self) {
         let Some(open) = self.insts.pop() else { return };
         let mut at = open.pending;
         while let Some(slot) = self.pendings.get_mut(at as usize) {

@@ -76,6 +76,8 @@ pub(super) struct Inst {
     pub(super) slots: u32,
     pub(super) pending: u32,
     pub(super) started: bool,
+    /// Nothing comes of its end.
+    pub(super) ends_quietly: bool,
 }
 
 /// All state of one message.
@@ -130,11 +132,12 @@ impl Facts {
         self.phase = 0;
         self.element = 0;
         self.stack.clear();
-        for atom in self.matched.drain(..) {
+        for atom in &self.matched {
             if let Some(word) = self.decided.get_mut(atom.0 as usize / 64) {
                 *word = 0;
             }
         }
+        self.matched.clear();
         self.waiting.clear();
         if fresh || self.next_serial > u32::MAX / 2 {
             self.next_serial = 1;
@@ -154,7 +157,13 @@ impl Facts {
     /// Opens an instance of an anchor at the frame with this number.
     pub(super) fn open(&mut self, program: &Program, node: NodeId, frame: u32) -> u32 {
         let slots = self.slots.len() as u32;
-        for slot in program.slots(node) {
+        let anchor = program.anchor(node);
+        let ends_quietly = anchor.is_some_and(|anchor| anchor.ends_quietly);
+        let kept = match anchor {
+            Some(anchor) => &anchor.slots,
+            None => program.slots(node),
+        };
+        for slot in kept {
             let text = if slot.kept { self.take_text() } else { NONE };
             self.slots.push(SlotState {
                 progress: Progress::Empty,
@@ -171,6 +180,7 @@ impl Facts {
             slots,
             pending: NONE,
             started: false,
+            ends_quietly,
         });
         self.next_serial += 1;
         self.insts.len() as u32 - 1
@@ -369,6 +379,7 @@ impl Facts {
     // --- conclusions ----------------------------------------------------------------------------
 
     /// What a rule says is true of an instance: an expression, or a formula.
+    #[inline]
     pub(super) fn conclude(
         &mut self,
         program: &Program,
@@ -377,8 +388,14 @@ impl Facts {
         inst: u32,
     ) {
         if id & DECIDES != 0 {
-            return self.decide(id & !DECIDES);
+            self.decide(id & !DECIDES);
+        } else {
+            self.conclude_formula(program, states, id, inst);
         }
+    }
+
+    #[inline(never)]
+    fn conclude_formula(&mut self, program: &Program, states: &States, id: FormulaId, inst: u32) {
         let Some(formula) = program.formulas.get(id as usize) else {
             return;
         };
@@ -404,6 +421,7 @@ impl Facts {
         }
     }
 
+    #[inline(never)]
     fn decide(&mut self, atom: u32) {
         if self.mark(atom) {
             self.matched.push(AtomId(atom));
@@ -520,7 +538,7 @@ impl Facts {
     // --- values ---------------------------------------------------------------------------------
 
     /// A value meets the tests of an index for one instance.
-    #[inline]
+    #[inline(never)]
     pub(super) fn test(
         &mut self,
         program: &Program,
@@ -540,6 +558,7 @@ impl Facts {
         }
     }
 
+    /// The same where other tests than for equality with text may be among them.
     #[inline(never)]
     fn test_all(
         &mut self,
@@ -563,23 +582,20 @@ impl Facts {
         self.fire_all(program, states, from, inst);
     }
 
-    /// What a value makes true by the tests of an index that remembers nothing: where in the list of
-    /// what is to be fired it begins, or nothing.
-    #[inline(always)]
-    pub(super) fn collect(
-        &mut self,
-        program: &Program,
-        index: u32,
-        found: Found<'_>,
-    ) -> Option<usize> {
-        let tests = program.indexes.get(index as usize)?;
+    /// Puts what a value makes true by the tests of an index that remembers nothing into the list of what
+    /// is to be fired; the answer is whether that is anything.
+    #[inline(never)]
+    pub(super) fn collect(&mut self, program: &Program, index: u32, found: Found<'_>) -> bool {
+        let Some(tests) = program.indexes.get(index as usize) else {
+            return false;
+        };
         let from = self.fired.len();
         if let Some(conds) = tests.equal(found) {
             self.fired.extend_from_slice(conds);
         } else if !tests.test(found, &mut Memo::default(), 0, |cond| self.fired.push(cond)) {
             self.spilled = true;
         }
-        (self.fired.len() > from).then_some(from)
+        self.fired.len() > from
     }
 
     /// Whether something was collected that waits to be fired.

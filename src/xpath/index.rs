@@ -214,6 +214,12 @@ impl Index {
         }
     }
 
+    /// Whether it can be told at a glance that nothing comes of a text.
+    #[inline(always)]
+    pub(super) fn rejects(&self, text: &[u8]) -> bool {
+        self.only_equal && !self.equal.is_like_any(text)
+    }
+
     /// Tells every condition that holds of the value. False when the value was cut too short to say.
     pub(super) fn test(
         &self,

@@ -74,17 +74,19 @@ fn each_instance(
     depth: u32,
     mut act: impl FnMut(&mut Facts, u32),
 ) {
-    let only = match up {
-        _ if anchor == 0 => Some(DOCUMENT),
-        Some(up) => facts.instance_at(anchor, depth.wrapping_sub(up)),
+    let (only, several);
+    let insts = match up {
+        _ if anchor == 0 => &[DOCUMENT][..],
+        Some(up) => {
+            only = facts.instance_at(anchor, depth.wrapping_sub(up));
+            only.as_slice()
+        }
         None => {
-            for inst in facts.instances(program, states, node, anchor, None, depth) {
-                act(facts, inst);
-            }
-            None
+            several = facts.instances(program, states, node, anchor, None, depth);
+            &several
         }
     };
-    if let Some(inst) = only {
+    for &inst in insts {
         act(facts, inst);
     }
 }
@@ -100,37 +102,15 @@ pub(super) fn starts(
     tag: Option<&Tag<'_>>,
 ) -> usize {
     let mut need = 0;
-    for &(node, number) in &state.starts {
-        if let Some(listener) = program.listener(node, number) {
-            need = need.max(element_starts(
-                facts, program, states, node, listener, depth, tag,
-            ));
-        }
-    }
-    need
-}
-
-/// The same for one listener.
-fn element_starts(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    node: NodeId,
-    listener: &Listener,
-    depth: u32,
-    tag: Option<&Tag<'_>>,
-) -> usize {
-    if listener.exists.is_empty() && listener.slots.is_empty() {
-        return 0;
-    }
-    let mut need = 0;
-    each_instance(
-        facts,
-        program,
-        states,
-        (node, listener.anchor, listener.up),
-        depth,
-        |facts, inst| {
+    for start in &state.starts {
+        let place = (start.node, start.anchor, start.up);
+        each_instance(facts, program, states, place, depth, |facts, inst| {
+            if let Some(cond) = start.only {
+                return facts.fire(program, states, cond, inst);
+            }
+            let Some(listener) = program.listener(start.node, start.number) else {
+                return;
+            };
             for &cond in &listener.exists {
                 facts.fire(program, states, cond, inst);
             }
@@ -146,8 +126,8 @@ fn element_starts(
                     tag,
                 ));
             }
-        },
-    );
+        });
+    }
     need
 }
 
@@ -198,8 +178,23 @@ fn slot_starts(
     }
 }
 
-/// Tells an element's text, which is complete.
-#[inline]
+/// Tells an element's text, which is complete, to all who want it of a state.
+#[inline(never)]
+pub(super) fn ends(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    state: &State,
+    depth: u32,
+    text: &[u8],
+) {
+    for end in &state.ends {
+        element_ends(facts, program, states, end, depth, text);
+    }
+}
+
+/// The same for one listener.
+#[inline(always)]
 pub(super) fn element_ends(
     facts: &mut Facts,
     program: &Program,
@@ -208,21 +203,57 @@ pub(super) fn element_ends(
     depth: u32,
     text: &[u8],
 ) {
-    let place = (end.node, end.anchor, end.up);
-    each_instance(facts, program, states, place, depth, |facts, inst| {
-        if let Some(index) = end.index {
-            let found = Found::Text(text, is_cut(text.len(), end.need));
-            facts.test(program, states, index, found, inst);
-        }
-        if let Some(number) = end.slots
-            && let Some(listener) = program.listener(end.node, number)
-        {
-            fill_slots(facts, program, states, listener, (inst, depth), text);
-        }
-    });
+    let inst = match end.up {
+        _ if end.anchor == 0 => DOCUMENT,
+        Some(up) => match facts.instance_at(end.anchor, depth.wrapping_sub(up)) {
+            Some(inst) => inst,
+            None => return,
+        },
+        None => return element_ends_below(facts, program, states, end, depth, text),
+    };
+    text_told(facts, program, states, end, (inst, depth), text);
+}
+
+/// The same where several instances may be above.
+#[inline(never)]
+fn element_ends_below(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    end: &End,
+    depth: u32,
+    text: &[u8],
+) {
+    for inst in facts.instances(program, states, end.node, end.anchor, None, depth) {
+        text_told(facts, program, states, end, (inst, depth), text);
+    }
+}
+
+/// An element's text meets the tests of one instance, and fills its slots.
+#[inline(always)]
+fn text_told(
+    facts: &mut Facts,
+    program: &Program,
+    states: &States,
+    end: &End,
+    (inst, depth): (u32, u32),
+    text: &[u8],
+) {
+    if let Some(index) = end.index
+        && !program.rejects(index, text)
+    {
+        let found = Found::Text(text, is_cut(text.len(), end.need));
+        facts.test(program, states, index, found, inst);
+    }
+    if let Some(number) = end.slots
+        && let Some(listener) = program.listener(end.node, number)
+    {
+        fill_slots(facts, program, states, listener, (inst, depth), text);
+    }
 }
 
 /// An element's text for the slots that wait for it.
+#[inline(never)]
 fn fill_slots(
     facts: &mut Facts,
     program: &Program,
@@ -244,7 +275,7 @@ fn fill_slots(
         match info.kind {
             SlotKind::Text if state.progress == Progress::Taking(depth) => {
                 let cut = is_cut(text.len(), info.need.max(1));
-                facts.fill(program, states, slot, inst, text, cut);
+                facts.fill_known(program, states, (info, slot), inst, text, cut);
             }
             SlotKind::Sum => {
                 if is_cut(text.len(), VALUE_BYTES_MAX) {
@@ -286,11 +317,14 @@ pub(super) fn plain_values<'v>(
     let mut meets = false;
     for (symbol, value) in values {
         for attribute in plain.attributes.iter().filter(|a| a.symbol == symbol) {
+            if program.rejects(attribute.index, value) {
+                continue;
+            }
             let found = Found::Text(value, is_cut(value.len(), VALUE_BYTES_MAX));
             if attribute.of_document {
                 facts.test(program, states, attribute.index, found, DOCUMENT);
             } else {
-                meets |= facts.collect(program, attribute.index, found).is_some();
+                meets |= facts.collect(program, attribute.index, found);
             }
         }
     }

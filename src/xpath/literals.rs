@@ -1,54 +1,80 @@
 //! A table of literals, laid out so that a probe that finds nothing stays in little memory, and one that
 //! finds something touches one cache line besides.
 //!
-//! Up to eight bytes a literal is one word in its slot; longer ones have a hash there and are compared
+//! Up to eight bytes a literal is one word in its slot; of longer ones a hash is there, and they are compared
 //! besides. Keys come from the configuration, so no message can make probing slow.
+
+use smallvec::{SmallVec, smallvec};
 
 use super::program::CondId;
 
-/// A literal: its word, and what to tell.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    word: u64,
-    /// The condition, or the number of an entry when `length` says so.
-    info: u32,
-    /// Bytes, and [`ENTRY`].
-    length: u32,
-}
-
-/// No literal is as long as this.
-const FREE: Slot = Slot {
-    word: 0,
-    info: 0,
-    length: u32::MAX,
-};
-/// In a length: there is an entry, because the literal is long or has several conditions.
-const ENTRY: u32 = 1 << 31;
-/// Slots that are probed at once: as many as there are bytes in a word of marks.
-const BUCKET: usize = 8;
+/// Literals of a bucket: as many as fit into a cache line.
+const SLOTS: usize = 5;
 /// Bytes that a word holds whole.
 const WHOLE: usize = 8;
+
+/// The highest byte of words: in text of eight bytes it is the last one, and in UTF-8 none is this high. With
+/// the length added, that of shorter texts.
+const SHORT: u64 = 0xF8 << 56;
+/// The same of longer texts, below which is a hash.
+const LONG: u64 = 0xF7 << 56;
+/// The word of a slot that is free.
+const FREE: u64 = 0xF6 << 56;
+
+/// A cache line of literals.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Bucket {
+    words: [u64; SLOTS],
+    /// The conditions of the literals, or the numbers of their entries.
+    infos: [u32; SLOTS],
+    /// The slots whose literals have entries, because they are long or have several conditions, as bits.
+    entries: u8,
+    taken: u8,
+    /// Whether literals that are looked for here first stand in the bucket behind.
+    passed: bool,
+}
+
+const EMPTY: Bucket = Bucket {
+    words: [FREE; SLOTS],
+    infos: [0; SLOTS],
+    entries: 0,
+    taken: 0,
+    passed: false,
+};
 
 /// What does not fit into a slot.
 #[derive(Debug)]
 struct Entry {
-    text: Box<str>,
-    conds: Vec<CondId>,
+    text: Box<[u8]>,
+    conds: SmallVec<[CondId; 2]>,
 }
 
 /// Literals and the conditions that are true of values equal to them.
 #[derive(Debug, Default)]
 pub(super) struct Literals {
-    /// A byte for each slot of a bucket, from its literal's hash; 0 where it is free.
-    marks: Box<[u64]>,
-    slots: Box<[Slot]>,
-    entries: Vec<Entry>,
     /// Lengths that occur, as bits; the last stands for all longer ones.
     lengths: u64,
     /// First and last bytes that occur together, as bits: what is unlike all literals is not looked for.
     ends: [u64; 4],
-    /// Brings a hash to the number of a bucket, but for the last bit.
-    shift: u32,
+    /// For each bucket the literals that are looked for there first, as two bits from the hash of each.
+    sketches: Box<[u32]>,
+    buckets: Box<[Bucket]>,
+    entries: Vec<Entry>,
+}
+
+/// Where a literal is looked for first, and its bits there.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    bucket: usize,
+    sketch: u32,
+}
+
+/// Where a literal stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    bucket: usize,
+    slot: usize,
 }
 
 impl Literals {
@@ -58,110 +84,113 @@ impl Literals {
         if all.is_empty() {
             return table;
         }
-        // Some slot stays free, which is where probing ends at the latest.
-        let count = (all.len() * 3 / 2).next_power_of_two().max(BUCKET);
-        table.slots = vec![FREE; count].into_boxed_slice();
-        table.marks = vec![0; count / BUCKET].into_boxed_slice();
-        table.shift = 63 - table.marks.len().trailing_zeros();
+        // Some slot stays free, which is where probing ends at the latest; seven in ten are taken, so that few
+        // literals stand elsewhere than in their first bucket.
+        let count = all.len() * 2 / 7 + 1;
+        table.buckets = vec![EMPTY; count].into_boxed_slice();
+        table.sketches = vec![0; count].into_boxed_slice();
         for (text, cond) in all {
-            table.insert(text, *cond);
+            table.insert(text.as_bytes(), *cond);
         }
         table
     }
 
-    fn insert(&mut self, text: &str, cond: CondId) {
+    fn insert(&mut self, text: &[u8], cond: CondId) {
         self.lengths |= length_bit(text.len());
-        let (at, bit) = ends_bit(text.as_bytes());
+        let (at, bit) = ends_bit(text);
         if let Some(ends) = self.ends.get_mut(at) {
             *ends |= bit;
         }
-        let word = word(text.as_bytes());
-        let known = self.look_up(word, text.len(), |slot| {
-            self.is(*slot, word, text.as_bytes())
-        });
-        if let Some(at) = known {
-            return self.add(at, text, cond);
+        let word = word(text);
+        let start = self.start(word);
+        if let Some(place) = self.look_up(word, text) {
+            return self.add(place, text, cond);
         }
-        let short = Slot {
-            word,
-            info: cond,
-            length: text.len() as u32,
-        };
-        let slot = if text.len() <= WHOLE {
-            short
+        if let Some(sketch) = self.sketches.get_mut(start.bucket) {
+            *sketch |= start.sketch;
+        }
+        let long = text.len() > WHOLE;
+        let info = if long {
+            self.entry(text, smallvec![cond])
         } else {
-            self.entry(short, text, vec![cond])
+            cond
         };
-        let (mut bucket, mark) = self.start(word, text.len());
-        while let Some(marks) = self.marks.get_mut(bucket) {
-            let free = zero_bytes(*marks);
-            if free == 0 {
-                bucket = (bucket + 1) & (self.marks.len() - 1);
-                continue;
+        let mut at = start.bucket;
+        while let Some(bucket) = self.buckets.get_mut(at) {
+            let slot = usize::from(bucket.taken);
+            if let (Some(free), Some(own)) =
+                (bucket.words.get_mut(slot), bucket.infos.get_mut(slot))
+            {
+                (*free, *own) = (word, info);
+                bucket.entries |= u8::from(long) << slot;
+                bucket.taken += 1;
+                return;
             }
-            let place = free.trailing_zeros() & !7;
-            *marks |= u64::from(mark) << place;
-            if let Some(free) = self.slots.get_mut(bucket * BUCKET + place as usize / 8) {
-                *free = slot;
-            }
-            return;
+            bucket.passed = true;
+            at = self.behind(at);
         }
     }
 
     /// Another condition for a literal that is there.
-    fn add(&mut self, at: usize, text: &str, cond: CondId) {
-        let Some(slot) = self.slots.get(at).copied() else {
+    fn add(&mut self, place: Place, text: &[u8], cond: CondId) {
+        let Some(bucket) = self.buckets.get(place.bucket) else {
             return;
         };
-        if slot.length & ENTRY != 0 {
-            if let Some(entry) = self.entries.get_mut(slot.info as usize) {
+        let Some(&info) = bucket.infos.get(place.slot) else {
+            return;
+        };
+        if bucket.entries >> place.slot & 1 == 1 {
+            if let Some(entry) = self.entries.get_mut(info as usize) {
                 entry.conds.push(cond);
             }
             return;
         }
-        let slot = self.entry(slot, text, vec![slot.info, cond]);
-        if let Some(old) = self.slots.get_mut(at) {
-            *old = slot;
+        let entry = self.entry(text, smallvec![info, cond]);
+        let Some(bucket) = self.buckets.get_mut(place.bucket) else {
+            return;
+        };
+        if let Some(info) = bucket.infos.get_mut(place.slot) {
+            *info = entry;
+            bucket.entries |= 1 << place.slot;
         }
     }
 
-    fn entry(&mut self, slot: Slot, text: &str, conds: Vec<CondId>) -> Slot {
-        let info = self.entries.len() as u32;
+    fn entry(&mut self, text: &[u8], conds: SmallVec<[CondId; 2]>) -> u32 {
+        let number = self.entries.len() as u32;
         let text = text.into();
         self.entries.push(Entry { text, conds });
-        Slot {
-            info,
-            length: slot.length | ENTRY,
-            ..slot
-        }
+        number
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.buckets.is_empty()
     }
 
     /// The conditions of the literal that equals `text`.
     #[inline(always)]
     pub(super) fn find(&self, text: &[u8]) -> &[CondId] {
-        if !self.is_like_any(text) {
-            return &[];
+        if self.is_like_any(text) {
+            self.find_like(text)
+        } else {
+            &[]
         }
+    }
+
+    // One for all who ask: what runs for a message is not much more than the nearest cache for code holds.
+    #[inline(never)]
+    fn find_like(&self, text: &[u8]) -> &[CondId] {
         if text.len() > WHOLE {
             return self.find_long(text);
         }
-        let word = word(text);
-        let length = text.len() as u32;
-        match self.look_up(word, text.len(), |slot| {
-            slot.word == word && slot.length & !ENTRY == length
-        }) {
-            Some(at) => self.conditions(at),
-            None => &[],
-        }
+        let found = self.probe(word(text));
+        found
+            .and_then(|(bucket, slot)| self.conditions(bucket, slot))
+            .unwrap_or(&[])
     }
 
     /// Whether a literal may equal this text, as far as its length and its ends tell.
     #[inline(always)]
-    fn is_like_any(&self, text: &[u8]) -> bool {
+    pub(super) fn is_like_any(&self, text: &[u8]) -> bool {
         let (at, bit) = ends_bit(text);
         self.lengths & length_bit(text.len()) != 0
             && self.ends.get(at).is_some_and(|ends| ends & bit != 0)
@@ -169,19 +198,22 @@ impl Literals {
 
     #[inline(never)]
     fn find_long(&self, text: &[u8]) -> &[CondId] {
-        let word = word(text);
-        let found = self.look_up(word, text.len(), |slot| self.is(*slot, word, text));
-        found.map_or(&[], |at| self.conditions(at))
+        let place = self.look_up(word(text), text);
+        let bucket = place.and_then(|place| Some((self.buckets.get(place.bucket)?, place.slot)));
+        bucket
+            .and_then(|(bucket, slot)| self.conditions(bucket, slot))
+            .unwrap_or(&[])
     }
 
     /// The conditions of the literal in a slot.
     #[inline(always)]
-    fn conditions(&self, at: usize) -> &[CondId] {
-        match self.slots.get(at) {
-            Some(slot) if slot.length & ENTRY == 0 => std::slice::from_ref(&slot.info),
-            Some(slot) => self.several(slot.info),
-            None => &[],
-        }
+    fn conditions<'t>(&'t self, bucket: &'t Bucket, slot: usize) -> Option<&'t [CondId]> {
+        let info = bucket.infos.get(slot)?;
+        Some(if bucket.entries >> slot & 1 == 0 {
+            std::slice::from_ref(info)
+        } else {
+            self.several(*info)
+        })
     }
 
     #[inline(never)]
@@ -190,53 +222,85 @@ impl Literals {
         entry.map_or(&[], |entry| &entry.conds)
     }
 
-    /// The number of a literal's slot.
-    #[inline(always)]
-    fn look_up(&self, word: u64, length: usize, is: impl Fn(&Slot) -> bool) -> Option<usize> {
-        let (mut bucket, mark) = self.start(word, length);
+    /// Where a literal stands.
+    fn look_up(&self, word: u64, text: &[u8]) -> Option<Place> {
+        let mut at = self.start(word).bucket;
         loop {
-            let marks = *self.marks.get(bucket)?;
-            let mut alike = zero_bytes(marks ^ (u64::from(mark) * EACH_BYTE));
-            while alike != 0 {
-                let at = bucket * BUCKET + alike.trailing_zeros() as usize / 8;
-                if is(self.slots.get(at)?) {
-                    return Some(at);
+            let bucket = self.buckets.get(at)?;
+            let mut same = bucket.like(word);
+            while same != 0 {
+                let slot = same.trailing_zeros() as usize;
+                if text.len() <= WHOLE || self.is(bucket, slot, text) {
+                    return Some(Place { bucket: at, slot });
                 }
-                alike &= alike - 1;
+                same &= same - 1;
             }
-            if zero_bytes(marks) != 0 {
+            if !bucket.passed {
                 return None;
             }
-            bucket = (bucket + 1) & (self.marks.len() - 1);
+            at = self.behind(at);
         }
     }
 
-    /// The bucket where a literal is first looked for, and its mark.
+    /// The slot of a word that holds its text whole, of which there is one at most.
     #[inline(always)]
-    fn start(&self, word: u64, length: usize) -> (usize, u8) {
-        let mixed = u128::from(word ^ (length as u64) << 59) * 0x9E37_79B9_7F4A_7C15;
-        let hash = mixed as u64 ^ (mixed >> 64) as u64;
-        ((hash >> 1 >> self.shift) as usize, hash as u8 | 1)
+    fn probe(&self, word: u64) -> Option<(&Bucket, usize)> {
+        let start = self.start(word);
+        // Little memory; a bucket takes longer to come.
+        if self.sketches.get(start.bucket)? & start.sketch != start.sketch {
+            return None;
+        }
+        let mut at = start.bucket;
+        loop {
+            let bucket = self.buckets.get(at)?;
+            let same = bucket.like(word);
+            if same != 0 {
+                return Some((bucket, same.trailing_zeros() as usize));
+            }
+            if !bucket.passed {
+                return None;
+            }
+            at = self.behind(at);
+        }
     }
 
-    fn is(&self, slot: Slot, word: u64, text: &[u8]) -> bool {
-        slot.word == word
-            && (slot.length & !ENTRY) as usize == text.len()
-            && (text.len() <= WHOLE
-                || self
-                    .entries
-                    .get(slot.info as usize)
-                    .is_some_and(|entry| entry.text.as_bytes() == text))
+    /// The bucket where a literal is first looked for, and its bits in that bucket's sketch.
+    #[inline(always)]
+    fn start(&self, word: u64) -> Start {
+        let mixed = u128::from(word) * 0x9E37_79B9_7F4A_7C15;
+        let hash = mixed as u64 ^ (mixed >> 64) as u64;
+        Start {
+            bucket: ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize,
+            sketch: 1 << (hash & 31) | 1 << (hash >> 5 & 31),
+        }
+    }
+
+    /// The number of the next bucket.
+    #[inline(always)]
+    fn behind(&self, bucket: usize) -> usize {
+        if bucket + 1 < self.buckets.len() {
+            bucket + 1
+        } else {
+            0
+        }
+    }
+
+    /// Whether the long literal in a slot is this text.
+    fn is(&self, bucket: &Bucket, slot: usize, text: &[u8]) -> bool {
+        let entry = bucket.infos.get(slot);
+        entry
+            .and_then(|entry| self.entries.get(*entry as usize))
+            .is_some_and(|entry| *entry.text == *text)
     }
 }
 
-/// One in each byte.
-const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
-
-/// The highest bit of bytes that are zero: the lowest such byte for certain, above it perhaps others.
-#[inline(always)]
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(EACH_BYTE) & !word & (EACH_BYTE << 7)
+impl Bucket {
+    /// The slots that hold this word, as bits; all are looked at, since which it will be cannot be foreseen.
+    #[inline(always)]
+    fn like(&self, word: u64) -> u32 {
+        let [a, b, c, d, e] = self.words.map(|own| u32::from(own == word));
+        a | b << 1 | c << 2 | d << 3 | e << 4
+    }
 }
 
 #[inline(always)]
@@ -253,23 +317,31 @@ fn ends_bit(text: &[u8]) -> (usize, u64) {
     (usize::from(both / 64), 1 << (both % 64))
 }
 
-/// All bytes, if there are eight or fewer; else a hash of the first and last eight of each sixteen.
+/// All bytes and the length, if there are eight or fewer; else a hash.
 #[inline(always)]
 fn word(text: &[u8]) -> u64 {
-    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-        return match text.len() {
-            8 => first,
-            9..=16 => first ^ last.wrapping_mul(0xA24B_AED4_963E_E407).rotate_left(31),
-            _ => hash(text),
-        };
+    let length = text.len() as u64;
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), _) if length == 8 => u64::from_le_bytes(*first),
+        (Some(first), Some(last)) if length <= 16 => {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            LONG | (first ^ last.wrapping_mul(0xA24B_AED4_963E_E407).rotate_left(31)) >> 8
+        }
+        (Some(_), _) => LONG | hash(text) >> 8,
+        (None, _) => (SHORT + (length << 56)) | bytes(text),
     }
+}
+
+/// Up to seven bytes.
+#[inline(always)]
+fn bytes(text: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
         let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return u64::from(first) | u64::from(last) << 32;
+        // Without the bytes that are in both.
+        return u64::from(first) | u64::from(last) >> ((8 - text.len()) * 8) << 32;
     }
-    text.iter()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte))
+    let byte = |at: usize| text.get(at).map_or(0, |&byte| u64::from(byte));
+    byte(0) | byte(1) << 8 | byte(2) << 16
 }
 
 fn hash(text: &[u8]) -> u64 {
@@ -307,5 +379,47 @@ mod tests {
         let twice = Literals::build(&[("a", 1), ("a", 2), ("", 3)]);
         assert_eq!(twice.find(b"a"), [1, 2]);
         assert_eq!(twice.find(b""), [3]);
+    }
+    #[test]
+    fn texts_that_differ_in_length_only_are_told_apart() {
+        // All short texts of few bytes, those that look like padding among them.
+        let mut texts = vec![String::new()];
+        for length in 1..=9 {
+            texts
+                .extend((0..length + 1).map(|ones| "\0".repeat(length - ones) + &"a".repeat(ones)));
+            texts.extend(
+                (0..length).map(|at| "\0".repeat(at) + "b" + &"\0".repeat(length - at - 1)),
+            );
+        }
+        let all = || texts.iter().map(String::as_str).zip(0..);
+        for left_out in 0..texts.len() {
+            let some: Vec<(&str, CondId)> = all()
+                .filter(|(_, cond)| *cond as usize != left_out)
+                .collect();
+            let table = Literals::build(&some);
+            for (text, cond) in all() {
+                let expected: &[CondId] = if cond as usize == left_out {
+                    &[]
+                } else {
+                    &[cond]
+                };
+                assert_eq!(table.find(text.as_bytes()), expected, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_whose_buckets_overflow_finds_all() {
+        for count in (1..60).chain([10_000]) {
+            let texts: Vec<String> = (0..count).map(|n| format!("k{n}")).collect();
+            let all: Vec<(&str, CondId)> = texts.iter().map(String::as_str).zip(0..).collect();
+            let table = Literals::build(&all);
+            for (text, cond) in &all {
+                assert_eq!(table.find(text.as_bytes()), [*cond], "{text} of {count}");
+            }
+            for n in count..count + 100 {
+                assert_eq!(table.find(format!("k{n}").as_bytes()), [0; 0]);
+            }
+        }
     }
 }

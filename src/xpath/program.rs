@@ -82,6 +82,8 @@ pub(super) struct Anchor {
     /// Every rule waits for the value of an attribute of the element: without such a value nothing of
     /// the instance can matter.
     pub(super) lazy: bool,
+    /// Nothing comes of an instance's end: no rule asks for what did not come true.
+    pub(super) ends_quietly: bool,
 }
 
 /// What a slot keeps.
@@ -293,6 +295,13 @@ impl Program {
             Some([count, rules @ ..]) => rules.get(..*count as usize).unwrap_or(&[]),
             _ => &[],
         }
+    }
+
+    /// Whether it can be told at a glance that nothing comes of a text by the tests of an index.
+    #[inline(always)]
+    pub(super) fn rejects(&self, index: u32, text: &[u8]) -> bool {
+        let tests = self.indexes.get(index as usize);
+        tests.is_none_or(|tests| tests.rejects(text))
     }
 
     /// A listener for elements at a node, by its number there.

@@ -5,7 +5,7 @@
 use super::eval::Given;
 use super::facts::Facts;
 use super::index::Found;
-use super::program::Program;
+use super::program::{Program, Slot};
 use super::scalar::{Scalar, Slots};
 use super::states::States;
 
@@ -38,7 +38,11 @@ impl Facts {
         self.texts.len() as u32 - 1
     }
 
+    #[inline]
     pub(super) fn release_slots(&mut self, from: u32) {
+        if self.slots.len() == from as usize {
+            return;
+        }
         for slot in self.slots.drain(from as usize..) {
             if let Some(text) = self.texts.get_mut(slot.text as usize) {
                 text.clear();
@@ -57,13 +61,26 @@ impl Facts {
         text: &[u8],
         cut: bool,
     ) {
-        let Some(open) = self.insts.get(inst as usize).copied() else {
-            return;
-        };
-        let (Some(info), Some(state)) = (
-            program.slots(open.node).get(slot as usize),
-            self.slots.get_mut((open.slots + slot) as usize),
-        ) else {
+        let open = self.insts.get(inst as usize);
+        let slots = open.map(|open| program.slots(open.node));
+        if let Some(info) = slots.and_then(|slots| slots.get(slot as usize)) {
+            self.fill_known(program, states, (info, slot), inst, text, cut);
+        }
+    }
+
+    /// The same, for a slot of which is known what it keeps.
+    #[inline]
+    pub(super) fn fill_known(
+        &mut self,
+        program: &Program,
+        states: &States,
+        (info, slot): (&Slot, u32),
+        inst: u32,
+        text: &[u8],
+        cut: bool,
+    ) {
+        let first = self.insts.get(inst as usize).map_or(0, |inst| inst.slots);
+        let Some(state) = self.slots.get_mut((first + slot) as usize) else {
             return;
         };
         state.progress = Progress::Done;

@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use crate::xml::{Part, Tests};
 
 use super::index::Hashing;
-use super::program::{Listener, Place, Program};
+use super::program::{CondId, Listener, Place, Program};
 use super::trie::{NodeId, Reach, SymbolTest};
 
 pub(super) type StateId = u32;
@@ -40,7 +40,7 @@ pub(super) struct State {
     pub(super) anchors: Box<[NodeId]>,
     pub(super) counted: Box<[NodeId]>,
     /// Listeners that are told of the start, and of the end.
-    pub(super) starts: Box<[ListenerId]>,
+    pub(super) starts: Box<[Start]>,
     pub(super) ends: Box<[End]>,
     /// Nodes at which attributes, text nodes, comments are listened for.
     pub(super) attributes: Box<[NodeId]>,
@@ -89,8 +89,17 @@ pub(super) struct End {
     pub(super) slots: Option<u32>,
 }
 
-/// A listener for elements: its node, and its number there.
-pub(super) type ListenerId = (NodeId, u32);
+/// What a listener wants of an element's start.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    pub(super) node: NodeId,
+    pub(super) anchor: NodeId,
+    pub(super) up: Option<u32>,
+    /// The listener's number at the node.
+    pub(super) number: u32,
+    /// The condition that comes true, if that is all.
+    pub(super) only: Option<CondId>,
+}
 
 /// What an element does at all, in bits: nothing for most.
 pub(super) mod flags {
@@ -104,12 +113,10 @@ pub(super) mod flags {
     pub(in super::super) const SECTION: u8 = 8;
     /// Its text is wanted.
     pub(in super::super) const CAPTURES: u8 = 16;
-    /// Something may happen at its end tag, besides tests on its text.
-    pub(in super::super) const CLOSES: u8 = 32;
     /// Its attributes are wanted.
-    pub(in super::super) const ATTRIBUTES: u8 = 64;
+    pub(in super::super) const ATTRIBUTES: u8 = 32;
     /// Its name as written may be wanted.
-    pub(in super::super) const NAMES: u8 = 128;
+    pub(in super::super) const NAMES: u8 = 64;
 }
 
 /// What a state is: the nodes matched, the nodes waiting.
@@ -410,7 +417,16 @@ impl State {
                 .filter(|(_, _, listener)| {
                     !listener.exists.is_empty() || !listener.slots.is_empty()
                 })
-                .map(|(node, number, _)| (node, number))
+                .map(|(node, number, listener)| Start {
+                    node,
+                    anchor: listener.anchor,
+                    up: listener.up,
+                    number,
+                    only: match (listener.exists.as_slice(), listener.slots.as_slice()) {
+                        ([only], []) => Some(*only),
+                        _ => None,
+                    },
+                })
                 .collect(),
             ends: elements()
                 .filter(|(_, _, l)| l.index.is_some() || !l.slots.is_empty())
@@ -445,10 +461,10 @@ impl State {
             && state.counted.is_empty()
             && state.attributes.is_empty()
             && state.section.is_none()
-            && state.starts.iter().all(|&(node, number)| {
-                let listener = program.listener(node, number);
-                listener.is_some_and(|listener| listener.up.is_some() || listener.anchor == 0)
-            });
+            && state
+                .starts
+                .iter()
+                .all(|start| start.up.is_some() || start.anchor == 0);
         state
     }
 
@@ -520,7 +536,6 @@ impl State {
         let live = self.matched.iter().any(|id| has_useful_child(program, *id));
         let dead =
             !live && self.waiting.is_empty() && self.texts.is_empty() && self.comments.is_empty();
-        let slots = self.ends.iter().any(|end| end.slots.is_some());
         let opens = !self.anchors.is_empty()
             || !self.counted.is_empty()
             || !self.starts.is_empty()
@@ -531,7 +546,6 @@ impl State {
             (!self.texts.is_empty(), flags::TEXTS),
             (self.section.is_some(), flags::SECTION),
             (self.need > 0, flags::CAPTURES),
-            (slots || !self.anchors.is_empty(), flags::CLOSES),
             (!self.attributes.is_empty(), flags::ATTRIBUTES),
             (named, flags::NAMES),
         ]

@@ -359,7 +359,7 @@ impl Stream {
     pub(super) fn ends_quietly(&self, depth: u32) -> bool {
         let outermost = self.facts.frames.get(depth as usize + 1);
         outermost.is_some_and(|frame| {
-            depth >= 2 && frame.insts as usize == self.facts.insts.len() && self.wanted == 0
+            depth >= 2 && self.wanted == 0 && self.facts.end_quietly(frame.insts)
         })
     }
 
@@ -379,8 +379,12 @@ impl Stream {
         let Some(outermost) = self.facts.frames.get(depth as usize + 1) else {
             return;
         };
+        let insts = outermost.insts;
         self.facts.counters.truncate(outermost.counters as usize);
         self.facts.frames.truncate(depth as usize + 1);
+        if self.facts.insts.len() > insts as usize {
+            self.facts.drop_instances(insts);
+        }
         let above = self.facts.frames.last().map_or(0, |frame| frame.flags);
         self.takes_nodes = above & flags::TEXTS != 0;
     }
@@ -503,7 +507,7 @@ impl Stream {
         let Some(frame) = self.facts.frames.last() else {
             return false;
         };
-        let busy = frame.flags & flags::CLOSES != 0 || frame.capture != NONE;
+        let busy = frame.capture != NONE || !self.facts.end_quietly(frame.insts);
         let depth = (self.facts.frames.len() as u32).saturating_sub(2);
         if frame.flags & flags::SECTION != 0 || !self.node_text.is_empty() {
             return false;
@@ -578,9 +582,7 @@ impl Stream {
         let Some(state) = states.get(frame.state) else {
             return;
         };
-        for end in &state.ends {
-            listen::element_ends(facts, program, states, end, depth, text);
-        }
+        listen::ends(facts, program, states, state, depth, text);
         let before = frame.wanted_before as usize;
         *wanted = before;
         // An outer element that still wants text keeps it; one that has enough has been cut already.

@@ -284,6 +284,41 @@ fn order(n: usize) -> String {
     )
 }
 
+/// Elements whose ends tell something end beside and inside such whose ends do not, in messages of which the
+/// later ones are taken by trace.
+#[test]
+fn what_an_end_decides_is_decided_in_every_message() {
+    let quiet = [
+        "//o:Line[@sku='s2']/o:Price > 201",
+        "//o:Order[o:Id='k2' and @no='n2']",
+        "//o:Order[@no='n2']/o:Lines/o:Line[@sku='s2']/o:Price > 202",
+        "//o:Gift[@no='g2']/o:For/o:Whom='w1'",
+        "//o:Gift[@no='g2']/o:For/o:Whom='w7'",
+    ];
+    let loud = [
+        "//o:Line[@sku='s2' and not(o:Gone)]",
+        "//o:Line[@sku='s2' and not(o:Note)]",
+        "//o:Order[@no='n2' and not(o:Tier='tin')]/o:Lines/o:Line[@sku='s2']/o:Price > 202",
+        "//o:Gift[@no='g2'][not(o:For/o:Whom='w1')]",
+        "//o:Gift[@no='g2'][count(o:Wrap)=1]/o:For",
+    ];
+    let holding = |texts: &[&str], n: usize| {
+        let wrong = |text: &&&str| text.contains("w7") || text.contains("(o:Note)");
+        let right = texts.iter().filter(|text| n == 2 && !wrong(text));
+        right.count()
+    };
+    for texts in [&quiet[..], &loud[..], &[quiet, loud].concat()] {
+        let set = set_of(texts);
+        for size in [usize::MAX, 64, 1] {
+            let mut run = Run::new();
+            for n in [2, 1, 2, 3, 2, 2] {
+                transcript(&mut run, &set, order(n).as_bytes(), size);
+                assert_eq!(run.matched().len(), holding(texts, n), "{texts:?} of {n}");
+            }
+        }
+    }
+}
+
 /// The same, systematically: in a message like those before each byte is another once, missing, or the last.
 #[test]
 fn a_message_like_those_before_but_for_a_byte() {
