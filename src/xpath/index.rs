@@ -204,12 +204,13 @@ impl Index {
         !self.equal.find(text).is_empty()
     }
 
-    /// The conditions that hold of the value, if all tests are for equality with text.
+    /// The conditions that hold of the value, if all tests are for equality with text. Those who ask for many
+    /// values have looked at [`Index::rejects`] before.
     #[inline(always)]
     pub(super) fn equal(&self, found: Found<'_>) -> Option<&[CondId]> {
         match found {
             Found::Text(_, true) if self.only_equal => Some(&[]),
-            Found::Text(text, false) if self.only_equal => Some(self.equal.find(text)),
+            Found::Text(text, false) if self.only_equal => Some(self.equal.find_like(text)),
             _ => None,
         }
     }

@@ -461,7 +461,9 @@ pub(super) fn leaf(
             for &cond in &listener.exists {
                 facts.fire(program, states, cond, inst);
             }
-            if let Some(index) = listener.index {
+            if let Some(index) = listener.index
+                && !program.rejects(index, text)
+            {
                 facts.test(program, states, index, Found::Text(text, cut), inst);
             }
             for &slot in &listener.slots {

@@ -176,9 +176,10 @@ impl Literals {
         }
     }
 
-    // One for all who ask: what runs for a message is not much more than the nearest cache for code holds.
+    /// The same for a text that may be one of them, as far as its length and its ends tell.
+    // Not in line, for all who ask: what runs for a message is about as much as the nearest cache for code holds.
     #[inline(never)]
-    fn find_like(&self, text: &[u8]) -> &[CondId] {
+    pub(super) fn find_like(&self, text: &[u8]) -> &[CondId] {
         if text.len() > WHOLE {
             return self.find_long(text);
         }
