@@ -12,12 +12,15 @@ use super::trace::{Event, Step, StepId, Trace};
 
 /// Most steps that an item may have.
 const STEPS_MAX: usize = 8;
-/// So many lists may end in their first item before none is looked for until what comes is read.
+/// So many lists may end in their first item, one after the other, before this many that may begin are not looked at.
 const VAIN_MAX: u8 = 2;
+const VAIN_PAUSE: u8 = 62;
 
 /// Why steps cannot be passed as a list.
 enum Unlisted {
+    /// They do not lead back, or end elements that are on the stacks.
     Now,
+    /// The sink must be told of one of them whatever its values are.
     Always,
 }
 
@@ -48,6 +51,7 @@ impl Trace {
         sink: &S,
     ) -> usize {
         if self.vain >= VAIN_MAX {
+            self.vain = (self.vain + 1) % (VAIN_MAX + VAIN_PAUSE);
             return at;
         }
         let step = self.step(self.last);
@@ -66,7 +70,7 @@ impl Trace {
                 return at;
             }
         };
-        self.vain += u8::from(!whole);
+        self.vain = if whole { 0 } else { self.vain + 1 };
         self.last = last;
         end
     }

@@ -126,7 +126,7 @@ pub(super) struct Trace {
     epoch: u64,
     /// The step behind which the message stands, if it does.
     pub(super) last: StepId,
-    /// How many lists ended in their first item since something was read.
+    /// How many lists ended in their first item; beyond some number, how many were not looked at since.
     pub(super) vain: u8,
     pub(super) draft: super::record::Draft,
 }
@@ -159,9 +159,7 @@ impl Step {
         next: Followers([0; FOLLOWERS]),
         barred: 0,
     };
-}
 
-impl Step {
     /// Whether what came behind this step, which has this number, came before it too, since steps are numbered as
     /// they come for the first time: it ends an item of a list that can perhaps be passed.
     #[inline(always)]
@@ -248,6 +246,7 @@ impl Trace {
     /// Starts a document; the sink's notes of another epoch mean nothing.
     pub(super) fn begin(&mut self) {
         self.lose();
+        self.vain = 0;
         if self.full {
             self.full_messages += 1;
             if self.full_messages > FULL_MESSAGES_MAX {
@@ -272,7 +271,7 @@ impl Trace {
     /// What comes next is not known by what came last.
     #[inline(always)]
     pub(super) fn lose(&mut self) {
-        (self.last, self.vain) = (0, 0);
+        self.last = 0;
         self.draft.discard();
     }
 

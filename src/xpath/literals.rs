@@ -381,6 +381,7 @@ mod tests {
         assert_eq!(twice.find(b"a"), [1, 2]);
         assert_eq!(twice.find(b""), [3]);
     }
+
     #[test]
     fn texts_that_differ_in_length_only_are_told_apart() {
         // All short texts of few bytes, those that look like padding among them.
