@@ -536,9 +536,11 @@ impl Scanner {
             end = start + bad;
             self.stop_at = end;
         }
-        // A `]]>` that began in the block before ends in this one.
+        // A `]]>` may have begun in the block before and end with the first byte of this one.
+        let before = start.checked_sub(1).and_then(|last| buf.get(last));
+        let special = survey.special || before == Some(&b']');
         self.plain = self.plain
-            && (!survey.special || is_plain(buf.get(start.saturating_sub(2)..end).unwrap_or(&[])));
+            && (!special || is_plain(buf.get(start.saturating_sub(2)..end).unwrap_or(&[])));
         self.checked = end;
     }
 

@@ -284,6 +284,29 @@ fn of_two_mistakes_the_first_is_told() {
     }
 }
 
+/// What is not plain in text is found wherever the blocks end in which a document is checked ahead, the first at
+/// 128 bytes and each twice as long as the one before.
+#[test]
+fn what_is_special_in_text_is_found_wherever_it_stands() {
+    for before in ["<a><c>", "<a><b k='1'>x</b>x<c>", "<a><b/>"] {
+        for length in 0..2200 {
+            let text = format!("{before}{}", "p".repeat(length));
+            let tail = &"</c></a>"[if before.ends_with("/>") { 4 } else { 0 }..];
+            let (_, refused) = scan(format!("{text}]]>{tail}").as_bytes(), &[usize::MAX], None);
+            let at = refused.map_err(|error| error.offset);
+            assert_eq!(at, Err(text.len() as u64), "{text}");
+            let (log, good) = scan(
+                format!("{text}\r\n&lt;]]{tail}").as_bytes(),
+                &[usize::MAX],
+                None,
+            );
+            assert_eq!(good, Ok(()), "{text}");
+            let read = format!("text {:?}", "p".repeat(length) + "\n<]]");
+            assert!(log.lines.contains(&read), "{text}");
+        }
+    }
+}
+
 /// An error at a character that was cut waits for the rest of it, which may be wrong itself.
 #[test]
 fn a_cut_character_is_waited_for() {
