@@ -173,6 +173,16 @@ fn edited(message: &str, edits: &[(usize, Edit)]) -> Vec<u8> {
 
 /// All that a run says of a message: where it pauses, what matched until then, and how it ends.
 fn transcript(run: &mut Run, set: &Set, message: &[u8], size: usize) -> Vec<String> {
+    transcript_within(run, set, message, size, &Limits::default())
+}
+
+fn transcript_within(
+    run: &mut Run,
+    set: &Set,
+    message: &[u8],
+    size: usize,
+    limits: &Limits,
+) -> Vec<String> {
     let mut lines = Vec::new();
     let matched = |run: &Run| {
         let mut matched: Vec<u32> = run.matched().iter().map(|atom| atom.0).collect();
@@ -180,7 +190,7 @@ fn transcript(run: &mut Run, set: &Set, message: &[u8], size: usize) -> Vec<Stri
         format!("{matched:?} decided at {}", run.decided_at())
     };
     run.set_pause(Pause::AtEachDecision);
-    run.begin(set, &[], &Limits::default(), None).unwrap();
+    run.begin(set, &[], limits, None).unwrap();
     let mut at = 0;
     for chunk in message.chunks(size) {
         let mut rest = chunk;
@@ -417,6 +427,8 @@ fn in_a_list_each_value_is_met_where_it_stands() {
             "//@sku='8'",
         ],
         vec!["//o:Note='7'", "//o:Note='B'", "//o:Quantity='8'"],
+        vec!["//o:Gone='x'"],
+        vec!["/*/*/*/o:Gone='x'"],
     ];
     let values = |item: usize| {
         [
@@ -445,16 +457,31 @@ fn in_a_list_each_value_is_met_where_it_stands() {
              <o:Order>{items}<o:Gone>y</o:Gone></o:Order></s:Body></s:Envelope>"
         )
     };
-    for texts in sets {
-        let set = set_of(&texts);
+    // A value may be too long, or its tag.
+    let limits = [
+        Limits {
+            attribute_bytes_max: 79,
+            ..Limits::default()
+        },
+        Limits {
+            tag_bytes_max: 100,
+            ..Limits::default()
+        },
+    ];
+    let long = "7".repeat(80);
+    for (limits, texts) in limits
+        .iter()
+        .flat_map(|of| sets.iter().map(move |set| (of, set)))
+    {
+        let set = set_of(texts);
         let mut run = Run::new();
         let mut held = |message: &str, size: usize| {
-            let found = transcript(&mut run, &set, message.as_bytes(), size);
-            let expected = transcript(&mut Run::new(), &set, message.as_bytes(), size);
+            let said =
+                |run: &mut Run| transcript_within(run, &set, message.as_bytes(), size, limits);
+            let (found, expected) = (said(&mut run), said(&mut Run::new()));
             assert_eq!(found, expected, "{texts:?} {message}");
         };
         held(&list(None), usize::MAX);
-        let long = "7".repeat(5000);
         for (item, number) in (0..12).flat_map(|item| (0..4).map(move |number| (item, number))) {
             for value in ["7", "8", "B", "", "BB", "&#55;", "a > b", &long] {
                 held(&list(Some((item, number, value))), usize::MAX);
