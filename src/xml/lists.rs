@@ -24,18 +24,18 @@ enum Unlisted {
     Always,
 }
 
-/// A step of an item: its number, its markup, and where among the item's values its own end.
-type Turn<'t> = (StepId, &'t Markup, usize);
+/// A step of an item.
+struct Turn<'t> {
+    id: StepId,
+    lead: &'t Markup,
+    values: SmallVec<[Value<'t>; 4]>,
+}
 
 /// A value, the markup behind it, and what the sink wants of it.
 type Value<'t> = (&'t Gap, Tests);
 
-/// An item's steps and their values.
-#[derive(Default)]
-struct Item<'t> {
-    turns: SmallVec<[Turn<'t>; STEPS_MAX]>,
-    values: SmallVec<[Value<'t>; 2 * STEPS_MAX]>,
-}
+/// An item's steps.
+type Item<'t> = SmallVec<[Turn<'t>; STEPS_MAX]>;
 
 impl Trace {
     /// Passes the list whose items begin behind the last step and end with it, of steps that leave open more than
@@ -110,30 +110,20 @@ impl Trace {
         simd: V,
         buf: &[u8],
         at: usize,
-        item: &Item<'_>,
+        item: &[Turn<'_>],
         (longest, longest_tag): (u32, u32),
         sink: &S,
     ) -> (usize, StepId, bool) {
         let all = self.bytes.as_slice();
-        let mut before = 0;
-        let turns: SmallVec<[_; STEPS_MAX]> = item
-            .turns
-            .iter()
-            .map(|(id, lead, end)| {
-                let values = item.values.get(std::mem::replace(&mut before, *end)..*end);
-                (*id, *lead, values.unwrap_or(&[]))
-            })
-            .collect();
-        let turns = turns.as_slice();
         let mut rest = buf.get(at..).unwrap_or(&[]);
         let mut last = self.last;
         let mut whole = false;
         'list: loop {
-            for (id, lead, values) in turns {
-                let Some(mut behind) = lead.strip(simd, rest, all) else {
+            for turn in item {
+                let Some(mut behind) = turn.lead.strip(simd, rest, all) else {
                     break 'list;
                 };
-                for (gap, tests) in *values {
+                for (gap, tests) in &turn.values {
                     let Some((length, next)) = gap.strip(simd, behind, all, longest) else {
                         break 'list;
                     };
@@ -147,7 +137,7 @@ impl Trace {
                 if length > longest_tag as usize || length == 0 {
                     break 'list;
                 }
-                (rest, last) = (behind, *id);
+                (rest, last) = (behind, turn.id);
             }
             whole = true;
         }
@@ -156,30 +146,31 @@ impl Trace {
 
     /// The steps that follow each other from behind the last one up to it, if a list can be passed by them.
     fn item<S: Sink>(&self, floor: u16, sink: &S) -> Result<Item<'_>, Unlisted> {
-        let mut item = Item::default();
+        let mut item = Item::new();
         let mut id = self.last;
         loop {
             id = self.step(id).next.first();
             let step = self.step(id);
-            if step.floor < floor || item.turns.len() >= STEPS_MAX {
+            if step.floor < floor || item.len() >= STEPS_MAX {
                 return Err(Unlisted::Now);
             }
-            let taken = self.values_of(step, sink, &mut item.values);
-            taken.ok_or(Unlisted::Always)?;
-            item.turns.push((id, &step.lead, item.values.len()));
+            item.push(Turn {
+                id,
+                lead: &step.lead,
+                values: self.values_of(step, sink).ok_or(Unlisted::Always)?,
+            });
             if id == self.last {
                 return Ok(item);
             }
         }
     }
 
-    /// Adds a step's values, if the sink need not be told of the step unless they meet some tests.
+    /// A step's values, if the sink need not be told of the step unless they meet some tests.
     fn values_of<'t, S: Sink>(
         &'t self,
         step: &'t Step,
         sink: &S,
-        values: &mut SmallVec<[Value<'t>; 2 * STEPS_MAX]>,
-    ) -> Option<()> {
+    ) -> Option<SmallVec<[Value<'t>; 4]>> {
         let part = step.part;
         let takes = match step.event {
             Event::Nothing | Event::Empty | Event::Leaf => true,
@@ -190,6 +181,7 @@ impl Trace {
             return None;
         }
         let element = self.element(step.element);
+        let mut values = SmallVec::new();
         for (number, hole) in self.holes(step).iter().enumerate() {
             let tests = match part.values() && number >= usize::from(step.quiet) {
                 true => sink.tests_of(element.note, Some(hole.name.symbol))?,
@@ -200,6 +192,6 @@ impl Trace {
         if step.event == Event::Leaf {
             values.push((&element.end, sink.tests_of(element.note, None)?));
         }
-        Some(())
+        Some(values)
     }
 }

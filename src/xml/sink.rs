@@ -3,7 +3,6 @@
 //! [`Sink`] is the whole stream, for the engine; [`Observer`] is its shallow part, for a room that
 //! wants to read along in the same pass. **Invariant:** nothing here keeps bytes.
 
-use std::num::NonZeroU32;
 use std::ops::Range;
 
 use super::scope::{NameRef, Scopes, Span};
@@ -222,7 +221,7 @@ impl Part {
 
 /// Tests on a value, by numbers of the sink's choice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tests(pub(crate) Option<NonZeroU32>, pub(crate) Option<NonZeroU32>);
+pub struct Tests(pub(crate) Option<u32>, pub(crate) Option<u32>);
 
 impl Tests {
     /// Whether there are none, which no value meets.

@@ -203,53 +203,20 @@ pub(super) fn element_ends(
     depth: u32,
     text: &[u8],
 ) {
-    let inst = match end.up {
-        _ if end.anchor == 0 => DOCUMENT,
-        Some(up) => match facts.instance_at(end.anchor, depth.wrapping_sub(up)) {
-            Some(inst) => inst,
-            None => return,
-        },
-        None => return element_ends_below(facts, program, states, end, depth, text),
-    };
-    text_told(facts, program, states, end, (inst, depth), text);
-}
-
-/// The same where several instances may be above.
-#[inline(never)]
-fn element_ends_below(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    end: &End,
-    depth: u32,
-    text: &[u8],
-) {
-    for inst in facts.instances(program, states, end.node, end.anchor, None, depth) {
-        text_told(facts, program, states, end, (inst, depth), text);
-    }
-}
-
-/// An element's text meets the tests of one instance, and fills its slots.
-#[inline(always)]
-fn text_told(
-    facts: &mut Facts,
-    program: &Program,
-    states: &States,
-    end: &End,
-    (inst, depth): (u32, u32),
-    text: &[u8],
-) {
-    if let Some(index) = end.index
-        && !program.rejects(index, text)
-    {
-        let found = Found::Text(text, is_cut(text.len(), end.need));
-        facts.test(program, states, index, found, inst);
-    }
-    if let Some(number) = end.slots
-        && let Some(listener) = program.listener(end.node, number)
-    {
-        fill_slots(facts, program, states, listener, (inst, depth), text);
-    }
+    let place = (end.node, end.anchor, end.up);
+    each_instance(facts, program, states, place, depth, |facts, inst| {
+        if let Some(index) = end.index
+            && !program.rejects(index, text)
+        {
+            let found = Found::Text(text, is_cut(text.len(), end.need));
+            facts.test(program, states, index, found, inst);
+        }
+        if let Some(number) = end.slots
+            && let Some(listener) = program.listener(end.node, number)
+        {
+            fill_slots(facts, program, states, listener, (inst, depth), text);
+        }
+    });
 }
 
 /// An element's text for the slots that wait for it.

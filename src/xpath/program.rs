@@ -6,7 +6,6 @@
 //! Built by `compile.rs`, run by `stream.rs` and `facts.rs`.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 
 use crate::xml::Tests;
 
@@ -256,10 +255,10 @@ impl Program {
     }
 
     #[inline(always)]
-    fn meets_one(&self, number: Option<NonZeroU32>, value: &[u8]) -> bool {
-        let Some(number) = number else { return false };
-        let index = self.indexes.get(number.get() as usize - 1);
-        index.is_some_and(|index| index.has_equal(value))
+    fn meets_one(&self, index: Option<u32>, value: &[u8]) -> bool {
+        let Some(index) = index else { return false };
+        let tests = self.indexes.get(index as usize);
+        tests.is_some_and(|tests| tests.has_equal(value))
     }
 
     /// The phase of the document's end.

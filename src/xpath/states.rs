@@ -6,7 +6,6 @@
 //! elements are forgotten. Of [`TRANSITIONS_MAX`] transitions between them one replaces another.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 
 use crate::xml::{Part, Tests};
 
@@ -504,32 +503,24 @@ impl State {
     /// The tests that alone decide whether the value of the attribute with this symbol or, without, the text
     /// means anything, if there are no other than these and they are few.
     pub(super) fn tests_of(&self, program: &Program, symbol: Option<u64>) -> Option<Tests> {
-        let Tests(mut first, mut second) = Tests::default();
-        let mut add = |index: u32| {
-            let tests = program.indexes.get(index as usize)?;
-            let free = [&mut first, &mut second]
-                .into_iter()
-                .find(|to| to.is_none());
-            *free.filter(|_| tests.is_only_equal())? = NonZeroU32::new(index + 1);
-            Some(())
+        let add = |tests: Tests, index: u32| match tests {
+            _ if !program.indexes.get(index as usize)?.is_only_equal() => None,
+            Tests(None, None) => Some(Tests(Some(index), None)),
+            Tests(first, None) => Some(Tests(first, Some(index))),
+            _ => None,
         };
-        match symbol {
-            Some(symbol) => {
-                let attributes = self.plain.as_ref()?.attributes.iter();
-                for attribute in attributes.filter(|of| of.symbol == symbol) {
-                    add(attribute.index)?;
-                }
-            }
-            None => {
-                for end in &self.ends {
-                    if end.slots.is_some() {
-                        return None;
-                    }
-                    end.index.map_or(Some(()), &mut add)?;
-                }
-            }
+        let none = Tests::default();
+        if let Some(symbol) = symbol {
+            let attributes = self.plain.as_ref()?.attributes.iter();
+            let mut own = attributes.filter(|of| of.symbol == symbol);
+            return own.try_fold(none, |tests, attribute| add(tests, attribute.index));
         }
-        Some(Tests(first, second))
+        self.ends
+            .iter()
+            .try_fold(none, |tests, end| match end.slots {
+                Some(_) => None,
+                None => end.index.map_or(Some(tests), |index| add(tests, index)),
+            })
     }
 
     fn flags_now(&self, program: &Program, named: bool) -> u8 {
