@@ -130,7 +130,7 @@ impl Scanner {
         }
         let start = *at;
         *at = close + 1;
-        let quiet = self.trace.draft.is_active() && sink.ends_quietly();
+        let quiet = self.trace.draft.is_active() && sink.ends_quietly(depth);
         let taken = self.tell_end(start, close, sink);
         self.draft_end(buf, (start, *at), quiet);
         taken

@@ -138,8 +138,9 @@ pub trait Sink {
         let _ = depth;
         false
     }
-    /// Whether nothing would come of the innermost element's end.
-    fn ends_quietly(&self) -> bool {
+    /// Whether nothing would come of the end of the innermost element, which has this depth.
+    fn ends_quietly(&self, depth: u32) -> bool {
+        let _ = depth;
         false
     }
 }

@@ -249,8 +249,8 @@ impl<O: Observer> Sink for Pass<'_, O> {
         pops
     }
 
-    fn ends_quietly(&self) -> bool {
-        self.stream.ends_quietly(self.depth.saturating_sub(1))
+    fn ends_quietly(&self, depth: u32) -> bool {
+        self.stream.ends_quietly(depth.saturating_sub(1))
     }
 
     fn comment(&mut self, text: &str, last: bool) {

@@ -101,7 +101,12 @@ fn plans() -> Vec<Plan> {
 type Bridged = Result<(String, Outcome), BridgeError>;
 
 fn bridge(plan: &Plan, message: &[u8], cut: usize) -> Bridged {
-    let mut bridge = Bridge::request(Arc::new(plan.clone()), Arriving::default())?;
+    bridge_by(&Arc::new(plan.clone()), message, cut)
+}
+
+/// The same by a plan whose messages before are remembered.
+fn bridge_by(plan: &Arc<Plan>, message: &[u8], cut: usize) -> Bridged {
+    let mut bridge = Bridge::request(Arc::clone(plan), Arriving::default())?;
     let mut out = Vec::new();
     for chunk in message.chunks(cut.max(1)) {
         bridge.feed(chunk, &mut out)?;
@@ -438,6 +443,79 @@ proptest! {
         let (out, _) = bridge(&plan, message.as_bytes(), cut).unwrap();
         prop_assert!(out.contains(&inside), "{}", out);
         prop_assert!(events(&out).is_ok());
+    }
+}
+
+/// Pieces of a body, of which some mean something to a bridge and some are wrong; `{}` is a value.
+const PIECES: [&str; 18] = [
+    "<o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item>\n",
+    "<o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item>\n",
+    "<o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item>\n",
+    "<o:Item sku='{}' e:encodingStyle='{}'><o:Quantity>{}</o:Quantity></o:Item>\n",
+    "<o:Item><o:Quantity e:encodingStyle='{} {}'>{}</o:Quantity></o:Item>",
+    "<o:Name>{}</o:Name><o:Note a='{}'/>",
+    "<o:Note e:encodingStyle='{}'/>",
+    "<e:Body><o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item></e:Body>",
+    "<e:Fault/>",
+    "<s:x xmlns:s='urn:s'><o:Item sku='{}'><o:Quantity e:encodingStyle='{}'>{}</o:Quantity></o:Item></s:x>",
+    "<s:x xmlns:s='urn:s'><o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item></s:x>",
+    "<d:Transform Algorithm='http://www.w3.org/TR/2001/REC-xml-c14n-20010315'/>",
+    "<d:Transform Algorithm='{}'/>",
+    "<!--{}-->{}<![CDATA[{}]]>",
+    "<o:Item sku='{}'><o:Quantity>{}</o:Item>",
+    "</o:Place><o:Place><o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item>",
+    "</o:Place><o:Place e:encodingStyle='{}'><o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item>",
+    "</o:Place></e:Body><o:Place><o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item>",
+];
+
+/// A message of these pieces, each with its value; the root may say how all of it is encoded.
+fn built((version, styled): (bool, bool), pieces: &[(usize, String)]) -> String {
+    let mut body: String = pieces
+        .iter()
+        .map(|(number, value)| PIECES[*number].replace("{}", value))
+        .collect();
+    body.push_str("</o:Place>");
+    if !body.contains("</e:Body><o:Place>") {
+        body.push_str("</e:Body>");
+    }
+    let version = if version { SOAP11 } else { SOAP12 };
+    let style = if styled {
+        " e:encodingStyle='urn:s'"
+    } else {
+        ""
+    };
+    format!(
+        "<e:Envelope xmlns:e='{version}' xmlns:o='urn:o' xmlns:d='http://www.w3.org/2000/09/xmldsig#'{style}><e:Body><o:Place>{body}</e:Envelope>\n"
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// What a bridge remembers of the messages before changes nothing in what it makes of the next.
+    #[test]
+    fn what_came_before_changes_nothing(
+        messages in prop::collection::vec(
+            (
+                any::<(bool, bool)>(),
+                prop::collection::vec((0_usize..PIECES.len(), "[a-c \u{e4}]{0,3}|[a-z]{0,70}|&amp;|[&<;]"), 0..9),
+            ),
+            1..12,
+        ),
+        plan in 0_usize..12,
+        drop_trailers: bool,
+        cut in prop_oneof![Just(1_usize << 20), 1_usize..300],
+    ) {
+        let plan = Arc::new(Plan { drop_trailers, ..plans()[plan].clone() });
+        for (of, pieces) in messages {
+            let message = built(of, &pieces);
+            let told = bridge_by(&plan, message.as_bytes(), cut);
+            // A new thread has nothing to remember.
+            let alone = std::thread::scope(|scope| {
+                scope.spawn(|| bridge(&plan, message.as_bytes(), cut)).join().unwrap()
+            });
+            prop_assert_eq!(told, alone, "{}", message);
+        }
     }
 }
 

@@ -146,6 +146,11 @@ pub(super) fn classify(namespace: &str, name: &str) -> Class {
     if space == 0 { 0 } else { space | local(name) }
 }
 
+/// What an attribute's expanded name is to who reads on behind the head: 1 is nothing, of 2 the tag must be shown.
+pub(super) fn attribute_class(namespace: &str, name: &str) -> u8 {
+    1 + u8::from(classify(namespace, name) & class::ENVELOPE != 0)
+}
+
 /// Whether this is `encodingStyle` of either version.
 pub(super) const fn is_encoding(class: Class) -> bool {
     class & class::ENVELOPE != 0 && class & !0xFF == const { local("encodingStyle") }

@@ -10,14 +10,16 @@ use super::doc::{escape, place};
 use super::envelope::style_value;
 use super::error::{BridgeError, structure};
 use super::loss::{Loss, Losses};
-use super::names::{class, classify, envelope_prefix, envelope_slot, local, of_version};
+use super::names::{
+    attribute_class, class, classify, envelope_prefix, envelope_slot, local, of_version,
+};
 use super::out::Out;
 use super::raw;
 use super::shape::{Reached, Shape};
 use super::signed::{is_inclusive, is_method};
 use super::work::Tail;
 use crate::soap::version::Version;
-use crate::xml::{EndTag, Flow, Records, Sink, Tag, Taken};
+use crate::xml::{EndTag, Flow, Part, Records, Sink, Tag, Taken};
 
 /// Namespaces whose elements are looked at wherever they stand.
 const WATCHED: u64 = class::ENVELOPE | class::DSIG;
@@ -70,7 +72,7 @@ pub(super) struct Rest {
     /// Whether text would stand directly in Envelope.
     outside: bool,
     /// Deepest level at which even a tag without attributes is looked at.
-    looks_to: u32,
+    looks_to: u16,
     /// Whether an end tag may end something that is remembered.
     watches: bool,
     body_over: bool,
@@ -396,7 +398,7 @@ impl Sink for Rest {
         // Nearly every tag of a body.
         let plain = tag.symbol() & WATCHED == 0
             && (tag.is_bare() || !tag.declares() && tag.place_of(self.style_class).is_none());
-        if plain && tag.depth() > self.looks_to {
+        if plain && tag.depth() > u32::from(self.looks_to) {
             return Flow::Continue;
         }
         self.look(tag)
@@ -431,11 +433,38 @@ impl Sink for Rest {
 
     #[inline(always)]
     fn end_known(&mut self, depth: u32, _end: u64) -> Taken {
-        if depth <= 2 || self.watches {
-            Taken::Not
-        } else {
-            Taken::Continue
+        match self.ends_quietly(depth) {
+            true => Taken::Continue,
+            false => Taken::Not,
         }
+    }
+
+    fn class(&mut self, namespace: &str, name: &str) -> u8 {
+        attribute_class(namespace, name)
+    }
+
+    #[inline(always)]
+    fn traces(&self) -> bool {
+        !self.watches && self.error.is_none()
+    }
+
+    #[inline(always)]
+    fn floor(&self) -> u16 {
+        self.looks_to
+    }
+
+    fn part(&mut self, _outer: u32, (symbol, _): (u64, u8)) -> Option<(u64, Part)> {
+        (symbol & WATCHED == 0).then_some((0, Part::QUIET))
+    }
+
+    #[inline(always)]
+    fn pops(&mut self, depth: u32) -> bool {
+        self.ends_quietly(depth + 1)
+    }
+
+    #[inline(always)]
+    fn ends_quietly(&self, depth: u32) -> bool {
+        depth > 2 && !self.watches
     }
 
     #[inline(always)]
@@ -456,7 +485,7 @@ impl Sink for Rest {
 
     #[inline(always)]
     fn end(&mut self, tag: &EndTag<'_>) -> Flow {
-        if tag.depth <= 2 || self.watches {
+        if !self.ends_quietly(tag.depth) {
             self.leave(tag);
         }
         Flow::Continue
@@ -468,7 +497,7 @@ impl Rest {
     /// attribute that matters, and deeper than what is counted.
     #[inline(always)]
     const fn take_known(&self, symbol: u64, depth: u32) -> Taken {
-        if depth > self.looks_to && symbol & WATCHED == 0 {
+        if depth > self.looks_to as u32 && symbol & WATCHED == 0 {
             Taken::Continue
         } else {
             Taken::Not

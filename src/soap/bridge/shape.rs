@@ -5,7 +5,9 @@
 
 use super::doc::{Doc, NodeId, place};
 use super::error::{BridgeError, structure};
-use super::names::{Class, Taken, class, classify, is_encoding, local, of_version};
+use super::names::{
+    Class, Taken, attribute_class, class, classify, is_encoding, local, of_version,
+};
 use crate::soap::version::Version;
 use crate::xml::{EndTag, Flow, Sink, Tag};
 
@@ -200,6 +202,11 @@ fn has_encoding(tag: &Tag<'_>) -> bool {
 impl Sink for Shape {
     fn symbol(&mut self, namespace: &str, name: &str) -> u64 {
         classify(namespace, name)
+    }
+
+    // The scanner keeps it for who reads on.
+    fn class(&mut self, namespace: &str, name: &str) -> u8 {
+        attribute_class(namespace, name)
     }
 
     fn start(&mut self, tag: &Tag<'_>) -> Flow {
