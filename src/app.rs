@@ -161,6 +161,11 @@ impl Router {
         Ok(())
     }
 
+    /// Frees configurations that were in force before, as [`Live::let_go`] says.
+    pub fn let_go(&self) {
+        self.live.let_go();
+    }
+
     /// The address that a listener really has (its port may have been 0), if it is on one.
     #[must_use]
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {

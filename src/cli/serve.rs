@@ -1,8 +1,10 @@
 //! `serve`: runs the router until it is told to stop.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -17,6 +19,9 @@ use crate::filter::Registry;
 use crate::reload::{Outcome, Reloader, Watcher};
 use crate::snapshot::Bind;
 use crate::telemetry::start_logging;
+
+/// How often it is looked whether a configuration that was replaced is still used.
+const LET_GO_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &Serve, registry: Registry) -> anyhow::Result<Verdict> {
     start_logging(&args.log, args.log_json);
@@ -127,6 +132,7 @@ async fn steer(signals: &mut Signals, reloader: &Arc<Reloader>, mut watcher: Opt
             _ = signals.hangup.recv() => {}
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
+            never = let_go(reloader.router()) => match never {},
         }
         reload(reloader).await;
         if let Some(watcher) = &mut watcher
@@ -134,6 +140,14 @@ async fn steer(signals: &mut Signals, reloader: &Arc<Reloader>, mut watcher: Opt
         {
             tracing::warn!(%error, "some changes will not be noticed");
         }
+    }
+}
+
+/// Frees what reloads have replaced, soon after the last exchange that used it.
+async fn let_go(router: &Router) -> Infallible {
+    loop {
+        router.let_go();
+        tokio::time::sleep(LET_GO_EVERY).await;
     }
 }
 

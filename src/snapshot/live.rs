@@ -3,7 +3,7 @@
 //! An exchange loads it once and keeps what it loaded to its end, so a reload never changes the
 //! rules under a message.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -32,6 +32,8 @@ pub struct Active {
 #[derive(Debug)]
 pub struct Live {
     active: ArcSwap<Active>,
+    /// What was in force before, as long as exchanges use it.
+    old: Mutex<Vec<Arc<Active>>>,
 }
 
 impl Active {
@@ -192,6 +194,7 @@ impl Live {
     pub fn new(snapshot: Arc<Snapshot>, groups: Vec<Arc<Group>>, metrics: &Metrics) -> Self {
         Self {
             active: ArcSwap::from_pointee(Active::new(snapshot, groups, metrics, None)),
+            old: Mutex::default(),
         }
     }
 
@@ -202,8 +205,56 @@ impl Live {
 
     /// Puts another configuration in force; exchanges under way keep theirs.
     pub fn swap(&self, snapshot: Arc<Snapshot>, groups: Vec<Arc<Group>>, metrics: &Metrics) {
-        let before = self.load();
-        let active = Active::new(snapshot, groups, metrics, Some(&before));
-        self.active.store(Arc::new(active));
+        let active = Active::new(snapshot, groups, metrics, Some(&self.load()));
+        let before = self.active.swap(Arc::new(active));
+        self.old().push(before);
+        self.let_go();
+    }
+
+    /// Frees what was in force before and is used by no exchange any more. To be called now and then where
+    /// no message waits: freeing ten thousand filters takes milliseconds, which the last exchange to use
+    /// them would have to spend.
+    pub fn let_go(&self) {
+        let mut old = self.old();
+        let all = std::mem::take(&mut *old).into_iter();
+        let (over, used): (Vec<_>, Vec<_>) = all.partition(|old| Arc::strong_count(old) == 1);
+        *old = used;
+        drop(old);
+        drop(over);
+    }
+
+    fn old(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Active>>> {
+        self.old.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::filter::Registry;
+
+    #[test]
+    fn what_was_in_force_is_not_freed_by_the_last_exchange() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("router.yaml");
+        let text = "version: 1\nlisteners: { front: { bind: \"127.0.0.1:0\" } }\n\
+                    services: { all: { path: /, table: [ { filter: { match_all: {} }, endpoint: one } ] } }\n\
+                    endpoints: { one: { url: \"http://127.0.0.1:9/\" } }\n";
+        std::fs::write(&file, text).unwrap();
+        let (snapshot, report) =
+            crate::snapshot::compile(&config::load(&file), &Registry::default());
+        let snapshot = Arc::new(snapshot.unwrap_or_else(|| panic!("{report:?}")));
+        let metrics = Metrics::new("");
+        let live = Live::new(Arc::clone(&snapshot), Vec::new(), &metrics);
+        let exchange = live.load();
+        let first = Arc::downgrade(&exchange);
+        live.swap(snapshot, Vec::new(), &metrics);
+        live.let_go();
+        drop(exchange);
+        assert_eq!(first.strong_count(), 1);
+        live.let_go();
+        assert_eq!(first.strong_count(), 0);
+        assert_eq!(Arc::strong_count(&live.load()), 2);
     }
 }
