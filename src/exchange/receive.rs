@@ -18,10 +18,6 @@ use crate::snapshot::Limits;
 /// A message up to this is held for other attempts without further ado.
 const SMALL_BYTES: u64 = 64 * 1024;
 
-/// Bytes that the probe gets at a time: it looks at all of them at once before it reads, and most
-/// decisions fall early.
-const FED_BYTES: usize = 2 * 1024;
-
 /// A message of which enough was read.
 #[derive(Debug)]
 pub(super) struct Parcel<'a> {
@@ -82,7 +78,7 @@ impl<'a> Parcel<'a> {
         }
         while !probe.is_decided() {
             match (self.read().await?, &mut root) {
-                (Some(chunk), None) => feed(probe, chunk)?,
+                (Some(chunk), None) => probe.feed(chunk)?,
                 (Some(chunk), Some(root)) => root.feed(chunk, probe)?,
                 (None, None) => {
                     let whole = if probe.needs_whole() {
@@ -259,14 +255,4 @@ impl<'a> Parcel<'a> {
     pub(super) fn take_rest(&mut self) -> Option<Incoming> {
         self.rest.take()
     }
-}
-
-fn feed(probe: &mut Probe<'_>, chunk: &[u8]) -> Result<(), Error> {
-    for piece in chunk.chunks(FED_BYTES) {
-        probe.feed(piece)?;
-        if probe.is_decided() {
-            break;
-        }
-    }
-    Ok(())
 }
