@@ -59,6 +59,16 @@ impl Input {
         Ok(())
     }
 
+    /// Whether nothing came yet and UTF-8 is expected.
+    pub(super) fn awaits_utf8(&self) -> bool {
+        self.charset() == Charset::Utf8 && !self.wide && self.first.is_empty()
+    }
+
+    /// Whether what comes is UTF-8, without a mark before it, and all that came was read.
+    pub(super) fn is_plain(&self) -> bool {
+        self.charset() == Charset::Utf8 && self.mark == 0 && !self.unread
+    }
+
     fn charset(&self) -> Charset {
         self.charset.unwrap_or(Charset::Utf8)
     }

@@ -25,6 +25,7 @@
     )
 )]
 
+mod bookmark;
 mod chars;
 mod compare;
 mod content;
@@ -54,6 +55,7 @@ mod tokens;
 mod trace;
 mod window;
 
+pub use bookmark::Bookmark;
 pub use chars::{is_name_char, is_name_start, is_nc_name};
 pub use error::{Error, ErrorKind};
 pub use limits::Limits;

@@ -141,6 +141,8 @@ pub struct Scanner {
     /// Nothing more will come.
     pub(super) ending: bool,
     symbols_of: u64,
+    /// How often everything that was remembered was forgotten.
+    pub(super) forgotten: u64,
 }
 
 impl Default for Scanner {
@@ -181,6 +183,7 @@ impl Scanner {
             input: Input::default(),
             ending: false,
             symbols_of: 0,
+            forgotten: 0,
         }
     }
 
@@ -222,6 +225,7 @@ impl Scanner {
         self.known.forget();
         self.remembered.forget();
         self.trace.forget();
+        self.forgotten += 1;
     }
 
     /// Reads more of the document.

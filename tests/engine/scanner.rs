@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use soap_router::xml::{Event, Limits, Reader, Scanner};
+use soap_router::xml::{EndTag, Event, Fed, Flow, Limits, Reader, Scanner, Sink, Tag};
 
 use crate::generate::document;
 use crate::support::{Log, scan, scan_with};
@@ -453,5 +453,114 @@ fn documents_begin_like_those_before_or_not_quite() {
                 }
             }
         }
+    }
+}
+
+/// Stops behind a start tag.
+struct Stopping {
+    log: Log,
+    /// How many come before that tag.
+    before: usize,
+}
+
+impl Sink for Stopping {
+    fn symbol(&mut self, namespace: &str, local: &str) -> u64 {
+        self.log.symbol(namespace, local)
+    }
+    fn start(&mut self, tag: &Tag<'_>) -> Flow {
+        self.log.start(tag);
+        match self.before.checked_sub(1) {
+            Some(before) => {
+                self.before = before;
+                Flow::Continue
+            }
+            None => Flow::Stop,
+        }
+    }
+    fn wants_text(&self) -> bool {
+        true
+    }
+    fn text(&mut self, text: &str) {
+        self.log.text(text);
+    }
+    fn comment(&mut self, text: &str, last: bool) {
+        self.log.comment(text, last);
+    }
+    fn end(&mut self, tag: &EndTag<'_>) -> Flow {
+        self.log.end(tag)
+    }
+}
+
+/// Behind a place that was marked in one document, another that begins with the same bytes is read as from its
+/// start, whatever comes then.
+#[test]
+fn a_document_goes_on_behind_a_known_head() {
+    let values = (
+        document(),
+        "[<>/&a-c='\" ]{0,6}",
+        any::<prop::sample::Index>(),
+        0_usize..6,
+    );
+    let resumed = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(Config::with_cases(2_000));
+    runner
+        .run(&values, |(document, other, place, before)| {
+            let mut scanner = Scanner::new();
+            scanner.begin(&Limits::default(), None, 1).unwrap();
+            let mut log = Stopping {
+                log: Log::default(),
+                before,
+            };
+            let Ok(Fed::Stopped(taken)) = scanner.feed(document.as_bytes(), &mut log) else {
+                return Ok(());
+            };
+            let (told, mark) = (log.log.lines.len(), scanner.bookmark());
+            let (head, tail) = document.split_at(taken);
+            let mut at = place.index(tail.len() + 1);
+            while !tail.is_char_boundary(at) {
+                at -= 1;
+            }
+            let changed = format!("{head}{}{other}{}", &tail[..at], &tail[at..]);
+            for next in [&document, &changed] {
+                let (all, result) = scan(next.as_bytes(), &[usize::MAX], None);
+                scanner.begin(&Limits::default(), None, 1).unwrap();
+                let Some(mark) = &mark else { return Ok(()) };
+                prop_assert!(scanner.resume(mark));
+                prop_assert!(!scanner.resume(mark));
+                resumed.set(resumed.get() + 1);
+                let mut log = Log::default();
+                let fed = scanner.feed(&next.as_bytes()[taken..], &mut log);
+                let over = fed.and_then(|_| scanner.finish(&mut log));
+                prop_assert_eq!(&over, &result);
+                if over.is_ok() {
+                    prop_assert_eq!(&log.lines, &all.lines[told..]);
+                    prop_assert_eq!(scanner.offset(), next.trim_end().len() as u64);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(resumed.get() > 500, "{resumed:?}");
+}
+
+/// A place means nothing to a scanner that has forgotten what it had read, or that reads another encoding.
+#[test]
+fn a_place_means_nothing_where_names_mean_something_else() {
+    let mut scanner = Scanner::new();
+    scanner.begin(&Limits::default(), None, 1).unwrap();
+    let mut log = Stopping {
+        log: Log::default(),
+        before: 0,
+    };
+    scanner.feed(b"<a xmlns='u'>", &mut log).unwrap();
+    let mark = scanner.bookmark().unwrap();
+    for (charset, symbols) in [
+        (Some("iso-8859-1"), 1),
+        (Some("utf-16"), 1),
+        (None, 2),
+        (None, 1),
+    ] {
+        scanner.begin(&Limits::default(), charset, symbols).unwrap();
+        assert!(!scanner.resume(&mark));
     }
 }

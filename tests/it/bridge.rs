@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use soap_router::soap::{
-    Addressing, Arriving, Bridge, BridgeError, Outcome, Plan, Target, Version, Within,
+    Addressing, Arriving, Bridge, BridgeError, Context, Outcome, Plan, Target, Version, Within,
 };
 use soap_router::xml::{Event, Limits, Reader};
 
@@ -101,12 +101,11 @@ fn plans() -> Vec<Plan> {
 type Bridged = Result<(String, Outcome), BridgeError>;
 
 fn bridge(plan: &Plan, message: &[u8], cut: usize) -> Bridged {
-    bridge_by(&Arc::new(plan.clone()), message, cut)
+    let bridge = Bridge::request(Arc::new(plan.clone()), Arriving::default())?;
+    through(bridge, message, cut)
 }
 
-/// The same by a plan whose messages before are remembered.
-fn bridge_by(plan: &Arc<Plan>, message: &[u8], cut: usize) -> Bridged {
-    let mut bridge = Bridge::request(Arc::clone(plan), Arriving::default())?;
+fn through(mut bridge: Bridge, message: &[u8], cut: usize) -> Bridged {
     let mut out = Vec::new();
     for chunk in message.chunks(cut.max(1)) {
         bridge.feed(chunk, &mut out)?;
@@ -468,8 +467,22 @@ const PIECES: [&str; 18] = [
     "</o:Place></e:Body><o:Place><o:Item sku='{}'><o:Quantity>{}</o:Quantity></o:Item>",
 ];
 
+/// Headers that are the same in many messages.
+const HEADERS: [&str; 4] = [
+    "",
+    "<e:Header><o:Version>2</o:Version></e:Header>",
+    "<e:Header><a:Action xmlns:a='http://www.w3.org/2005/08/addressing'>urn:a</a:Action></e:Header>",
+    "<e:Header><a:Action xmlns:a='http://www.w3.org/2005/08/addressing'>urn:a</a:Action>\
+     <a:MessageID xmlns:a='http://www.w3.org/2005/08/addressing'>urn:id</a:MessageID></e:Header>",
+];
+
 /// A message of these pieces, each with its value; the root may say how all of it is encoded.
-fn built((version, styled): (bool, bool), pieces: &[(usize, String)]) -> String {
+fn built(
+    version: bool,
+    (styled, quotes): (bool, bool),
+    header: usize,
+    pieces: &[(usize, String)],
+) -> String {
     let mut body: String = pieces
         .iter()
         .map(|(number, value)| PIECES[*number].replace("{}", value))
@@ -484,9 +497,41 @@ fn built((version, styled): (bool, bool), pieces: &[(usize, String)]) -> String 
     } else {
         ""
     };
-    format!(
-        "<e:Envelope xmlns:e='{version}' xmlns:o='urn:o' xmlns:d='http://www.w3.org/2000/09/xmldsig#'{style}><e:Body><o:Place>{body}</e:Envelope>\n"
-    )
+    let header = HEADERS[header];
+    let text = format!(
+        "<e:Envelope xmlns:e='{version}' xmlns:o='urn:o' xmlns:d='http://www.w3.org/2000/09/xmldsig#'{style}>\
+         {header}<e:Body><o:Place>{body}</e:Envelope>\n"
+    );
+    // The content of Body is a message itself, or a fault.
+    match quotes {
+        true => text.replace("o:Place", if styled { "e:Fault" } else { "e:Envelope" }),
+        false => text,
+    }
+}
+
+/// A message and what is known beside it: versions, style, header, pieces; then action, languages, and whether
+/// anybody waits.
+fn any_message() -> impl Strategy<Value = (String, Arriving)> {
+    let values = "[a-c \u{e4}]{0,3}|[a-z]{0,70}|&amp;|[&<;]";
+    let envelope = (any::<bool>(), any::<(bool, bool)>(), 0..HEADERS.len());
+    let pieces = prop::collection::vec((0..PIECES.len(), values), 0..9);
+    let beside = (
+        prop::option::of("urn:[ab]"),
+        prop::option::of("de|en"),
+        any::<bool>(),
+        any::<u128>(),
+    );
+    (envelope, pieces, beside).prop_map(|((version, kind, header), pieces, beside)| {
+        let (action, languages, one_way, unique) = beside;
+        let arriving = Arriving {
+            action,
+            languages,
+            one_way,
+            unique,
+            ..Arriving::default()
+        };
+        (built(version, kind, header, &pieces), arriving)
+    })
 }
 
 proptest! {
@@ -495,28 +540,37 @@ proptest! {
     /// What a bridge remembers of the messages before changes nothing in what it makes of the next.
     #[test]
     fn what_came_before_changes_nothing(
-        messages in prop::collection::vec(
-            (
-                any::<(bool, bool)>(),
-                prop::collection::vec((0_usize..PIECES.len(), "[a-c \u{e4}]{0,3}|[a-z]{0,70}|&amp;|[&<;]"), 0..9),
-            ),
-            1..12,
-        ),
+        messages in prop::collection::vec((any_message(), any_message()), 1..12),
         plan in 0_usize..12,
+        transparent_headers: bool,
         drop_trailers: bool,
         cut in prop_oneof![Just(1_usize << 20), 1_usize..300],
     ) {
-        let plan = Arc::new(Plan { drop_trailers, ..plans()[plan].clone() });
-        for (of, pieces) in messages {
-            let message = built(of, &pieces);
-            let told = bridge_by(&plan, message.as_bytes(), cut);
-            // A new thread has nothing to remember.
-            let alone = std::thread::scope(|scope| {
-                scope.spawn(|| bridge(&plan, message.as_bytes(), cut)).join().unwrap()
-            });
-            prop_assert_eq!(told, alone, "{}", message);
+        let plan = Arc::new(Plan { transparent_headers, drop_trailers, ..plans()[plan].clone() });
+        for ((message, arriving), (answer, _)) in messages {
+            let request = |plan: &Arc<Plan>| {
+                let bridge = Bridge::request(Arc::clone(plan), arriving.clone())?;
+                through(bridge, message.as_bytes(), cut)
+            };
+            let told = request(&plan);
+            let alone = unremembering(|| request(&Arc::new((*plan).clone())));
+            prop_assert_eq!(&told, &alone, "{} {:?}", message, arriving);
+            let Ok((_, outcome)) = told else { continue };
+            let reply = |plan: &Arc<Plan>, context: Arc<Context>| {
+                let bridge = Bridge::reply(Arc::clone(plan), context, None)?;
+                through(bridge, answer.as_bytes(), cut)
+            };
+            let told = reply(&plan, Arc::clone(&outcome.context));
+            let copy = Arc::new((*outcome.context).clone());
+            let alone = unremembering(|| reply(&Arc::new((*plan).clone()), copy));
+            prop_assert_eq!(told, alone, "{} in answer to {}", answer, message);
         }
     }
+}
+
+/// On a thread of its own, which has nothing to remember.
+fn unremembering<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap())
 }
 
 /// Pieces that share what came are the bytes that copies would have been, wherever the chunks end.

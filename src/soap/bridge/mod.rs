@@ -22,6 +22,7 @@ mod envelope;
 mod error;
 mod fault_read;
 mod fault_write;
+mod heads;
 mod http;
 mod intake;
 mod loss;

@@ -93,6 +93,30 @@ pub(super) struct Rest {
     epilog: Epilog,
 }
 
+/// Where the head ends and the rest begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Border {
+    /// Bytes of the head.
+    base: u64,
+    body_over: bool,
+    /// The first child of Body was a quoted envelope, and is still open.
+    in_quoted: bool,
+    taken: super::names::Taken,
+}
+
+impl Border {
+    /// Behind the head that was read.
+    pub(super) fn of(head: &Shape) -> Self {
+        let last = head.children.last().and_then(|id| head.doc.node(*id));
+        Self {
+            base: head.doc.bytes.len() as u64,
+            body_over: head.reached == Reached::BodyEnd,
+            in_quoted: last.is_some_and(|node| node.quoted && !node.empty),
+            taken: head.taken,
+        }
+    }
+}
+
 /// Takes comments out of what follows the Envelope (and of what stands before it): nothing but
 /// white space and comments is there, the scanner sees to that.
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,14 +151,15 @@ impl Epilog {
 }
 
 impl Rest {
-    /// What follows the head, in which the Body may be over already.
-    pub(super) fn begin(&mut self, tail: Tail, head: &Shape) {
+    /// What follows the head.
+    pub(super) fn begin(&mut self, tail: Tail, head: Border) {
         let changes_envelope = tail.from != tail.to;
-        let body_over = head.reached == Reached::BodyEnd;
-        let base = head.doc.bytes.len() as u64;
-        let last = head.children.last().and_then(|id| head.doc.node(*id));
-        // The first child of Body was a quoted envelope, and is still open.
-        let in_quoted = last.is_some_and(|node| node.quoted && !node.empty);
+        let Border {
+            base,
+            body_over,
+            in_quoted,
+            taken,
+        } = head;
         let (edits, pending, spare) = (
             std::mem::take(&mut self.edits),
             std::mem::take(&mut self.pending),
@@ -146,7 +171,7 @@ impl Rest {
             changes_envelope,
             quoted: if in_quoted { 3 } else { 0 },
             redeclared: SmallVec::new(),
-            taken: head.taken.with_envelope(tail.slot),
+            taken: taken.with_envelope(tail.slot),
             outside: body_over,
             looks_to: if changes_envelope && tail.style.is_some() {
                 3

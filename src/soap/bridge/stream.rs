@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::BridgeError;
+use super::heads::Bridged;
 use super::intake::{Intake, Utf8, encoding_value};
 use super::out::{Out, Sharing};
 use super::patch::Patch;
 use super::plan::{Arriving, Context, Outcome, Plan};
-use super::rest::Epilog;
+use super::rest::{Border, Epilog};
 use super::shape::{Reached, Shape};
 use super::tools::Tools;
 use super::work::{self, Decided, Direction, Tail};
@@ -64,6 +65,15 @@ struct Passage {
 enum Way {
     Request(Arriving),
     Reply(Arc<Context>),
+}
+
+impl Way {
+    const fn direction(&self) -> Direction<'_> {
+        match self {
+            Self::Request(arriving) => Direction::Request(arriving),
+            Self::Reply(context) => Direction::Reply(context),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,6 +229,9 @@ impl Passage {
     }
 
     fn head(&mut self, utf8: &[u8], out: &mut dyn Out) -> Result<(), BridgeError> {
+        if let Some(length) = self.known_head(utf8, out) {
+            return self.rest(utf8.get(length..).unwrap_or_default(), out);
+        }
         let Some(tools) = self.tools.as_deref_mut() else {
             return Ok(());
         };
@@ -237,10 +250,7 @@ impl Passage {
         if shape.reached == Reached::Nothing {
             return Ok(());
         }
-        let direction = match &self.way {
-            Way::Request(arriving) => Direction::Request(arriving),
-            Way::Reply(context) => Direction::Reply(context),
-        };
+        let direction = self.way.direction();
         let Decided { outcome, tail } =
             work::decide(shape, &mut tools.patch, &self.plan, direction)?;
         let changed = outcome.changed;
@@ -249,11 +259,59 @@ impl Passage {
             self.let_pass(rest, out);
             return Ok(());
         }
+        let border = Border::of(shape);
+        let text = out.text();
+        let before = text.len();
+        write_head(shape, &tools.patch, &tail, text);
+        let written = text.get(before..).unwrap_or_default();
+        if self.raw.is_empty() {
+            self.keep_head(written, &tail, border);
+        }
         self.raw = Vec::new();
-        write_head(shape, &tools.patch, &tail, out.text());
-        tools.rest.begin(tail, shape);
+        if let Some(tools) = self.tools.as_deref_mut() {
+            tools.rest.begin(tail, border);
+        }
         self.stage = Stage::Rest;
         self.rest(rest, out)
+    }
+
+    /// Bridges the head with which a message begins if it was bridged before; its length.
+    fn known_head(&mut self, utf8: &[u8], out: &mut dyn Out) -> Option<usize> {
+        let tools = self.tools.as_deref_mut()?;
+        if !tools.shape.doc.bytes.is_empty() || !self.raw.is_empty() {
+            return None;
+        }
+        let (head, length) = tools.heads.find(&self.plan, self.way.direction(), utf8)?;
+        if !tools.scanner.resume(&head.mark) {
+            return None;
+        }
+        out.text().extend_from_slice(&head.written);
+        self.outcome = Some(head.outcome.clone());
+        tools.rest.begin(head.tail.clone(), head.border);
+        self.stage = Stage::Rest;
+        Some(length)
+    }
+
+    /// Keeps the head that was read, if another message may have the same and become the same.
+    fn keep_head(&mut self, written: &[u8], tail: &Tail, border: Border) {
+        let (Some(tools), Some(outcome)) = (self.tools.as_deref_mut(), &self.outcome) else {
+            return;
+        };
+        let bytes = &tools.shape.doc.bytes;
+        let lasting = outcome.context.made_id.is_none();
+        if lasting
+            && tools.heads.wants(&self.plan, bytes.len())
+            && let Some(mark) = tools.scanner.bookmark()
+        {
+            let bridged = Bridged {
+                written: written.to_vec(),
+                outcome: outcome.clone(),
+                tail: tail.clone(),
+                border,
+                mark,
+            };
+            tools.heads.keep(bytes, self.way.direction(), bridged);
+        }
     }
 
     /// The message does not change: what was held leaves as it came.

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use super::heads::Heads;
 use super::patch::Patch;
 use super::rest::Rest;
 use super::shape::Shape;
@@ -25,6 +26,7 @@ pub(super) struct Tools {
     /// What they were last used for.
     kind: usize,
     pub(super) scanner: Scanner,
+    pub(super) heads: Heads,
     pub(super) shape: Shape,
     pub(super) patch: Patch,
     pub(super) rest: Rest,
