@@ -6,7 +6,7 @@
 #
 # Instructions do not depend on the machine's load, and little on the machine. What is counted is
 # the router's own: its half of HTTP on both sides, the engine, the allocator; not the kernel's.
-# Takes half a minute; installs Debian's valgrind if it is missing.
+# Takes a minute; installs Debian's valgrind if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

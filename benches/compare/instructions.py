@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import peers
+from tables import table
 
 RECORD = Path("benches/results/instructions.json")
 MORE_MAX = 1.05
@@ -20,7 +21,9 @@ ROWS = [
     ("one body XPath, 1 KiB", "/body", 1024, False),
     ("one body XPath, 10 KiB", "/body", 10240, False),
     ("one body XPath, 10 KiB in chunks", "/body", 10240, True),
+    ("10,000 XPaths by child paths, 10 KiB", "/paths", 10240, False),
     ("bridged 1.1 to 1.2 and back, 1 KiB", "/bridged", 1024, False),
+    ("bridged 1.1 to 1.2 and back, 10 KiB", "/bridged", 10240, False),
 ]
 
 
@@ -55,6 +58,8 @@ def count_all(binary):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         port = peers.endpoint()
+        (folder / "filters").mkdir()
+        (folder / "filters/paths.yaml").write_text(table("paths", 10_000).replace("nginx", "plain"))
         config = f"""
 version: 1
 threads: 1
@@ -68,6 +73,7 @@ services:
     table:
       namespaces: {{ o: "urn:example:orders" }}
       table: [ {{ filter: {{ xpath: "//o:Tier = 'gold'" }}, endpoint: plain }} ]
+  paths: {{ path: /paths, table: paths }}
   bridged: {{ path: /bridged, table: [ {{ filter: {{ match_all: {{}} }}, endpoint: soap12 }} ] }}
 endpoints:
   plain: {{ url: "http://127.0.0.1:{port}/" }}

@@ -42,6 +42,7 @@ fuzz_target!(|input: &[u8]| {
         ..Plan::default()
     });
     let whole = bridge(&plan, message, usize::MAX);
+    assert_eq!(bridge(&plan, message, usize::MAX), whole, "the second time");
     for size in [1, 3, 17] {
         let told = bridge(&plan, message, size);
         // Which of two mistakes is told may depend on the cut.

@@ -3,6 +3,7 @@
 //! **Invariant:** behind [`Scanner::resume`] everything is told that would be told had the head been read.
 
 use super::scanner::{Frame, Mode, Place, Scanner};
+use super::sink::Sink;
 
 /// Deepest place that is marked.
 const DEPTH_MAX: usize = 8;
@@ -20,15 +21,21 @@ pub struct Bookmark {
 
 impl Scanner {
     /// The place behind what was read of a document in UTF-8, if it is one between tags inside the root, is not
-    /// deep, and will mean the same in another document.
-    pub fn bookmark(&self) -> Option<Bookmark> {
+    /// deep, and will mean the same in another document. `sink` is the one that reads on there.
+    pub fn bookmark<S: Sink>(&mut self, sink: &mut S) -> Option<Bookmark> {
         let between = self.mode == Mode::Markup
             && self.place == Place::Content
             && self.skip.is_none()
             && self.held() == 0
             && self.input.is_plain();
         let lasting = self.frames.iter().all(|f| self.scopes.lasts(f.scope));
-        (between && lasting && self.frames.len() <= DEPTH_MAX).then(|| Bookmark {
+        if !between || !lasting || self.frames.len() > DEPTH_MAX {
+            return None;
+        }
+        if sink.traces() && self.trace.is_of(sink.epoch()) {
+            self.identify(sink);
+        }
+        Some(Bookmark {
             frames: self.frames.clone(),
             names: self.names.clone(),
             base: self.base,

@@ -264,13 +264,11 @@ impl Passage {
         let before = text.len();
         write_head(shape, &tools.patch, &tail, text);
         let written = text.get(before..).unwrap_or_default();
+        tools.rest.begin(tail.clone(), border);
         if self.raw.is_empty() {
-            self.keep_head(written, &tail, border);
+            self.keep_head(written, tail, border);
         }
         self.raw = Vec::new();
-        if let Some(tools) = self.tools.as_deref_mut() {
-            tools.rest.begin(tail, border);
-        }
         self.stage = Stage::Rest;
         self.rest(rest, out)
     }
@@ -293,7 +291,7 @@ impl Passage {
     }
 
     /// Keeps the head that was read, if another message may have the same and become the same.
-    fn keep_head(&mut self, written: &[u8], tail: &Tail, border: Border) {
+    fn keep_head(&mut self, written: &[u8], tail: Tail, border: Border) {
         let (Some(tools), Some(outcome)) = (self.tools.as_deref_mut(), &self.outcome) else {
             return;
         };
@@ -301,12 +299,12 @@ impl Passage {
         let lasting = outcome.context.made_id.is_none();
         if lasting
             && tools.heads.wants(&self.plan, bytes.len())
-            && let Some(mark) = tools.scanner.bookmark()
+            && let Some(mark) = tools.scanner.bookmark(&mut tools.rest)
         {
             let bridged = Bridged {
                 written: written.to_vec(),
                 outcome: outcome.clone(),
-                tail: tail.clone(),
+                tail,
                 border,
                 mark,
             };
