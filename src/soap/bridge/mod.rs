@@ -9,6 +9,7 @@
 //! `raw`) → `work` (the decision) with `blocks`, `signed`, `envelope`, `convert`, `fault_read` and
 //! `fault_write` → `rest` (the remaining bytes) → `http` (the fields that go with it).
 //! `package` is the same for messages with attachments, `carrier` takes either.
+//! `heads` keeps what became of heads that come again, `tools` what else a thread's bridges leave each other.
 //!
 //! **Invariant:** what comes out is the same however the input was cut into chunks, well-formed, and
 //! keeps every namespace in scope (`tests/it/bridge.rs`, `fuzz/fuzz_targets/bridge.rs`).
