@@ -145,3 +145,67 @@ impl Beside {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soap::bridge::plan::Dialect;
+    use crate::soap::bridge::rest::Rest;
+    use crate::soap::bridge::shape::Shape;
+    use crate::soap::version::Version;
+    use crate::xml::{Limits, Scanner};
+
+    fn bridged() -> Bridged {
+        let (mut scanner, mut rest) = (Scanner::new(), Rest::default());
+        scanner.begin(&Limits::default(), None, 0).unwrap();
+        scanner.feed(b"<root>", &mut rest).unwrap();
+        let dialect = Dialect {
+            soap: Version::Soap11,
+            addressing: None,
+        };
+        Bridged {
+            written: Vec::new(),
+            outcome: Outcome {
+                changed: true,
+                from: dialect,
+                to: dialect,
+                fault: None,
+                losses: crate::soap::Losses::default(),
+                unchanged_because: None,
+                context: Arc::new(Context::of(Version::Soap11, None)),
+            },
+            tail: Tail::default(),
+            border: Border::of(&Shape::default()),
+            mark: scanner.bookmark(&mut rest).unwrap(),
+        }
+    }
+
+    #[test]
+    fn few_heads_are_kept_none_of_them_long_and_those_that_never_come_again_are_seldom_copied() {
+        let (mut heads, plan) = (Heads::default(), Arc::new(Plan::default()));
+        let arriving = Arriving::default();
+        let direction = Direction::Request(&arriving);
+        let mut kept = Vec::new();
+        let most = 4 * REPLACED_EVERY as usize;
+        for number in 0..most {
+            let head = format!("<a{number}>");
+            assert!(heads.find(&plan, direction, head.as_bytes()).is_none());
+            if heads.wants(&plan, head.len()) {
+                heads.keep(head.as_bytes(), direction, bridged());
+                kept.push(head);
+            }
+        }
+        assert_eq!(heads.all.len(), HEADS_MAX);
+        assert_eq!(kept.len(), HEADS_MAX + 4);
+        let found = |heads: &mut Heads, plan: &Arc<Plan>| {
+            let all = kept.iter();
+            all.filter(|head| heads.find(plan, direction, head.as_bytes()).is_some())
+                .count()
+        };
+        assert_eq!(found(&mut heads, &plan), HEADS_MAX);
+        assert!((0..most).all(|_| !heads.wants(&plan, BYTES_MAX + 1)));
+        let other = Arc::new(Plan::default());
+        assert_eq!(found(&mut heads, &other), 0);
+        assert!(heads.wants(&other, 1) && heads.all.is_empty());
+    }
+}
