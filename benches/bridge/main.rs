@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use soap_router::soap::{Arriving, Bridge, Plan, Version};
-use soap_router::xml::{EndTag, Flow, Limits, Records, Scanner, Sink, Tag, Taken};
+use soap_router::xml::{Limits, Scanner, Unconcerned};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -18,48 +18,6 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 /// As a connection would bring it.
 const CHUNK: usize = 64 << 10;
-
-struct Nobody;
-
-impl Sink for Nobody {
-    fn symbol(&mut self, _namespace: &str, _local: &str) -> u64 {
-        0
-    }
-
-    fn start(&mut self, _tag: &Tag<'_>) -> Flow {
-        Flow::Continue
-    }
-
-    fn wants_text(&self) -> bool {
-        false
-    }
-
-    fn text(&mut self, _text: &str) {}
-
-    fn comment(&mut self, _text: &str, _last: bool) {}
-
-    fn end(&mut self, _tag: &EndTag<'_>) -> Flow {
-        Flow::Continue
-    }
-
-    fn start_known(
-        &mut self,
-        _known: (u64, &mut u64),
-        _: Records<'_>,
-        _depth: u32,
-        _end: u64,
-    ) -> Taken {
-        Taken::Continue
-    }
-
-    fn leaf_known(&mut self, _known: (u64, &mut u64), _: u32, _text: &[u8], _end: u64) -> Taken {
-        Taken::Continue
-    }
-
-    fn end_known(&mut self, _depth: u32, _end: u64) -> Taken {
-        Taken::Continue
-    }
-}
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
@@ -155,9 +113,9 @@ fn scan(scanner: &mut Scanner, message: &[u8]) {
         .begin(&Limits::default(), Some("utf-8"), 1)
         .expect("begun");
     for chunk in message.chunks(CHUNK) {
-        scanner.feed(chunk, &mut Nobody).expect("scanned");
+        scanner.feed(chunk, &mut Unconcerned).expect("scanned");
     }
-    scanner.finish(&mut Nobody).expect("whole");
+    scanner.finish(&mut Unconcerned).expect("whole");
     black_box(&scanner);
 }
 

@@ -3,6 +3,8 @@
 //! Reads the message a second time from the start, since the pass that decided stopped at the
 //! deciding byte; at scanning speed that costs less than keeping the first pass alive.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 
 use super::error::Error;
@@ -10,7 +12,7 @@ use super::root_part::charset_of;
 use crate::filter::ReadError;
 use crate::net::Inspect;
 use crate::soap::{MediaKind, MediaType, RootFinder};
-use crate::xml::{EndTag, Flow, Limits, Scanner, Sink, Tag};
+use crate::xml::{Limits, Scanner, Unconcerned};
 
 /// The check.
 pub(super) struct Verifier {
@@ -29,14 +31,19 @@ struct Part {
     over: bool,
 }
 
-/// Looks at nothing: what the scanner checks by itself is what is asked.
-struct Unconcerned;
+/// Scanners that a thread keeps for its next messages, since they remember what messages look like.
+const SPARE_MAX: usize = 4;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Scanner>> = const { RefCell::new(Vec::new()) };
+}
 
 impl Verifier {
     /// A check of a message of this type of which these bytes were read.
     pub(super) fn new(limits: Limits, media: &MediaType, read: &[Bytes]) -> Self {
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
         let mut verifier = Self {
-            scanner: Scanner::new(),
+            scanner: spare.ok().flatten().unwrap_or_default(),
             limits,
             part: None,
             failed: None,
@@ -113,6 +120,19 @@ impl Verifier {
     }
 }
 
+impl Drop for Verifier {
+    fn drop(&mut self) {
+        let scanner = std::mem::take(&mut self.scanner);
+        // The thread may be ending, and its spares gone.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(scanner);
+            }
+        });
+    }
+}
+
 impl Inspect for Verifier {
     fn next(&mut self, bytes: &[u8]) -> Result<(), String> {
         let failed = self.failed.take();
@@ -123,27 +143,5 @@ impl Inspect for Verifier {
 
     fn end(&mut self) -> Result<(), String> {
         self.finish().map_err(|error| error.to_string())
-    }
-}
-
-impl Sink for Unconcerned {
-    fn symbol(&mut self, _namespace: &str, _local: &str) -> u64 {
-        0
-    }
-
-    fn start(&mut self, _tag: &Tag<'_>) -> Flow {
-        Flow::Continue
-    }
-
-    fn wants_text(&self) -> bool {
-        false
-    }
-
-    fn text(&mut self, _text: &str) {}
-
-    fn comment(&mut self, _text: &str, _last: bool) {}
-
-    fn end(&mut self, _tag: &EndTag<'_>) -> Flow {
-        Flow::Continue
     }
 }

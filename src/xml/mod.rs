@@ -64,5 +64,5 @@ pub use scanner::{Fed, Scanner};
 pub use scope::XML_NAMESPACE;
 pub use sink::{
     Attribute, EndTag, Flow, Name, Nobody, Observer, Opening, Part, Records, Sink, Tag, Taken,
-    Tests, Want,
+    Tests, Unconcerned, Want,
 };

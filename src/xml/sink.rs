@@ -341,6 +341,60 @@ impl Observer for Nobody {
     }
 }
 
+/// A sink that looks at nothing: what the scanner checks by itself is what is asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unconcerned;
+
+impl Sink for Unconcerned {
+    fn symbol(&mut self, _namespace: &str, _local: &str) -> u64 {
+        0
+    }
+
+    fn start(&mut self, _tag: &Tag<'_>) -> Flow {
+        Flow::Continue
+    }
+
+    fn wants_text(&self) -> bool {
+        false
+    }
+
+    fn text(&mut self, _text: &str) {}
+
+    fn comment(&mut self, _text: &str, _last: bool) {}
+
+    fn end(&mut self, _tag: &EndTag<'_>) -> Flow {
+        Flow::Continue
+    }
+
+    fn start_known(&mut self, _: (u64, &mut u64), _: Records<'_>, _depth: u32, _: u64) -> Taken {
+        Taken::Continue
+    }
+
+    fn leaf_known(&mut self, _: (u64, &mut u64), _depth: u32, _text: &[u8], _: u64) -> Taken {
+        Taken::Continue
+    }
+
+    fn end_known(&mut self, _depth: u32, _end: u64) -> Taken {
+        Taken::Continue
+    }
+
+    fn traces(&self) -> bool {
+        true
+    }
+
+    fn part(&mut self, _outer: u32, _name: (u64, u8)) -> Option<(u64, Part)> {
+        Some((0, Part::QUIET))
+    }
+
+    fn pops(&mut self, _depth: u32) -> bool {
+        true
+    }
+
+    fn ends_quietly(&self, _depth: u32) -> bool {
+        true
+    }
+}
+
 /// An expanded name as written in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Name<'a> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use soap_router::xml::{EndTag, Event, Fed, Flow, Limits, Reader, Scanner, Sink, Tag};
+use soap_router::xml::{EndTag, Event, Fed, Flow, Limits, Reader, Scanner, Sink, Tag, Unconcerned};
 
 use crate::generate::document;
 use crate::support::{Log, scan, scan_with};
@@ -247,6 +247,40 @@ fn documents_before_leave_no_trace() {
     if let Err(error) = run {
         panic!("{error}");
     }
+}
+
+/// Who looks at nothing is told the mistakes that others are told, whatever came before: lists, values that grow,
+/// and items that are wrong in one place.
+#[test]
+fn who_looks_at_nothing_is_told_the_same_mistakes() {
+    let piece = prop_oneof![
+        6 => "[a-c ]{0,70}".prop_map(|value| format!("<i s='{value}'><q>{value}</q></i>\n")),
+        1 => "[a-c<&;'\u{e4}]{0,3}".prop_map(|value| format!("<i s='{value}'><q>{value}</q></i>")),
+        1 => prop::sample::select(vec!["<i s='1'><q>1</i>", "<i s='1' s='2'/>", "<n:q/>", "</r><r>", "<!--", "<q/>", "]]>"])
+            .prop_map(str::to_owned),
+        1 => document(),
+    ];
+    let bodies = prop::collection::vec(piece, 0..12).prop_map(|all| all.concat());
+    let inputs = (
+        prop::collection::vec(bodies, 1..6),
+        prop::sample::select(&[usize::MAX, 7, 64, 200][..]),
+    );
+    let mut runner = TestRunner::new(Config::with_cases(400));
+    let run = runner.run(&inputs, |(bodies, size)| {
+        let mut scanner = Scanner::new();
+        for body in bodies {
+            let document = format!("<r>{body}</r>");
+            scanner.begin(&Limits::default(), None, 1).unwrap();
+            let mut pieces = document.as_bytes().chunks(size);
+            let read =
+                pieces.try_for_each(|piece| scanner.feed(piece, &mut Unconcerned).map(|_| ()));
+            let told = read.and_then(|()| scanner.finish(&mut Unconcerned));
+            let (_, other) = scan(document.as_bytes(), &[size], None);
+            prop_assert_eq!(told, other, "{}", document);
+        }
+        Ok(())
+    });
+    run.unwrap();
 }
 
 /// Of two mistakes in one tag the same is told however the tag was cut, in every encoding.
