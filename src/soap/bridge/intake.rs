@@ -229,10 +229,9 @@ fn label(name: &str) -> Result<Label, BridgeError> {
 /// however much is at hand.
 fn declared(first: &[u8]) -> Option<String> {
     let first = first.get(..DECLARATION_MAX).unwrap_or(first);
+    let first = first.strip_prefix(b"<?xml")?;
     let end = memchr::memmem::find(first, b"?>")?;
-    let text = std::str::from_utf8(first.get(..end)?)
-        .ok()?
-        .strip_prefix("<?xml")?;
+    let text = std::str::from_utf8(first.get(..end)?).ok()?;
     let (value, _) = encoding_value(text)?;
     Some(text.get(value)?.to_owned())
 }
