@@ -3,7 +3,7 @@
 //! By vectors of 32 bytes: mostly one for a value and one for the markup behind it. Knows bytes, not XML rules,
 //! and leaves to `find.rs` what is long, stands at a buffer's end or is not ASCII.
 
-use fearless_simd::{Bytes, Simd, SimdBase, SimdFrom, SimdMask, i8x32, u8x32};
+use fearless_simd::{Bytes, Simd, SimdBase, SimdFrom, SimdMask, i8x32, u8x16, u8x32};
 
 use super::find;
 
@@ -27,11 +27,18 @@ pub(super) struct Markup {
 pub(super) struct Gap {
     /// A quote, or `<` for text: what the markup begins with.
     pub(super) stop: u8,
-    /// What does not stand in the value as it is, besides the stop, `&` and control characters.
-    bar: u8,
+    /// What ends the value or does not stand in it as it is, besides control characters.
+    bars: &'static Bars,
     /// From the stop on.
     pub(super) behind: Markup,
 }
+
+/// Bytes that are looked for together: each in the place that its lower half says.
+type Bars = [u8; 16];
+
+const BARS_OF_TEXT: Bars = bars(*b"<&]");
+const BARS_IN_QUOTES: Bars = bars(*b"\"<&");
+const BARS_IN_SINGLE_QUOTES: Bars = bars(*b"'<&");
 
 impl Markup {
     /// No byte at all.
@@ -127,17 +134,18 @@ impl Gap {
     /// Text with nothing behind it.
     pub(super) const TEXT: Self = Self {
         stop: b'<',
-        bar: b']',
+        bars: &BARS_OF_TEXT,
         behind: Markup::NONE,
     };
 
     /// A value that this byte ends, and what stands behind it.
     pub(super) fn new(stop: u8, behind: Markup) -> Self {
-        let bar = match stop {
-            b'<' => b']',
-            _ => b'<',
+        let bars = match stop {
+            b'"' => &BARS_IN_QUOTES,
+            b'\'' => &BARS_IN_SINGLE_QUOTES,
+            _ => &BARS_OF_TEXT,
         };
-        Self { stop, bar, behind }
+        Self { stop, bars, behind }
     }
 
     /// How long the value is and what follows the markup behind it, if the buffer begins with a value that stands
@@ -185,8 +193,9 @@ impl Gap {
         let near = load(simd, near);
         // As signed numbers, bytes above 0x7F are below 0x20 as well.
         let low = near.bitcast::<i8x32<V>>().simd_lt(0x20);
-        let is = |byte: u8| near.simd_eq(byte);
-        let hits = (is(self.stop) | is(self.bar) | is(b'&') | low).to_bitmask() as u32;
+        let bars = u8x32::block_splat(u8x16::simd_from(simd, *self.bars));
+        let bar = near.simd_eq(bars.swizzle_dyn_within_blocks(near & 0xF));
+        let hits = (bar | low).to_bitmask() as u32;
         (hits != 0).then(|| hits.trailing_zeros() as usize % LANES)
     }
 
@@ -196,6 +205,16 @@ impl Gap {
         let behind = self.behind.of(all);
         Some((end, buf.get(end..)?.strip_prefix(behind)?))
     }
+}
+
+const fn bars(bytes: [u8; 3]) -> Bars {
+    // No value that is looked at further has this byte.
+    let mut bars = [0xFF; 16];
+    let [a, b, c] = bytes;
+    bars[a as usize % 16] = a;
+    bars[b as usize % 16] = b;
+    bars[c as usize % 16] = c;
+    bars
 }
 
 #[inline(always)]
