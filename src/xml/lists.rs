@@ -1,12 +1,16 @@
 //! Passes lists: steps of a trace that follow each other again and again, while none of their values means
 //! anything to the sink.
 //!
-//! What must be looked up of the steps is looked up once for all items of a list.
+//! What must be looked up of the steps is looked up once for all items of a list: the first is passed step by step,
+//! the others by `ring.rs`.
+
+use std::ops::Range;
 
 use fearless_simd::{Level, Simd, dispatch};
 use smallvec::SmallVec;
 
-use super::markup::{Gap, Markup};
+use super::markup::Markup;
+use super::ring::{Ring, Value};
 use super::sink::{Sink, Tests};
 use super::trace::{Event, Step, StepId, Trace};
 
@@ -24,18 +28,29 @@ enum Unlisted {
     Always,
 }
 
-/// A step of an item.
-struct Turn<'t> {
-    id: StepId,
-    lead: &'t Markup,
-    values: SmallVec<[Value<'t>; 4]>,
+/// The steps of an item, and all their values.
+#[derive(Default)]
+struct Item<'t> {
+    steps: SmallVec<[ItemStep<'t>; STEPS_MAX]>,
+    values: SmallVec<[Value<'t>; STEPS_MAX]>,
 }
 
-/// A value, the markup behind it, and what the sink wants of it.
-type Value<'t> = (&'t Gap, Tests);
+/// A step of an item.
+struct ItemStep<'t> {
+    id: StepId,
+    lead: &'t Markup,
+    values: Range<usize>,
+}
 
-/// An item's steps.
-type Item<'t> = SmallVec<[Turn<'t>; STEPS_MAX]>;
+impl<'t> Item<'t> {
+    /// The markup that a step begins with, and its values.
+    fn parts(&self) -> impl Iterator<Item = (&'t Markup, &[Value<'t>])> + Clone {
+        self.steps.iter().map(|step| {
+            let values = self.values.get(step.values.clone());
+            (step.lead, values.unwrap_or(&[]))
+        })
+    }
+}
 
 impl Trace {
     /// Passes the list whose items begin behind the last step and end with it, of steps that leave open more than
@@ -54,14 +69,11 @@ impl Trace {
             self.vain = (self.vain + 1) % (VAIN_MAX + VAIN_PAUSE);
             return at;
         }
-        let step = self.step(self.last);
-        if step.part.is_quiet() && step.next.first() == self.last {
-            return dispatch!(level, simd => self.pass_equals(simd, step, buf, at, limits));
-        }
-        let item = self.item(floor, sink);
-        let passed = item.map(
-            |item| dispatch!(level, simd => self.pass_items(simd, buf, at, &item, limits, sink)),
-        );
+        let passed = {
+            let mut item = Item::default();
+            let found = self.item(&mut item, floor, sink);
+            found.map(|()| self.pass_by_item(level, buf, at, &item, limits, sink))
+        };
         let (end, last, whole) = match passed {
             Ok(passed) => passed,
             Err(Unlisted::Now) => (at, self.last, false),
@@ -75,42 +87,39 @@ impl Trace {
         end
     }
 
-    /// Passes a step of which nothing is wanted as often as it stands there.
+    /// Passes the first item step by step and the others as a ring; the answer is also the last step, and whether
+    /// there was an item.
     #[inline(always)]
-    fn pass_equals<V: Simd>(
+    fn pass_by_item<S: Sink>(
         &self,
-        simd: V,
-        step: &Step,
+        level: Level,
         buf: &[u8],
         at: usize,
-        (longest, longest_tag): (u32, u32),
-    ) -> usize {
-        let all = self.bytes.as_slice();
-        let holes = self.holes(step);
-        let mut rest = buf.get(at..).unwrap_or(&[]);
-        'list: while let Some(mut behind) = step.lead.strip(simd, rest, all) {
-            for hole in holes {
-                let Some((_, next)) = hole.gap.strip(simd, behind, all, longest) else {
-                    break 'list;
-                };
-                behind = next;
-            }
-            let length = rest.len() - behind.len();
-            if length > longest_tag as usize || length == 0 {
-                break;
-            }
-            rest = behind;
-        }
-        buf.len() - rest.len()
+        item: &Item<'_>,
+        limits: (u32, u32),
+        sink: &S,
+    ) -> (usize, StepId, bool) {
+        let first = dispatch!(level, simd => self.pass_one(simd, buf, at, item, limits, sink));
+        let (end, last, true) = first else {
+            return first;
+        };
+        let mut ring = Ring::new();
+        let joined = ring.join(item.parts(), &self.bytes, limits, sink);
+        let end = match joined {
+            Some(()) => dispatch!(level, simd => ring.pass(simd, buf, end, sink)),
+            None => end,
+        };
+        (end, last, true)
     }
 
+    /// Passes steps of one item.
     #[inline(always)]
-    fn pass_items<V: Simd, S: Sink>(
+    fn pass_one<V: Simd, S: Sink>(
         &self,
         simd: V,
         buf: &[u8],
         at: usize,
-        item: &[Turn<'_>],
+        item: &Item<'_>,
         (longest, longest_tag): (u32, u32),
         sink: &S,
     ) -> (usize, StepId, bool) {
@@ -118,26 +127,26 @@ impl Trace {
         let mut rest = buf.get(at..).unwrap_or(&[]);
         let mut last = self.last;
         let mut whole = false;
-        'list: loop {
-            for turn in item {
-                let Some(mut behind) = turn.lead.strip(simd, rest, all) else {
-                    break 'list;
+        'item: {
+            for (step, (lead, values)) in item.steps.iter().zip(item.parts()) {
+                let Some(mut behind) = lead.strip(simd, rest, all) else {
+                    break 'item;
                 };
-                for (gap, tests) in &turn.values {
+                for (gap, tests) in values {
                     let Some((length, next)) = gap.strip(simd, behind, all, longest) else {
-                        break 'list;
+                        break 'item;
                     };
                     if !tests.is_none() && sink.meets(*tests, behind.get(..length).unwrap_or(&[])) {
-                        break 'list;
+                        break 'item;
                     }
                     behind = next;
                 }
                 // All tags are within the limit if they are so together, and it moves on.
                 let length = rest.len() - behind.len();
                 if length > longest_tag as usize || length == 0 {
-                    break 'list;
+                    break 'item;
                 }
-                (rest, last) = (behind, turn.id);
+                (rest, last) = (behind, step.id);
             }
             whole = true;
         }
@@ -145,32 +154,40 @@ impl Trace {
     }
 
     /// The steps that follow each other from behind the last one up to it, if a list can be passed by them.
-    fn item<S: Sink>(&self, floor: u16, sink: &S) -> Result<Item<'_>, Unlisted> {
-        let mut item = Item::new();
+    fn item<'t, S: Sink>(
+        &'t self,
+        item: &mut Item<'t>,
+        floor: u16,
+        sink: &S,
+    ) -> Result<(), Unlisted> {
         let mut id = self.last;
         loop {
             id = self.step(id).next.first();
             let step = self.step(id);
-            if step.floor < floor || item.len() >= STEPS_MAX {
+            if step.floor < floor || item.steps.len() >= STEPS_MAX {
                 return Err(Unlisted::Now);
             }
-            item.push(Turn {
+            let before = item.values.len();
+            self.add_values(step, &mut item.values, sink)
+                .ok_or(Unlisted::Always)?;
+            item.steps.push(ItemStep {
                 id,
                 lead: &step.lead,
-                values: self.values_of(step, sink).ok_or(Unlisted::Always)?,
+                values: before..item.values.len(),
             });
             if id == self.last {
-                return Ok(item);
+                return Ok(());
             }
         }
     }
 
-    /// A step's values, if the sink need not be told of the step unless they meet some tests.
-    fn values_of<'t, S: Sink>(
+    /// Adds a step's values, if the sink need not be told of the step unless they meet some tests.
+    fn add_values<'t, S: Sink>(
         &'t self,
         step: &'t Step,
+        values: &mut SmallVec<[Value<'t>; STEPS_MAX]>,
         sink: &S,
-    ) -> Option<SmallVec<[Value<'t>; 4]>> {
+    ) -> Option<()> {
         let part = step.part;
         let takes = match step.event {
             Event::Nothing | Event::Empty | Event::Leaf => true,
@@ -181,7 +198,6 @@ impl Trace {
             return None;
         }
         let element = self.element(step.element);
-        let mut values = SmallVec::new();
         for (number, hole) in self.holes(step).iter().enumerate() {
             let tests = match part.values() && number >= usize::from(step.quiet) {
                 true => sink.tests_of(element.note, Some(hole.name.symbol))?,
@@ -192,6 +208,6 @@ impl Trace {
         if step.event == Event::Leaf {
             values.push((&element.end, sink.tests_of(element.note, None)?));
         }
-        Some(values)
+        Some(())
     }
 }

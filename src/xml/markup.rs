@@ -8,7 +8,7 @@ use fearless_simd::{Bytes, Simd, SimdBase, SimdFrom, SimdMask, i8x32, u8x16, u8x
 use super::find;
 
 /// Bytes that are compared at once.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 /// A piece of markup that is kept among others.
 #[derive(Debug, Clone, Copy)]
@@ -28,17 +28,22 @@ pub(super) struct Gap {
     /// A quote, or `<` for text: what the markup begins with.
     pub(super) stop: u8,
     /// What ends the value or does not stand in it as it is, besides control characters.
-    bars: &'static Bars,
+    pub(super) bars: &'static Bars,
     /// From the stop on.
     pub(super) behind: Markup,
 }
 
 /// Bytes that are looked for together: each in the place that its lower half says.
-type Bars = [u8; 16];
+pub(super) type Bars = [u8; 16];
 
-const BARS_OF_TEXT: Bars = bars(*b"<&]");
-const BARS_IN_QUOTES: Bars = bars(*b"\"<&");
-const BARS_IN_SINGLE_QUOTES: Bars = bars(*b"'<&");
+/// What stands for all bytes that are not looked for one by one: it has its own place, and in the other places
+/// it is found nowhere.
+const LOW: u8 = 0x1F;
+
+const L: u8 = LOW;
+const BARS_OF_TEXT: Bars = [L, L, L, L, L, L, b'&', L, L, L, L, L, b'<', b']', L, L];
+const BARS_IN_QUOTES: Bars = [L, L, b'"', L, L, L, b'&', L, L, L, L, L, b'<', L, L, L];
+const BARS_IN_SINGLE_QUOTES: Bars = [L, L, L, L, L, L, b'&', b'\'', L, L, L, L, b'<', L, L, L];
 
 impl Markup {
     /// No byte at all.
@@ -67,6 +72,12 @@ impl Markup {
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.length as usize
+    }
+
+    /// Its first bytes, and some more if there are few.
+    #[inline(always)]
+    pub(super) fn head(&self) -> &[u8; LANES] {
+        &self.head
     }
 
     /// Its bytes, given all that are kept.
@@ -108,8 +119,7 @@ impl Markup {
 
     #[inline(always)]
     fn has_head<V: Simd>(&self, simd: V, near: &[u8; LANES]) -> bool {
-        let (near, head) = (load(simd, near), load(simd, &self.head));
-        near.simd_eq(head).to_bitmask() as u32 | self.spare == u32::MAX
+        equal(simd, near, &self.head) | self.spare == u32::MAX
     }
 
     /// Whether the rest of it comes behind its head.
@@ -122,9 +132,7 @@ impl Markup {
         let near = buf.get(tail..).and_then(<[u8]>::first_chunk);
         let kept = all.get(self.start as usize + tail..);
         match (near, kept.and_then(<[u8]>::first_chunk)) {
-            (Some(near), Some(kept)) => {
-                load(simd, near).simd_eq(load(simd, kept)).to_bitmask() as u32 == u32::MAX
-            }
+            (Some(near), Some(kept)) => equal(simd, near, kept) == u32::MAX,
             _ => false,
         }
     }
@@ -173,9 +181,9 @@ impl Gap {
         buf: &'b [u8],
         all: &[u8],
     ) -> Option<(usize, &'b [u8])> {
-        // As many as hold the longest such value and the head of the markup: no more is asked for below.
+        // As many as hold the longest such value and the head of the markup.
         let near: &[u8; 2 * LANES] = buf.first_chunk()?;
-        let end = self.end_near(simd, near.first_chunk()?)?;
+        let end = end_near(simd, near.first_chunk()?, self.bars);
         // Where the value is not plain, there is no stop, with which markup begins.
         if !self.behind.has_head(simd, near.get(end..)?.first_chunk()?) {
             return None;
@@ -187,18 +195,6 @@ impl Gap {
         Some((end, buf.get(end + length..)?))
     }
 
-    /// The first byte that ends the value or makes it less than plain.
-    #[inline(always)]
-    fn end_near<V: Simd>(&self, simd: V, near: &[u8; LANES]) -> Option<usize> {
-        let near = load(simd, near);
-        // As signed numbers, bytes above 0x7F are below 0x20 as well.
-        let low = near.bitcast::<i8x32<V>>().simd_lt(0x20);
-        let bars = u8x32::block_splat(u8x16::simd_from(simd, *self.bars));
-        let bar = near.simd_eq(bars.swizzle_dyn_within_blocks(near & 0xF));
-        let hits = (bar | low).to_bitmask() as u32;
-        (hits != 0).then(|| hits.trailing_zeros() as usize % LANES)
-    }
-
     #[inline(never)]
     fn strip_closely<'b>(&self, buf: &'b [u8], all: &[u8]) -> Option<(usize, &'b [u8])> {
         let end = find::plain(buf, 0, self.stop)?;
@@ -207,14 +203,21 @@ impl Gap {
     }
 }
 
-const fn bars(bytes: [u8; 3]) -> Bars {
-    // No value that is looked at further has this byte.
-    let mut bars = [0xFF; 16];
-    let [a, b, c] = bytes;
-    bars[a as usize % 16] = a;
-    bars[b as usize % 16] = b;
-    bars[c as usize % 16] = c;
-    bars
+/// The first byte that ends a value or makes it less than plain, or how many bytes there are.
+#[inline(always)]
+pub(super) fn end_near<V: Simd>(simd: V, near: &[u8; LANES], bars: &Bars) -> usize {
+    // As signed numbers, bytes above 0x7F are below 0x20 as well.
+    let near = load(simd, near).bitcast::<i8x32<V>>().max(LOW as i8);
+    let near = near.bitcast::<u8x32<V>>();
+    let bars = u8x32::block_splat(u8x16::simd_from(simd, *bars));
+    let hits = near.simd_eq(bars.swizzle_dyn_within_blocks(near & 0xF));
+    (hits.to_bitmask() as u32).trailing_zeros() as usize
+}
+
+/// The bytes that are the same, as bits.
+#[inline(always)]
+pub(super) fn equal<V: Simd>(simd: V, near: &[u8; LANES], kept: &[u8; LANES]) -> u32 {
+    load(simd, near).simd_eq(load(simd, kept)).to_bitmask() as u32
 }
 
 #[inline(always)]

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::likeness::Likeness;
 use super::scope::{NameRef, Scopes, Span};
 
 /// What a sink wants next.
@@ -121,6 +122,11 @@ pub trait Sink {
     fn meets(&self, tests: Tests, value: &[u8]) -> bool {
         let _ = (tests, value);
         true
+    }
+    /// What values that meet these tests look like.
+    fn likeness(&self, tests: Tests) -> Likeness {
+        let _ = tests;
+        Likeness::ANY
     }
     /// The element with this note is open, of which nothing was told yet.
     fn push(&mut self, note: u64, depth: u32) {

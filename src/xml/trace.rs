@@ -4,7 +4,7 @@
 //! a [`Step`] is a stretch of bytes up to the next value that is wanted, and knows which steps came behind it.
 //! While a message follows, open elements are not even put on the stacks, since the step says which they are.
 //! `record.rs` writes traces while `content.rs` reads what is new; `retrace.rs` follows them, `compare.rs` does
-//! so from step to step, and `lists.rs` passes steps that come again and again.
+//! so from step to step, and `lists.rs` passes steps that come again and again, as the ring of `ring.rs`.
 //!
 //! **Invariants:** a step only holds for the open elements it was recorded in; memory is bounded by the
 //! constants here: what is full stays as it is, and is begun anew after [`FULL_MESSAGES_MAX`] messages.

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use aho_corasick::AhoCorasick;
 
+use crate::xml::Likeness;
+
 use super::ast::Comparison;
 use super::literals::Literals;
 use super::program::CondId;
@@ -204,6 +206,11 @@ impl Index {
         !self.equal.find(text).is_empty()
     }
 
+    /// What texts look like that a test for equality is for.
+    pub(super) fn likeness(&self) -> Likeness {
+        self.equal.like
+    }
+
     /// The conditions that hold of the value, if all tests are for equality with text. Those who ask for many
     /// values have looked at [`Index::rejects`] before.
     #[inline(always)]
@@ -218,7 +225,7 @@ impl Index {
     /// Whether it can be told at a glance that nothing comes of a text.
     #[inline(always)]
     pub(super) fn rejects(&self, text: &[u8]) -> bool {
-        self.only_equal && !self.equal.is_like_any(text)
+        self.only_equal && !self.equal.like.has(text)
     }
 
     /// Tells every condition that holds of the value. False when the value was cut too short to say.

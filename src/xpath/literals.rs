@@ -6,6 +6,8 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::xml::Likeness;
+
 use super::program::CondId;
 
 /// Literals of a bucket: as many as fit into a cache line.
@@ -53,10 +55,8 @@ struct Entry {
 /// Literals and the conditions that are true of values equal to them.
 #[derive(Debug, Default)]
 pub(super) struct Literals {
-    /// Lengths that occur, as bits; the last stands for all longer ones.
-    lengths: u64,
-    /// First and last bytes that occur together, as bits: what is unlike all literals is not looked for.
-    ends: [u64; 4],
+    /// What they look like: what is unlike all of them is not looked for.
+    pub(super) like: Likeness,
     /// For each bucket the literals that are looked for there first, as two bits from the hash of each.
     sketches: Box<[u32]>,
     buckets: Box<[Bucket]>,
@@ -96,11 +96,7 @@ impl Literals {
     }
 
     fn insert(&mut self, text: &[u8], cond: CondId) {
-        self.lengths |= length_bit(text.len());
-        let (at, bit) = ends_bit(text);
-        if let Some(ends) = self.ends.get_mut(at) {
-            *ends |= bit;
-        }
+        self.like.add(text);
         let word = word(text);
         let start = self.start(word);
         if let Some(place) = self.look_up(word, text) {
@@ -169,7 +165,7 @@ impl Literals {
     /// The conditions of the literal that equals `text`.
     #[inline(always)]
     pub(super) fn find(&self, text: &[u8]) -> &[CondId] {
-        if self.is_like_any(text) {
+        if self.like.has(text) {
             self.find_like(text)
         } else {
             &[]
@@ -187,14 +183,6 @@ impl Literals {
         found
             .and_then(|(bucket, slot)| self.conditions(bucket, slot))
             .unwrap_or(&[])
-    }
-
-    /// Whether a literal may equal this text, as far as its length and its ends tell.
-    #[inline(always)]
-    pub(super) fn is_like_any(&self, text: &[u8]) -> bool {
-        let (at, bit) = ends_bit(text);
-        self.lengths & length_bit(text.len()) != 0
-            && self.ends.get(at).is_some_and(|ends| ends & bit != 0)
     }
 
     #[inline(never)]
@@ -302,20 +290,6 @@ impl Bucket {
         let [a, b, c, d, e] = self.words.map(|own| u32::from(own == word));
         a | b << 1 | c << 2 | d << 3 | e << 4
     }
-}
-
-#[inline(always)]
-fn length_bit(length: usize) -> u64 {
-    1 << length.min(63)
-}
-
-/// The place and bit of a text's first and last byte.
-#[inline(always)]
-fn ends_bit(text: &[u8]) -> (usize, u64) {
-    let end = |byte: Option<&u8>| byte.copied().unwrap_or(0);
-    // Digits and letters of one case differ in their lower half.
-    let both = end(text.first()) ^ end(text.last()) << 4;
-    (usize::from(both / 64), 1 << (both % 64))
 }
 
 /// All bytes and the length, if there are eight or fewer; else a hash.

@@ -1,6 +1,8 @@
 //! The scanner's sink: a stream, its program, and somebody who reads along.
 
-use crate::xml::{EndTag, Flow, Observer, Opening, Part, Records, Sink, Tag, Taken, Tests, Want};
+use crate::xml::{
+    EndTag, Flow, Likeness, Observer, Opening, Part, Records, Sink, Tag, Taken, Tests, Want,
+};
 
 use super::program::Program;
 use super::stream::Stream;
@@ -223,6 +225,10 @@ impl<O: Observer> Sink for Pass<'_, O> {
     #[inline(always)]
     fn meets(&self, tests: Tests, value: &[u8]) -> bool {
         self.program.meets(tests, value)
+    }
+
+    fn likeness(&self, tests: Tests) -> Likeness {
+        self.program.likeness(tests)
     }
 
     #[inline(always)]

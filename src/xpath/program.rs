@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::xml::Tests;
+use crate::xml::{Likeness, Tests};
 
 use super::ast::Comparison;
 use super::index::{Hashing, Index};
@@ -259,6 +259,13 @@ impl Program {
         let Some(index) = index else { return false };
         let tests = self.indexes.get(index as usize);
         tests.is_some_and(|tests| tests.has_equal(value))
+    }
+
+    /// What values that meet such tests look like.
+    pub(super) fn likeness(&self, tests: Tests) -> Likeness {
+        let both = [tests.0, tests.1].into_iter().flatten();
+        both.filter_map(|index| self.indexes.get(index as usize))
+            .fold(Likeness::default(), |all, index| all.or(index.likeness()))
     }
 
     /// The phase of the document's end.

@@ -607,3 +607,99 @@ fn a_tag_without_attributes_has_not_those_of_the_tag_before() {
     run.finish(&set, &mut Nobody).unwrap();
     assert_eq!(run.matched(), [AtomId(0)]);
 }
+
+#[test]
+fn a_list_is_passed_whatever_its_values_and_its_markup_are() {
+    let long = "n".repeat(75);
+    // Items by what stands before, between and behind their two values.
+    let shapes = [
+        [
+            "<o:I a=\"".to_owned(),
+            "\"><o:Q>".to_owned(),
+            "</o:Q></o:I>\n".to_owned(),
+        ],
+        [
+            "<o:I a='".to_owned(),
+            "' b='1'/><o:Q>".to_owned(),
+            "</o:Q>".to_owned(),
+        ],
+        [
+            "<o:Item sku=\"".to_owned(),
+            "\"><o:Quantity>".to_owned(),
+            "</o:Quantity></o:Item>\n".to_owned(),
+        ],
+        [
+            format!("<o:I a=\"1\"><o:{long}>"),
+            format!("</o:{long}><o:Q><o:P/>"),
+            format!("</o:Q><o:{long}/></o:I>"),
+        ],
+        [
+            "<o:I xx=\"1\" a=\"".to_owned(),
+            "\"/><o:Gone/><o:Row><o:Q>".to_owned(),
+            format!("</o:Q>{}</o:Row>\n\n", "<o:V/>".repeat(80)),
+        ],
+    ];
+    let sets = [
+        vec!["//o:Gone='x'"],
+        vec!["//@a='it'", "//o:Q='7'", "//o:Q=''"],
+        vec![
+            "//o:I/@a=''",
+            "/*/*/*/o:Q='12345678901234567890123456789012'",
+        ],
+    ];
+    let lengths = (30..35).map(|length| "1234567890".repeat(4)[..length].to_owned());
+    let values = [
+        "it", "it's", "7", "", "[7]", "\u{E9}7", "7\n", "a > b", "&#55;",
+    ];
+    let values: Vec<String> = values
+        .map(str::to_owned)
+        .into_iter()
+        .chain(lengths)
+        .collect();
+    let quoted = "say \"it\"".to_owned();
+    let message = |[before, between, behind]: &[String; 3], other: (usize, usize, &str)| {
+        let items: String = (0..9)
+            .map(|item| {
+                let value = |number: usize| match other {
+                    (at, which, value) if (at, which) == (item, number) => value.to_owned(),
+                    _ => format!("A{}", item % 4),
+                };
+                format!("{before}{}{between}{}{behind}", value(0), value(1))
+            })
+            .collect();
+        format!(
+            "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' xmlns:o='urn:o'><s:Body>\
+             <o:Order>{items}<o:Gone>y</o:Gone></o:Order></s:Body></s:Envelope>"
+        )
+    };
+    for (texts, shape) in sets
+        .iter()
+        .flat_map(|set| shapes.iter().map(move |of| (set, of)))
+    {
+        let set = set_of(texts);
+        let mut run = Run::new();
+        let mut held = |message: &str, size: usize| {
+            let found = transcript(&mut run, &set, message.as_bytes(), size);
+            let expected = transcript(&mut Run::new(), &set, message.as_bytes(), size);
+            assert_eq!(found, expected, "{texts:?} {message}");
+        };
+        let plain = message(shape, (9, 0, ""));
+        held(&plain, usize::MAX);
+        for item in 0..9 {
+            for value in &values {
+                if !(value.contains('\'') && shape[0].ends_with('\'')) {
+                    held(&message(shape, (item, 0, value)), usize::MAX);
+                }
+                held(&message(shape, (item, 1, value)), usize::MAX);
+            }
+            held(&message(shape, (item, 1, &quoted)), usize::MAX);
+            held(&message(shape, (item, 0, "it")), 70 + 31 * item);
+        }
+        // A byte of the markup is another one.
+        for at in (plain.len() / 2..plain.len()).step_by(3) {
+            let mut bytes = plain.clone().into_bytes();
+            bytes[at] = b'o';
+            held(&String::from_utf8(bytes).unwrap(), usize::MAX);
+        }
+    }
+}
