@@ -554,7 +554,7 @@ proptest! {
             };
             let told = request(&plan);
             let alone = unremembering(|| request(&Arc::new((*plan).clone())));
-            prop_assert_eq!(&told, &alone, "{} {:?}", message, arriving);
+            prop_assert!(are_same(&told, &alone), "{message} {arriving:?}: {told:?} {alone:?}");
             let Ok((_, outcome)) = told else { continue };
             let reply = |plan: &Arc<Plan>, context: Arc<Context>| {
                 let bridge = Bridge::reply(Arc::clone(plan), context, None)?;
@@ -563,9 +563,14 @@ proptest! {
             let told = reply(&plan, Arc::clone(&outcome.context));
             let copy = Arc::new((*outcome.context).clone());
             let alone = unremembering(|| reply(&Arc::new((*plan).clone()), copy));
-            prop_assert_eq!(told, alone, "{} in answer to {}", answer, message);
+            prop_assert!(are_same(&told, &alone), "{answer} in answer to {message}: {told:?} {alone:?}");
         }
     }
+}
+
+/// Which of two mistakes is told may depend on where the message is cut, as behind a head that is known.
+fn are_same(told: &Bridged, other: &Bridged) -> bool {
+    told == other || told.is_err() && other.is_err()
 }
 
 /// On a thread of its own, which has nothing to remember.
