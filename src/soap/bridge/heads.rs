@@ -78,6 +78,11 @@ impl Heads {
         Some((&head.bridged, head.bytes.len()))
     }
 
+    /// Lets all of them go.
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+
     /// Whether a head of this length that was not found should be kept.
     pub(super) fn wants(&mut self, plan: &Arc<Plan>, length: usize) -> bool {
         if self.plan.as_ptr() != Arc::as_ptr(plan) {

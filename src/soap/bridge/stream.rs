@@ -281,6 +281,8 @@ impl Passage {
         }
         let (head, length) = tools.heads.find(&self.plan, self.way.direction(), utf8)?;
         if !tools.scanner.resume(&head.mark) {
+            // It has forgotten what all of them were read with.
+            tools.heads.clear();
             return None;
         }
         out.text().extend_from_slice(&head.written);
@@ -404,4 +406,42 @@ fn write_head(shape: &Shape, patch: &Patch, tail: &Tail, out: &mut Vec<u8>) {
 
 fn is_utf8(name: &str) -> bool {
     name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("utf8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soap::bridge::plan::Within;
+    use crate::xml::Limits;
+
+    /// Whether the head of a message was known.
+    fn knows(plan: &Arc<Plan>, depth_max: u32) -> bool {
+        let within = Within {
+            xml: Limits {
+                depth_max,
+                ..Limits::default()
+            },
+            ..Within::default()
+        };
+        let arriving = Arriving {
+            within: Some(within),
+            ..Arriving::default()
+        };
+        let message = r#"<a:Envelope xmlns:a="http://schemas.xmlsoap.org/soap/envelope/"><a:Body><b/></a:Body></a:Envelope>"#;
+        let mut bridge = Bridge::request(Arc::clone(plan), arriving).unwrap();
+        bridge.feed(message.as_bytes(), &mut Vec::new()).unwrap();
+        let tools = bridge.passage.tools.as_ref().unwrap();
+        tools.shape.doc.bytes.is_empty()
+    }
+
+    #[test]
+    fn a_head_is_known_the_second_time_and_again_after_the_scanner_has_forgotten_it() {
+        let plan = Arc::new(Plan {
+            soap: Some(Version::Soap12),
+            ..Plan::default()
+        });
+        // Under other limits a scanner forgets everything.
+        let known = [50, 50, 60, 60, 50, 50, 50].map(|depth_max| knows(&plan, depth_max));
+        assert_eq!(known, [false, true, false, true, false, true, true]);
+    }
 }
