@@ -32,7 +32,7 @@ impl Scanner {
         if !between || !lasting || self.frames.len() > DEPTH_MAX {
             return None;
         }
-        if sink.traces() && self.trace.is_of(sink.epoch()) {
+        if sink.traces() && self.knows_notes(sink) {
             self.identify(sink);
         }
         Some(Bookmark {
@@ -53,7 +53,7 @@ impl Scanner {
         }
         self.frames.clone_from(&mark.frames);
         if mark.traces_since != self.trace.since() {
-            self.frames.iter_mut().for_each(|frame| frame.element = 0);
+            self.forget_elements();
         }
         self.names.clone_from(&mark.names);
         self.place = Place::Content;

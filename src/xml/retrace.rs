@@ -66,6 +66,21 @@ impl Scanner {
         self.frames.len() < usize::from(sink.floor())
     }
 
+    /// Whether notes are of the sink's epoch; else all is forgotten, also which elements are open.
+    #[inline(always)]
+    pub(super) fn knows_notes<S: Sink>(&mut self, sink: &S) -> bool {
+        let knows = self.trace.is_of(sink.epoch());
+        if !knows {
+            self.forget_elements();
+        }
+        knows
+    }
+
+    /// Open elements are of no place in the traces.
+    pub(super) fn forget_elements(&mut self) {
+        self.frames.iter_mut().for_each(|frame| frame.element = 0);
+    }
+
     #[inline(never)]
     fn follow<S: Sink>(
         &mut self,
@@ -74,8 +89,7 @@ impl Scanner {
         base: ElementId,
         sink: &mut S,
     ) -> Retraced {
-        if !self.trace.is_of(sink.epoch()) {
-            self.frames.iter_mut().for_each(|frame| frame.element = 0);
+        if !self.knows_notes(sink) {
             return Retraced::Not;
         }
         if self.trace.step(self.trace.last).after != base {
