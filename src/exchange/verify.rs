@@ -16,7 +16,8 @@ use crate::xml::{Limits, Scanner, Unconcerned};
 
 /// The check.
 pub(super) struct Verifier {
-    scanner: Scanner,
+    /// Made where none was spare.
+    scanner: Option<Scanner>,
     limits: Limits,
     part: Option<Part>,
     /// What was wrong before the first byte of the rest.
@@ -43,7 +44,7 @@ impl Verifier {
     pub(super) fn new(limits: Limits, media: &MediaType, read: &[Bytes]) -> Self {
         let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
         let mut verifier = Self {
-            scanner: spare.ok().flatten().unwrap_or_default(),
+            scanner: spare.ok().flatten(),
             limits,
             part: None,
             failed: None,
@@ -67,15 +68,16 @@ impl Verifier {
             return Ok(());
         }
         let charset = media.charset.as_deref();
-        Ok(self
-            .scanner
+        let scanner = self.scanner.get_or_insert_default();
+        Ok(scanner
             .begin(&self.limits, charset, 0)
             .map_err(ReadError::from)?)
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let scanner = self.scanner.get_or_insert_default();
         let Some(part) = &mut self.part else {
-            self.scanner
+            scanner
                 .feed(bytes, &mut Unconcerned)
                 .map_err(ReadError::from)?;
             return Ok(());
@@ -87,16 +89,14 @@ impl Verifier {
         }
         if !std::mem::replace(&mut part.begun, true) {
             let charset = part.finder.root_type().and_then(charset_of);
-            let begun = self.scanner.begin(&self.limits, charset.as_deref(), 0);
+            let begun = scanner.begin(&self.limits, charset.as_deref(), 0);
             begun.map_err(ReadError::from)?;
         }
-        let fed = self.scanner.feed(&part.fresh, &mut Unconcerned);
+        let fed = scanner.feed(&part.fresh, &mut Unconcerned);
         fed.map_err(ReadError::from)?;
         if part.finder.is_done() {
             part.over = true;
-            self.scanner
-                .finish(&mut Unconcerned)
-                .map_err(ReadError::from)?;
+            scanner.finish(&mut Unconcerned).map_err(ReadError::from)?;
         }
         Ok(())
     }
@@ -113,6 +113,7 @@ impl Verifier {
             Some(part) => part.finder.finish()?,
             None => self
                 .scanner
+                .get_or_insert_default()
                 .finish(&mut Unconcerned)
                 .map_err(ReadError::from)?,
         }
@@ -122,7 +123,9 @@ impl Verifier {
 
 impl Drop for Verifier {
     fn drop(&mut self) {
-        let scanner = std::mem::take(&mut self.scanner);
+        let Some(scanner) = self.scanner.take() else {
+            return;
+        };
         // The thread may be ending, and its spares gone.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
