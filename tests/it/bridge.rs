@@ -509,8 +509,8 @@ fn built(
     }
 }
 
-/// A message and what is known beside it: versions, style, header, pieces; then action, languages, and whether
-/// anybody waits.
+/// A message and what is known beside it: versions, style, header, pieces; then action, languages, whether
+/// anybody waits, and the charset.
 fn any_message() -> impl Strategy<Value = (String, Arriving)> {
     let values = "[a-c \u{e4}]{0,3}|[a-z]{0,70}|&amp;|[&<;]";
     let envelope = (any::<bool>(), any::<(bool, bool)>(), 0..HEADERS.len());
@@ -520,14 +520,16 @@ fn any_message() -> impl Strategy<Value = (String, Arriving)> {
         prop::option::of("de|en"),
         any::<bool>(),
         any::<u128>(),
+        prop::option::of("utf-8|iso-8859-1"),
     );
     (envelope, pieces, beside).prop_map(|((version, kind, header), pieces, beside)| {
-        let (action, languages, one_way, unique) = beside;
+        let (action, languages, one_way, unique, charset) = beside;
         let arriving = Arriving {
             action,
             languages,
             one_way,
             unique,
+            charset,
             ..Arriving::default()
         };
         (built(version, kind, header, &pieces), arriving)
